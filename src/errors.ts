@@ -1,0 +1,83 @@
+/**
+ * The one error type of Holdfast. `code` is API and never changes its meaning; `message` is a sentence
+ * for people that says what to do and may change at any time; `cause` carries the reason from below.
+ */
+export type ErrorCode =
+  | 'USAGE' // an argument is missing, unknown or malformed
+  | 'BAD_NAME' // an image, fork or replica name that cannot be a name
+  | 'NOT_FOUND' // no such store, image, epoch, path or mount
+  | 'EXISTS' // the name or target is taken
+  | 'LOCKED' // another process owns the store
+  | 'BUSY' // in use: a mounted head, a running machine, a mount point
+  | 'FENCED' // another writer took the image over
+  | 'DAMAGED' // stored bytes are not what they must be
+  | 'NEWER_VERSION' // written by a newer Holdfast
+  | 'BAD_FORMAT' // bytes that are not in one of our formats at all
+  | 'NO_SPACE' // the store's file system is full, or its reserve is reached
+  | 'BASE_UNREADABLE' // a base is missing or cannot be read
+  | 'BASE_CHANGED' // a base changed while it was taken in
+  | 'BASE_CLASH' // two bases want the same name
+  | 'PINNED' // a pinned epoch cannot be removed
+  | 'IO' // the operating system refused a read or a write
+  | 'FAILED_STATE' // an earlier write failed: only close and recovery work
+  | 'MACHINE' // the hypervisor refused or failed a step
+  | 'MACHINE_TIMEOUT' // a step of the hypervisor passed its deadline
+  | 'MACHINE_GONE' // the hypervisor died
+  | 'MISMATCH' // what resume needs is not what this host has
+  | 'UNSUPPORTED' // cannot be had here, and why
+  | 'DAEMON' // the daemon cannot be reached or answered nonsense
+  | 'ABORTED' // stopped on request
+
+export interface ErrorDetail {
+  cause?: unknown
+  /** Facts for programs (paths, numbers), printed by `--json`. */
+  info?: Record<string, unknown>
+}
+
+export class HoldfastError extends Error {
+  readonly code: ErrorCode
+  readonly info: Record<string, unknown>
+
+  constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause })
+    this.name = 'HoldfastError'
+    this.code = code
+    this.info = detail.info ?? {}
+  }
+}
+
+/** A broken promise of our own code: never handled, the process is to stop. */
+export class AssertionFailure extends Error {
+  constructor(message: string) {
+    super(`assertion failed: ${message}`)
+    this.name = 'AssertionFailure'
+  }
+}
+
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new AssertionFailure(message)
+}
+
+/** The `code` of any thrown value that has one (ours or the system's), else undefined. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+export function isCode(error: unknown, ...codes: string[]): boolean {
+  const code = codeOf(error)
+  return code !== undefined && codes.includes(code)
+}
+
+/** Turns a failure of the operating system into ours, keeping ours as they are. */
+export function wrapIo(error: unknown, doing: string): HoldfastError {
+  if (error instanceof HoldfastError) return error
+  if (isCode(error, 'ENOSPC', 'EDQUOT')) {
+    return new HoldfastError('NO_SPACE', `no space left while ${doing}: free some, or run gc`, { cause: error })
+  }
+  return new HoldfastError('IO', `${doing} failed: ${messageOf(error)}`, { cause: error })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,73 @@
+/**
+ * Every size, count and time of the store in one place, each with its reason. Relations between them are
+ * asserted at the end, so that a change that breaks one is found at start.
+ */
+import { assert } from './errors.ts'
+
+export const KIB = 1024
+export const MIB = 1024 * KIB
+
+/** A chunk: identity, dedup and transfer unit. Smaller ones cost index, larger ones cost copy-up and deltas. */
+export const chunkBytes = 64 * KIB
+/** BLAKE3-256. */
+export const digestBytes = 32
+/** What a manifest leaf's values may weigh before it is split: 128 chunk ids, one page of a dense file. */
+export const nodeWeightMax = 4 * KIB
+/** Children of an inner manifest node: 7 bits of the key a level. */
+export const nodeFanOut = 128
+/** A node as encoded, header and keys included: one leaf of maximal values (names of 255 bytes) fits. */
+export const nodeBytesMax = 64 * KIB
+/** Keys of manifest trees are safe integers: chunk numbers (< 2^47), inode numbers, name hashes (52 bits). */
+export const treeKeyMax = 2 ** 52 - 1
+
+/** A delta's chain: 1, 2, 3 deep stored 503, 313, 284 KB an epoch; deeper gains little and reads slower. */
+export const deltaDepthMax = 3
+/** A delta above this share of the chunk is tried against LZ4 of the whole. */
+export const deltaPoorBytes = chunkBytes / 4
+
+/** One HDFS block. */
+export const packBytesMax = 128 * MIB
+/** A record's stored form is never larger than its plain form plus its header. */
+export const recordPlainBytesMax = chunkBytes
+
+/** A name in a directory, as POSIX has it. */
+export const nameBytesMax = 255
+/** A symbolic link's target: PATH_MAX. */
+export const symlinkBytesMax = 4095
+/** One extended attribute's value (Linux XATTR_SIZE_MAX), and all of one inode's names and values together. */
+export const xattrValueBytesMax = 64 * KIB
+export const xattrTotalBytesMax = 64 * KIB
+/** A file's largest size: off_t. */
+export const fileBytesMax = 2n ** 63n - 1n
+export const linkCountMax = 65_000
+
+/** An image's or a replica's name: fits a file name with our suffixes. */
+export const imageNameBytesMax = 128
+export const noteBytesMax = 4 * KIB
+
+/** A segment is rotated and committed behind at this size, so that recovery replays a bounded log. */
+export const segmentBytesMax = 64 * MIB
+/** Written but not yet committed bytes of an image; ordinary writes wait above it. */
+export const logBytesMax = 1024 * MIB
+/** A lane is synced in the background every so many bytes, so that dirty pages do not throttle our writes. */
+export const laneSyncBytes = 8 * MIB
+/** One request's payload, as negotiated with the kernel, plus headers. */
+export const logRecordBytesMax = MIB + 64 * KIB
+
+/** What is kept free for the collector and for commits when ordinary writes already get ENOSPC. */
+export const reserveBytes = 64 * MIB
+
+/** Decoded chunks and manifest nodes that one reading thread keeps. */
+export const chunkCacheBytes = 32 * MIB
+export const nodeCacheBytes = 8 * MIB
+
+/** An epoch's record: fixed part, texts, machine description. */
+export const epochRecordBytesMax = 4 * MIB
+/** A machine's device state (q35 has 0.9 MB); memory that lands in it by mistake is found here. */
+export const machineStateBytesMax = 64 * MIB
+
+assert(nodeWeightMax === nodeFanOut * digestBytes, 'a dense leaf holds one inner node’s worth of chunk ids')
+assert(packBytesMax > 2 * MIB + logRecordBytesMax, 'a pack holds many records')
+assert(segmentBytesMax * 2 <= logBytesMax, 'one segment is written while another is committed')
+assert(segmentBytesMax > 8 * logRecordBytesMax, 'a segment holds many records')
+assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')
