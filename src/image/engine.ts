@@ -1,0 +1,54 @@
+/**
+ * The engine: every verb that needs the store but no mount and no machine. One object owns the open store
+ * (the lock is held from `open` to `close`); it lives in one thread and its calls are served in order for
+ * one image, interleaved between images. `LocalEngine` runs in the caller's thread, `ThreadEngine` (daemon)
+ * forwards each call to a LocalEngine in a worker, so that committing never delays the control socket.
+ *
+ * Every call rejects with a HoldfastError. Addresses of epochs are strings `IMAGE@N`.
+ */
+import type {
+  CallOptions, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary, HeadStart,
+  ImageSummary, StoreStats,
+} from './types.ts'
+
+export interface Engine {
+  readonly directory: string
+
+  /** Takes the bases in (BASE_UNREADABLE, BASE_CHANGED, BASE_CLASH) and seals them as epoch 0. */
+  createImage(args: { image: string; base: string[] }, options?: CallOptions): Promise<ImageSummary>
+  images(): Promise<ImageSummary[]>
+  log(args: { image: string }): Promise<EpochSummary[]>
+  show(args: { epoch: string }): Promise<EpochDetail>
+  diff(args: { before: string; after: string }, options?: CallOptions): Promise<DiffEntry[]>
+  stats(): Promise<StoreStats>
+  pin(args: { epoch: string; pinned: boolean }): Promise<EpochSummary>
+  /** Removes an image with all its epochs, or one epoch (PINNED, BUSY when its head is open). */
+  remove(args: { target: string }): Promise<{ removedEpochs: number }>
+  fork(args: { epoch: string; image: string }): Promise<ImageSummary>
+  /** Sets the head to an epoch; what the head held is sealed first unless `discard`. */
+  rollback(args: { epoch: string; discard: boolean }): Promise<{ sealed: EpochSummary | null; head: EpochSummary }>
+  /** Writes a file of an epoch, sparse; `file` '-' is not known here. Format qcow2 needs qemu-img. */
+  exportFile(
+    args: { epoch: string; path: string; file: string; format: 'raw' | 'qcow2' },
+    options?: CallOptions,
+  ): Promise<{ bytes: number; dataBytes: number }>
+  check(args: { readData: boolean; sample?: number; repair?: boolean }, options?: CallOptions): Promise<CheckReport>
+  rebuildIndex(options?: CallOptions): Promise<{ packs: number; records: number }>
+
+  /** Recovers the head (commits what its log holds) and reserves it for one mount (BUSY). */
+  openHead(args: { image: string }, options?: CallOptions): Promise<HeadStart>
+  /** Commits segments of an open head; on return they are durable in packs and retired. */
+  commit(request: CommitRequest, options?: CallOptions): Promise<CommitResult>
+  /** Gives the head back; the log stays and is recovered by the next `openHead`. */
+  closeHead(args: { image: string }): Promise<void>
+  /** Seals the head of an image that is not mounted. */
+  sealHead(args: { image: string; note?: string }, options?: CallOptions): Promise<EpochSummary>
+  /** Device state and facts of an epoch (NOT_FOUND when it has no machine). */
+  machineState(args: { epoch: string }): Promise<{ state: Uint8Array; facts: unknown; manifest: string }>
+  /** Chunks of memory files that the newest epochs up to this one changed: what to push before load. */
+  recentChunks(args: { epoch: string; paths: string[] }): Promise<{ path: string; chunks: number[] }[]>
+  saveWorkingSet(args: { epoch: string; set: { path: string; chunks: number[] }[] }): Promise<void>
+
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}

@@ -1,0 +1,133 @@
+/**
+ * What the verbs of the image room take and give: plain data, fit for JSON and for postMessage between
+ * threads. Digests and ids are lower-case hex here, sizes are bytes, times are milliseconds since 1970.
+ */
+
+/** How far an epoch has got. `taken`: the cut is done; `durable`: its closure is synced locally. */
+export type EpochLevel = 'taken' | 'durable' | 'replicated'
+
+export interface ImageSummary {
+  image: string
+  id: string
+  /** Where its first epoch came from: a base, nothing, or an epoch of another image. */
+  origin: { kind: 'base' | 'empty' | 'fork'; epoch?: string }
+  epochs: number
+  newest: number
+  createdMs: number
+}
+
+export interface EpochSummary {
+  image: string
+  number: number
+  /** The digest of its record. */
+  id: string
+  parent: { id: string; image: string; number: number } | null
+  wallMs: number
+  note: string
+  pinned: boolean
+  level: EpochLevel
+  /** Bytes written into the image since the epoch before. */
+  writtenBytes: number
+  /** Bytes that it added to the packs; null when the catalog was rebuilt and no longer knows. */
+  storedBytes: number | null
+  /** Milliseconds between stop and cont of the guest; null without a machine. */
+  pauseMs: number | null
+  machine: boolean
+}
+
+export interface EpochDetail extends EpochSummary {
+  root: string
+  files: number
+  logicalBytes: number
+  state: { bytes: number } | null
+  /** The machine's description as the driver gave it: fingerprint, devices, memory files. */
+  machineFacts: unknown
+  recordBytes: number
+}
+
+export interface DiffEntry {
+  path: string
+  change: 'added' | 'removed' | 'modified' | 'metadata'
+  kind: 'file' | 'directory' | 'symlink' | 'other'
+  bytesBefore: number
+  bytesAfter: number
+  /** Chunks that differ; 0 for what has no data. */
+  changedChunks: number
+}
+
+export interface StoreStats {
+  store: string
+  directory: string
+  formatVersion: number
+  images: number
+  epochs: number
+  packs: number
+  records: number
+  plainBytes: number
+  storedBytes: number
+  dataStoredBytes: number
+  nodeStoredBytes: number
+  freeBytes: number
+}
+
+/** The device state and facts that bind a machine to an epoch. */
+export interface MachineState {
+  /** The hypervisor's device state stream; guest memory is not in it. */
+  state: Uint8Array
+  /** JSON: the driver's plan, fingerprint, memory files, network, wall clock, generation id. */
+  facts: unknown
+  pauseMs: number
+}
+
+/** What a mount needs to begin serving an image's head. */
+export interface HeadStart {
+  image: string
+  directory: string
+  /** Root of the head's manifest, hex; the state that all earlier segments led to. */
+  manifest: string
+  /** Number of the first segment that the mount may create. */
+  segment: number
+  /** First sequence number for the log's records. */
+  sequence: number
+  nextInode: number
+}
+
+export interface CommitRequest {
+  image: string
+  /** Segments up to this number are covered. */
+  segment: number
+  kind: 'head' | 'epoch'
+  note?: string
+  wallMs?: number
+  machine?: MachineState
+}
+
+export interface CommitResult {
+  image: string
+  segment: number
+  manifest: string
+  writtenBytes: number
+  storedBytes: number
+  /** Only of kind `epoch`. */
+  epoch?: EpochSummary
+}
+
+export interface CheckReport {
+  packs: number
+  records: number
+  epochs: number
+  damaged: { what: string; where: string; message: string; epochs: string[]; files: string[] }[]
+}
+
+/** Progress of a long call: `done` of `total` (0 when not known) in `unit`. */
+export interface Progress {
+  step: string
+  done: number
+  total: number
+  unit: 'bytes' | 'chunks' | 'files' | 'epochs' | 'records' | 'steps'
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+  progress?: (progress: Progress) => void
+}
