@@ -1,0 +1,99 @@
+#!/bin/sh
+# Entry of `npm run demo`, `npm test` and `npm run bench` on a bare checkout: brings the packages of
+# the lockfile and the host's tools, then hands over to the Node of the lockfile.
+#
+#   sh rig/run.sh demo|test|bench ARGUMENTS...
+#
+# Everything said here goes to stderr: stdout belongs to the command.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+
+say() { printf 'run: %s\n' "$*" >&2; }
+
+die() {
+  say "$*"
+  exit 1
+}
+
+# COMMAND PACKAGE, one line for each tool. wget serves debootstrap; fio, setfattr and python3 (which can map
+# files) work on mounts in tests; the rest builds and runs guests.
+tools='
+qemu-system-x86_64 qemu-system-x86
+qemu-img qemu-utils
+debootstrap debootstrap
+wget wget
+mke2fs e2fsprogs
+depmod kmod
+cpio cpio
+mount mount
+flock util-linux
+fio fio
+setfattr attr
+python3 python3
+'
+
+# Administrators' tools are not on the PATH of every user.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+missing_packages() {
+  printf '%s' "$tools" | while read -r command package; do
+    [ -z "$command" ] || command -v "$command" >/dev/null 2>&1 || printf '%s ' "$package"
+  done
+}
+
+install_command() { printf 'apt-get install --no-install-recommends %s' "$1"; }
+
+apt_install() {
+  # shellcheck disable=SC2086 # The list is split into packages on purpose.
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $1 >&2
+}
+
+need_packages() {
+  packages=$(missing_packages)
+  [ -n "$packages" ] || return 0
+  command -v apt-get >/dev/null 2>&1 ||
+    die "missing: ${packages}(names of Debian packages); install them and start again"
+  [ "$(id -u)" = 0 ] || die "missing packages: as root, run: $(install_command "$packages")"
+  say "installing Debian packages: $packages"
+  # The lists may be absent or too old for the mirror: refresh them once, then try again.
+  apt_install "$packages" || {
+    say 'refreshing the package lists'
+    apt-get update -qq >&2
+    apt_install "$packages" || die "could not install; try: $(install_command "$packages")"
+  }
+  packages=$(missing_packages)
+  [ -z "$packages" ] || die "still missing after the installation: $packages"
+}
+
+need_modules() {
+  [ node_modules/.package-lock.json -nt package-lock.json ] && return 0
+  command -v npm >/dev/null 2>&1 || die 'npm is missing; install Node 18 or newer with npm'
+  say 'installing the packages of package-lock.json (npm ci)'
+  npm ci --no-audit --no-fund --loglevel=error >&2 || die 'npm ci failed'
+  # npm leaves an equal time when it is quick; the mark must be newer than what it was made from.
+  touch node_modules/.package-lock.json
+}
+
+command=${1:-}
+case $command in
+  demo | test | bench) shift ;;
+  *) die 'usage: sh rig/run.sh demo|test|bench ARGUMENTS...' ;;
+esac
+
+case $(uname -s)/$(uname -m) in
+  Linux/x86_64) ;;
+  *) die "this needs Linux on x86_64, not $(uname -s) on $(uname -m)" ;;
+esac
+
+need_modules
+need_packages
+PATH="$root/node_modules/.bin:$PATH"
+export PATH
+
+case $command in
+  demo) exec node rig/demo/main.ts "$@" ;;
+  test) exec node test/run.ts "$@" ;;
+  bench) exec node bench/main.ts "$@" ;;
+esac
