@@ -1,0 +1,186 @@
+/**
+ * The log of an image: bytes of a segment's header and of its records. All numbers are little-endian.
+ *
+ * Segment header, 128 bytes, followed by records without gaps:
+ *
+ *      0   4  magic "HFLG"
+ *      4   2  version (1)
+ *      6   1  lane: 0 disk and namespace, 1 memory
+ *      7   1  reserved, 0
+ *      8  16  domain id
+ *     24   4  key id, 0 = not encrypted
+ *     28  16  image id
+ *     44   4  nonce, random: a record of an older file in the same blocks is not taken for ours
+ *     48   8  segment number
+ *     56   8  sequence of the first record that either lane of this number may hold
+ *     64  56  reserved, 0
+ *    120   4  checksum: CRC-32 of bytes 0 to 119
+ *    124   4  reserved, 0
+ *
+ * Record, 72 bytes and a payload:
+ *
+ *      0   4  magic "HFLR"
+ *      4   1  type
+ *      5   3  reserved, 0
+ *      8   4  length of header and payload
+ *     12   4  checksum: CRC-32 of bytes 0 to 11, then of 16 to the end
+ *     16   4  nonce of the segment
+ *     20   4  connection that the request came by, 0 = none
+ *     24   8  sequence, growing over both lanes
+ *     32   8  unique of the request, 0 = none
+ *     40   8  inode
+ *     48   8  chunk number of the offset
+ *     56   4  offset within the chunk
+ *     60   4  reserved, 0
+ *     64   8  time, nanoseconds since 1970
+ *     72      payload
+ *
+ * A record is at most 80 bytes before its payload so that it fits before the data of a kernel write request
+ * and both go to the file in one call.
+ */
+import { crc32 } from 'node:zlib'
+import { assert, HoldfastError } from '../errors.ts'
+import { logRecordBytesMax } from '../limits.ts'
+
+export const segmentHeaderBytes = 128
+export const logRecordHeaderBytes = 72
+const segmentMagic = 0x474c4648 // "HFLG"
+const recordMagic = 0x524c4648 // "HFLR"
+export const logVersion = 1
+
+export type Lane = 'disk' | 'memory'
+
+export const recordType = {
+  /** Payload bytes replace those at the offset; the file grows to hold them; mtime and ctime are the time. */
+  write: 1,
+  /** The range from the offset, payload = its length (8 bytes), reads as zeros; the size stays. */
+  zero: 2,
+  /** The file's size becomes the offset; what lay beyond is gone for good. */
+  truncate: 3,
+  /** Payload = namespace effects, all or none (see effects.ts). */
+  effects: 4,
+} as const
+export type RecordType = (typeof recordType)[keyof typeof recordType]
+
+export interface SegmentHeader {
+  lane: Lane
+  domainId: Uint8Array
+  keyId: number
+  imageId: Uint8Array
+  nonce: number
+  segment: number
+  firstSequence: number
+}
+
+export interface LogRecordHeader {
+  type: RecordType
+  lengthBytes: number
+  nonce: number
+  connection: number
+  sequence: number
+  unique: bigint
+  inode: number
+  chunk: number
+  within: number
+  timeNs: bigint
+}
+
+export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+  assert(header.domainId.length === 16 && header.imageId.length === 16, 'ids of a segment have 16 bytes')
+  const bytes = Buffer.alloc(segmentHeaderBytes)
+  bytes.writeUInt32LE(segmentMagic, 0)
+  bytes.writeUInt16LE(logVersion, 4)
+  bytes.writeUInt8(header.lane === 'memory' ? 1 : 0, 6)
+  bytes.set(header.domainId, 8)
+  bytes.writeUInt32LE(header.keyId, 24)
+  bytes.set(header.imageId, 28)
+  bytes.writeUInt32LE(header.nonce, 44)
+  writeSafe(bytes, header.segment, 48)
+  writeSafe(bytes, header.firstSequence, 56)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 120)), 120)
+  return bytes
+}
+
+/** Null when the bytes are too short or torn: such a segment holds nothing. Errors: NEWER_VERSION. */
+export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
+  if (bytes.length < segmentHeaderBytes || bytes.readUInt32LE(0) !== segmentMagic) return null
+  if (bytes.readUInt32LE(120) !== crc32(bytes.subarray(0, 120))) return null
+  const version = bytes.readUInt16LE(4)
+  if (version > logVersion) {
+    throw new HoldfastError('NEWER_VERSION', `the image's log has version ${version}, this Holdfast reads up to ` +
+      `${logVersion}: use the newer Holdfast that wrote it`)
+  }
+  return {
+    lane: bytes.readUInt8(6) === 1 ? 'memory' : 'disk',
+    domainId: Buffer.from(bytes.subarray(8, 24)),
+    keyId: bytes.readUInt32LE(24),
+    imageId: Buffer.from(bytes.subarray(28, 44)),
+    nonce: bytes.readUInt32LE(44),
+    segment: readSafe(bytes, 48),
+    firstSequence: readSafe(bytes, 56),
+  }
+}
+
+/** Writes the header of a record whose payload already stands at `at + 72`; checksums both. */
+export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHeader): void {
+  bytes.writeUInt32LE(recordMagic, at)
+  bytes.writeUInt32LE(header.type, at + 4)
+  bytes.writeUInt32LE(header.lengthBytes, at + 8)
+  bytes.writeUInt32LE(header.nonce, at + 16)
+  bytes.writeUInt32LE(header.connection, at + 20)
+  writeSafe(bytes, header.sequence, at + 24)
+  bytes.writeBigUInt64LE(header.unique, at + 32)
+  writeSafe(bytes, header.inode, at + 40)
+  writeSafe(bytes, header.chunk, at + 48)
+  bytes.writeUInt32LE(header.within, at + 56)
+  bytes.writeUInt32LE(0, at + 60)
+  bytes.writeBigUInt64LE(header.timeNs, at + 64)
+  bytes.writeUInt32LE(checksum(bytes, at, header.lengthBytes), at + 12)
+}
+
+/**
+ * The record at `at`, or null when the bytes there are not a whole, good record of this segment: that is
+ * where the log ends (a torn tail), so it is not an error.
+ */
+export function readRecordHeader(bytes: Buffer, at: number, nonce: number): LogRecordHeader | null {
+  if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return null
+  const lengthBytes = bytes.readUInt32LE(at + 8)
+  if (lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax) return null
+  if (bytes.readUInt32LE(at + 16) !== nonce || at + lengthBytes > bytes.length) return null
+  if (bytes.readUInt32LE(at + 12) !== checksum(bytes, at, lengthBytes)) return null
+  const type = bytes.readUInt32LE(at + 4)
+  if (type < recordType.write || type > recordType.effects) return null
+  return {
+    type: type as RecordType,
+    lengthBytes,
+    nonce,
+    connection: bytes.readUInt32LE(at + 20),
+    sequence: readSafe(bytes, at + 24),
+    unique: bytes.readBigUInt64LE(at + 32),
+    inode: readSafe(bytes, at + 40),
+    chunk: readSafe(bytes, at + 48),
+    within: bytes.readUInt32LE(at + 56),
+    timeNs: bytes.readBigUInt64LE(at + 64),
+  }
+}
+
+/** Length that a record announces, before it is whole in memory; 0 when it cannot be one. */
+export function announcedBytes(bytes: Buffer, at: number): number {
+  if (at + 12 > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return 0
+  const lengthBytes = bytes.readUInt32LE(at + 8)
+  return lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax ? 0 : lengthBytes
+}
+
+function checksum(bytes: Buffer, at: number, lengthBytes: number): number {
+  return crc32(bytes.subarray(at + 16, at + lengthBytes), crc32(bytes.subarray(at, at + 12)))
+}
+
+function writeSafe(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32LE(value % 0x1_0000_0000, at)
+  bytes.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at + 4)
+}
+
+/** Above 2^53 the value is not exact, and no caller takes it: such numbers fail every later check. */
+function readSafe(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 0x1_0000_0000
+}
