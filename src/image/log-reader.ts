@@ -1,0 +1,142 @@
+/**
+ * Reads an image's log back: the records of both lanes of each segment, in the order of their sequence
+ * numbers. Used to commit segments and, the same code, to recover after a crash.
+ *
+ * A lane ends at the first bytes that are not a whole record of it: what a power loss left there was never
+ * acknowledged by a sync, or it would be whole. The lanes are torn independently.
+ */
+import { Buffer } from 'node:buffer'
+import type { Env, EnvFile } from '../env/env.ts'
+import { isCode } from '../errors.ts'
+import {
+  announcedBytes, decodeSegmentHeader, logRecordHeaderBytes, readRecordHeader, segmentHeaderBytes,
+} from '../format/log.ts'
+import type { Lane, LogRecordHeader } from '../format/log.ts'
+import { logRecordBytesMax } from '../limits.ts'
+import { parseSegmentName } from './layout.ts'
+import type { ImageLayout } from './layout.ts'
+
+export interface LogRecord extends LogRecordHeader {
+  lane: Lane
+  segment: number
+  /** Where the payload lies in the segment's file. */
+  position: number
+  /** Valid only until the next record is asked for. */
+  payload: Buffer
+}
+
+const windowBytes = 4 * logRecordBytesMax
+
+/** Numbers of the segments that have a file, in order. */
+export function listSegments(env: Env, layout: ImageLayout): number[] {
+  const numbers = new Set<number>()
+  for (const name of env.readdir(layout.log)) {
+    const parsed = parseSegmentName(name)
+    if (parsed !== null) numbers.add(parsed.segment)
+  }
+  return [...numbers].sort((a, b) => a - b)
+}
+
+/** Open files of the segments in a range, and their records in order. */
+export class LogReader {
+  readonly #env: Env
+  readonly #layout: ImageLayout
+  readonly #files = new Map<string, EnvFile | null>()
+
+  constructor(env: Env, layout: ImageLayout) {
+    this.#env = env
+    this.#layout = layout
+  }
+
+  *records(segments: readonly number[]): Generator<LogRecord> {
+    for (const segment of segments) {
+      const lanes = (['disk', 'memory'] as const).map((lane) => this.#laneRecords(segment, lane))
+      yield* inOrder(lanes[0], lanes[1])
+    }
+  }
+
+  /** Fills `target` from a record's payload. The range was checked when the record was read. */
+  read(lane: Lane, segment: number, target: Uint8Array, position: number): void {
+    this.#open(segment, lane)?.read(target, position)
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file?.close()
+    this.#files.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #open(segment: number, lane: Lane): EnvFile | null {
+    const path = this.#layout.segment(segment, lane)
+    let file = this.#files.get(path)
+    if (file === undefined) {
+      file = openIfThere(this.#env, path)
+      this.#files.set(path, file)
+    }
+    return file
+  }
+
+  *#laneRecords(segment: number, lane: Lane): Generator<LogRecord> {
+    const file = this.#open(segment, lane)
+    if (file === null) return
+    const header = readHeader(file)
+    if (header === null || header.segment !== segment || header.lane !== lane) return
+    let window: Buffer = Buffer.alloc(0)
+    let windowAt = segmentHeaderBytes
+    let at = 0
+    let lastSequence = -1
+    for (;;) {
+      const needed = announcedBytes(window, at) || logRecordHeaderBytes
+      if (at + needed > window.length) {
+        windowAt += at
+        at = 0
+        window = readWindow(file, windowAt)
+      }
+      const record = readRecordHeader(window, at, header.nonce)
+      if (record === null || record.sequence <= lastSequence) return
+      lastSequence = record.sequence
+      const payload = window.subarray(at + logRecordHeaderBytes, at + record.lengthBytes)
+      yield { ...record, lane, segment, position: windowAt + at + logRecordHeaderBytes, payload }
+      at += record.lengthBytes
+    }
+  }
+}
+
+/** Merges two lanes by sequence. */
+function* inOrder(first: Generator<LogRecord>, second: Generator<LogRecord>): Generator<LogRecord> {
+  let a = first.next()
+  let b = second.next()
+  while (!a.done && !b.done) {
+    if (a.value.sequence < b.value.sequence) {
+      yield a.value
+      a = first.next()
+    } else {
+      yield b.value
+      b = second.next()
+    }
+  }
+  for (; !a.done; a = first.next()) yield a.value
+  for (; !b.done; b = second.next()) yield b.value
+}
+
+function readHeader(file: EnvFile): ReturnType<typeof decodeSegmentHeader> {
+  const bytes = Buffer.alloc(segmentHeaderBytes)
+  return file.read(bytes, 0) === segmentHeaderBytes ? decodeSegmentHeader(bytes) : null
+}
+
+function readWindow(file: EnvFile, position: number): Buffer {
+  const bytes = Buffer.allocUnsafe(windowBytes)
+  return bytes.subarray(0, file.read(bytes, position))
+}
+
+function openIfThere(env: Env, path: string): EnvFile | null {
+  try {
+    return env.open(path, 'read')
+  } catch (error) {
+    if (isCode(error, 'NOT_FOUND')) return null
+    throw error
+  }
+}
