@@ -1,0 +1,132 @@
+/**
+ * A closed pack's table of its records, in their order in the file, so that nobody need scan it. Integers
+ * are little-endian.
+ *
+ *     0   magic          8   "HOLDFOOT"
+ *     8   record count   4
+ *     12  totals        40   see pack-totals.ts
+ *     52  entries           40 each:
+ *             0   id            32
+ *             32  offset         4   of the record in the pack
+ *             36  form           1   depth | codec << 2 | kind << 4
+ *             37  record bytes   3
+ *         footer bytes   4   from the magic to the end of the file
+ *         checksum       4   CRC-32 of all before, from the magic
+ *         end magic      8   "HOLDLAST"
+ */
+import { Buffer } from 'node:buffer'
+import { crc32 } from 'node:zlib'
+import { assert } from '../errors.ts'
+import { digestBytes, packBytesMax } from '../limits.ts'
+import { ByteReader, ByteWriter } from './bytes.ts'
+import { packHeaderBytes } from './pack-header.ts'
+import { recordHeaderBytesMin } from './pack-record.ts'
+import { type PackTotals, packTotalsBytes, readTotals, writeTotals } from './pack-totals.ts'
+
+export const footerMagic = Buffer.from('HOLDFOOT', 'latin1')
+const endMagic = Buffer.from('HOLDLAST', 'latin1')
+const tableAt = footerMagic.length + 4 + packTotalsBytes
+export const footerEntryBytes = digestBytes + 8
+/** Footer bytes, checksum, end magic: the file's last bytes. */
+export const footerTrailerBytes = 4 + 4 + endMagic.length
+
+export interface RecordPlace {
+  readonly offset: number
+  readonly recordBytes: number
+  readonly kind: number
+  readonly codec: number
+  readonly depth: number
+}
+
+/** 8 bytes: where a record lies in its pack, and its form. Also the second half of an index entry. */
+export const placeBytes = 8
+
+export function writePlace(target: Buffer, at: number, place: RecordPlace): void {
+  target.writeUInt32LE(place.offset, at)
+  target[at + 4] = place.depth | (place.codec << 2) | (place.kind << 4)
+  target.writeUIntLE(place.recordBytes, at + 5, 3)
+}
+
+export function readPlace(bytes: Buffer, at: number): RecordPlace {
+  const form = bytes[at + 4]
+  return {
+    offset: bytes.readUInt32LE(at),
+    recordBytes: bytes.readUIntLE(at + 5, 3),
+    kind: form >> 4,
+    codec: (form >> 2) & 3,
+    depth: form & 3,
+  }
+}
+
+/** The footer's length for so many records. */
+export function footerBytesFor(records: number): number {
+  return tableAt + records * footerEntryBytes + footerTrailerBytes
+}
+
+/** Gathers entries as a pack is scanned, 40 bytes a record. */
+export class FooterTable {
+  #entries = Buffer.alloc(64 * footerEntryBytes)
+  #count = 0
+
+  add(id: Uint8Array, place: RecordPlace): void {
+    const at = this.#count * footerEntryBytes
+    if (at === this.#entries.length) this.#entries = Buffer.concat([this.#entries, Buffer.alloc(at)])
+    this.#entries.set(id, at)
+    writePlace(this.#entries, at + digestBytes, place)
+    this.#count += 1
+  }
+
+  encode(totals: PackTotals): Buffer {
+    const bytes = footerBytesFor(this.#count)
+    assert(bytes < packBytesMax, 'a footer fits its pack')
+    const writer = new ByteWriter(bytes, bytes)
+    writer.bytes(footerMagic).u32(this.#count)
+    writeTotals(writer, totals)
+    writer.bytes(this.#entries.subarray(0, this.#count * footerEntryBytes)).u32(bytes)
+    return writer.u32(crc32(writer.view())).bytes(endMagic).view()
+  }
+}
+
+/**
+ * The footer's length as the file's last 16 bytes tell it, or undefined where they tell of none.
+ * `fileBytes` bounds it.
+ */
+export function footerBytesFrom(trailer: Buffer, fileBytes: number): number | undefined {
+  if (trailer.length !== footerTrailerBytes || !trailer.subarray(8).equals(endMagic)) return undefined
+  const bytes = trailer.readUInt32LE(0)
+  return bytes >= footerBytesFor(0) && bytes <= fileBytes - packHeaderBytes ? bytes : undefined
+}
+
+export interface PackFooter {
+  readonly count: number
+  readonly totals: PackTotals
+  /** Where the records end and the footer begins. */
+  readonly recordsEnd: number
+  id(index: number): Buffer
+  place(index: number): RecordPlace
+}
+
+/** `bytes` are the file's last. Errors: DAMAGED. */
+export function decodeFooter(bytes: Buffer, fileBytes: number): PackFooter {
+  const reader = new ByteReader(bytes, 'pack footer')
+  const checksumAt = bytes.length - endMagic.length - 4
+  if (!reader.bytes(footerMagic.length).equals(footerMagic)) throw reader.damaged('does not begin as one')
+  if (crc32(bytes.subarray(0, checksumAt)) !== bytes.readUInt32LE(checksumAt)) throw reader.damaged('fails its checksum')
+  const count = reader.count32(packBytesMax / recordHeaderBytesMin, footerEntryBytes)
+  const totals = readTotals(reader)
+  if (bytes.length !== footerBytesFor(count)) throw reader.damaged('has a length that does not fit its count')
+  const table = reader.bytes(count * footerEntryBytes)
+  const recordsEnd = fileBytes - bytes.length
+  const footer: PackFooter = {
+    count,
+    totals,
+    recordsEnd,
+    id: (index) => table.subarray(index * footerEntryBytes, index * footerEntryBytes + digestBytes),
+    place: (index) => readPlace(table, index * footerEntryBytes + digestBytes),
+  }
+  for (let index = 0; index < count; index++) {
+    const { offset, recordBytes } = footer.place(index)
+    if (offset < packHeaderBytes || offset + recordBytes > recordsEnd) throw reader.damaged('points outside its pack')
+  }
+  return footer
+}

@@ -1,0 +1,65 @@
+/**
+ * A pack's first bytes. Integers are little-endian. One pack holds records of one domain under one key, so
+ * that records need not repeat them.
+ *
+ *     0   magic          8   "HOLDPACK"
+ *     8   version        2   1
+ *     10  flags          2   0
+ *     12  key id         4   0: records are not encrypted
+ *     16  store id      16   the store that wrote the pack
+ *     32  domain id     16   chunks are named, and deduplicated, within one domain
+ *     48  pack id       16   random, the same wherever the pack is copied
+ *     64  created        8   milliseconds since 1970, for people
+ *     72  reserved       4   0
+ *     76  checksum       4   CRC-32 of all before
+ *     80  records ...
+ */
+import { Buffer } from 'node:buffer'
+import { crc32 } from 'node:zlib'
+import { HoldfastError } from '../errors.ts'
+import { ByteReader, ByteWriter } from './bytes.ts'
+
+export const packVersion = 1
+export const packHeaderBytes = 80
+export const identityBytes = 16
+
+const packMagic = Buffer.from('HOLDPACK', 'latin1')
+const checksumBytes = 4
+
+export interface PackHeader {
+  readonly keyId: number
+  readonly storeId: Buffer
+  readonly domainId: Buffer
+  readonly packId: Buffer
+  readonly createdMs: number
+}
+
+export function encodePackHeader(header: PackHeader): Buffer {
+  const writer = new ByteWriter(packHeaderBytes, packHeaderBytes)
+  writer.bytes(packMagic).u16(packVersion).u16(0).u32(header.keyId)
+  writer.bytes(header.storeId).bytes(header.domainId).bytes(header.packId)
+  writer.u64(header.createdMs).u32(0)
+  return writer.u32(crc32(writer.view())).view()
+}
+
+/** Takes the first 80 bytes of a file. Errors: BAD_FORMAT, NEWER_VERSION, UNSUPPORTED (encrypted), DAMAGED. */
+export function decodePackHeader(bytes: Uint8Array): PackHeader {
+  const reader = new ByteReader(bytes, 'pack header')
+  if (reader.left < packHeaderBytes) throw new HoldfastError('BAD_FORMAT', 'a pack is shorter than its header')
+  if (!reader.bytes(packMagic.length).equals(packMagic)) throw new HoldfastError('BAD_FORMAT', 'this file is not a pack')
+  const version = reader.u16()
+  if (version > packVersion) {
+    throw new HoldfastError('NEWER_VERSION', `pack version ${version} is newer than ${packVersion}: update Holdfast`)
+  }
+  const flags = reader.u16()
+  const keyId = reader.u32()
+  const storeId = Buffer.from(reader.bytes(identityBytes))
+  const domainId = Buffer.from(reader.bytes(identityBytes))
+  const packId = Buffer.from(reader.bytes(identityBytes))
+  const createdMs = reader.safe64()
+  const reserved = reader.u32()
+  if (reader.u32() !== crc32(bytes.subarray(0, packHeaderBytes - checksumBytes))) throw reader.damaged('fails its checksum')
+  if (version !== packVersion || flags !== 0 || reserved !== 0) throw reader.damaged('holds values this version never writes')
+  if (keyId !== 0) throw new HoldfastError('UNSUPPORTED', `the pack is encrypted with key ${keyId}, which is not here`)
+  return { keyId, storeId, domainId, packId, createdMs }
+}
