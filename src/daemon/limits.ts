@@ -1,0 +1,36 @@
+/** Sizes, counts and times of the control socket and the daemon's process, each with its reason. */
+import { KIB, MIB } from '../limits.ts'
+import { assert } from '../errors.ts'
+
+/** One request line: a command line's worth of arguments (Linux allows 2 MiB, people use a few hundred bytes). */
+export const requestBytesMax = MIB
+/** One reply line: a diff of some hundred thousand files. A client reads no more than this into memory. */
+export const replyBytesMax = 256 * MIB
+/** Clients connected at once; each costs a descriptor and some buffers. */
+export const clientsMax = 256
+/** Calls that one client may have under way; more wait for no one and are refused. */
+export const clientCallsMax = 64
+/** A client that says nothing at all is dropped after this. */
+export const helloTimeoutMs = 10_000
+/** Progress of one call is sent no more often than this: it is for people. */
+export const progressIntervalMs = 100
+/** Progress is dropped, never queued, while a client is behind by this much. */
+export const progressBacklogBytesMax = 64 * KIB
+
+/** `sockaddr_un.sun_path` is 108 bytes with its final NUL; longer paths go through a descriptor. */
+export const socketPathBytesMax = 107
+/** The daemon's log is moved aside (one old copy is kept) at this size. */
+export const logFileBytesMax = 4 * MIB
+/** What of the log is shown when the daemon died before it could say why. */
+export const logTailBytes = 2 * KIB
+/** Threads for Node's file calls: a slow fsync per disk must not hold up the others. */
+export const threadPoolThreads = 16
+
+/** One text argument: fits one argument of a command line. */
+export const textBytesMax = 128 * KIB
+/** PATH_MAX with its final NUL taken off. */
+export const pathBytesMax = 4095
+/** Values of one repeated option. */
+export const repeatedValuesMax = 1024
+
+assert(textBytesMax < requestBytesMax, 'a request holds its largest argument')
