@@ -1,0 +1,188 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { FuseError, systemCode } from './errors.ts'
+import { limits } from './limits.ts'
+import { mountAt } from './mountinfo.ts'
+
+export const FUSE_DEVICE = '/dev/fuse'
+export const FILE_SYSTEM_TYPE = 'fuse.holdfast'
+
+export interface MountOptions {
+  /** An existing empty directory. */
+  readonly directory: string
+  /** Shown as the mount's source. */
+  readonly name: string
+  /** An open FUSE device that is not mounted yet; opened here when absent. */
+  readonly descriptor?: number
+  /**
+   * Largest READ: 1 MiB by default. 64 KiB for a VM, whose first touches of mapped memory would
+   * otherwise read up to a MiB each.
+   */
+  readonly readBytesMax?: number
+  readonly readOnly?: boolean
+  /**
+   * Let set-uid bits and device nodes of the files count. Off by default: what a guest wrote into
+   * its disk should give nobody power over the host.
+   */
+  readonly grantsPrivileges?: boolean
+}
+
+export interface Mount {
+  /** The connection: serve it, pass it on, and close it when done (the mount then answers ENOTCONN). */
+  readonly descriptor: number
+  /** Absolute and without symbolic links. */
+  readonly directory: string
+  /** "MAJOR:MINOR". */
+  readonly device: string
+}
+
+/** Opens /dev/fuse. FUSE_DEVICE_MISSING or FUSE_NO_PERMISSION, with what to do. */
+export function openDevice(): number {
+  try {
+    return openSync(FUSE_DEVICE, 'r+')
+  } catch (cause) {
+    const code = systemCode(cause)
+    if (code === 'EACCES' || code === 'EPERM') {
+      throw new FuseError('FUSE_NO_PERMISSION', `${FUSE_DEVICE} may not be opened: run as root`, { cause })
+    }
+    throw new FuseError(
+      'FUSE_DEVICE_MISSING',
+      `${FUSE_DEVICE} cannot be opened (${code}): load the module with "modprobe fuse"; in a container pass the device in`,
+      { cause },
+    )
+  }
+}
+
+/**
+ * Mounts on a directory. The kernel queues requests from then on; a session answers them. Only
+ * root can; the kernel checks permissions by mode, owner and group, for all users.
+ */
+export async function mount(options: MountOptions): Promise<Mount> {
+  const { name, readBytesMax = limits.readBytesMax } = options
+  if (name === '' || name.includes('\0')) throw new FuseError('FUSE_BAD_OPTION', 'a mount needs a name')
+  checkReadBytes(readBytesMax)
+  const directory = emptyDirectory(options.directory)
+  const descriptor = options.descriptor ?? openDevice()
+  try {
+    await runMount(descriptor, directory, name, optionText(options, readBytesMax))
+    const info = mountAt(directory)
+    if (info === undefined) throw new FuseError('FUSE_MOUNT_FAILED', `${directory} is not in the mount table`)
+    return { descriptor, directory, device: info.device }
+  } catch (error) {
+    if (options.descriptor === undefined) closeSync(descriptor)
+    throw error
+  }
+}
+
+export interface UnmountOptions {
+  /** Detach now, let go when the last file is closed. */
+  readonly lazy?: boolean
+  /** Abort the connection first: all that waits on it fails. */
+  readonly force?: boolean
+}
+
+/** Unmounts what is mounted on the directory. FUSE_NOT_MOUNTED, FUSE_BUSY, FUSE_UNMOUNT_FAILED. */
+export async function unmount(directory: string, options: UnmountOptions = {}): Promise<void> {
+  if (mountAt(directory) === undefined) {
+    throw new FuseError('FUSE_NOT_MOUNTED', `nothing is mounted on ${directory}`)
+  }
+  const flags = ['--internal-only', '--no-canonicalize']
+  if (options.lazy === true) flags.push('--lazy')
+  if (options.force === true) flags.push('--force')
+  const { status, message } = await run('umount', [...flags, '--', directory], [])
+  if (status === 0) return
+  if (/busy/i.test(message)) {
+    throw new FuseError('FUSE_BUSY', `${directory} is in use: close its files, or detach it lazily`)
+  }
+  throw new FuseError('FUSE_UNMOUNT_FAILED', `cannot unmount ${directory}: ${message}`)
+}
+
+function optionText(options: MountOptions, readBytesMax: number): string {
+  const words = [
+    'fd=3',
+    'rootmode=40000',
+    'user_id=0',
+    'group_id=0',
+    'allow_other',
+    'default_permissions',
+    `max_read=${readBytesMax}`,
+  ]
+  if (options.grantsPrivileges !== true) words.push('nosuid', 'nodev')
+  return [...words, options.readOnly === true ? 'ro' : 'rw'].join(',')
+}
+
+async function runMount(
+  descriptor: number,
+  directory: string,
+  name: string,
+  options: string,
+): Promise<void> {
+  const parameters = ['-i', '-t', FILE_SYSTEM_TYPE, '-o', options, `--source=${name}`, `--target=${directory}`]
+  const { status, message } = await run('mount', parameters, [descriptor])
+  if (status === 0) return
+  if (process.getuid?.() !== 0 || /permission|superuser|not permitted/i.test(message)) {
+    throw new FuseError(
+      'FUSE_NO_PERMISSION',
+      `mounting needs root (in a container, CAP_SYS_ADMIN): ${message}`,
+    )
+  }
+  throw new FuseError('FUSE_MOUNT_FAILED', `cannot mount on ${directory}: ${message}`)
+}
+
+/** The real path of an empty directory that is not a mount point yet. */
+function emptyDirectory(given: string): string {
+  if (mountAt(given) !== undefined) throw alreadyMounted(given)
+  const directory = existing(given)
+  if (mountAt(directory) !== undefined) throw alreadyMounted(directory)
+  if (!statSync(directory).isDirectory()) {
+    throw new FuseError('FUSE_MOUNT_POINT_NOT_A_DIRECTORY', `${given} is not a directory`)
+  }
+  if (readdirSync(directory).length > 0) {
+    throw new FuseError('FUSE_MOUNT_POINT_NOT_EMPTY', `${given} is not empty: its files would be hidden`)
+  }
+  return directory
+}
+
+function alreadyMounted(directory: string): FuseError {
+  return new FuseError('FUSE_ALREADY_MOUNTED', `something is mounted on ${directory} already`)
+}
+
+function existing(directory: string): string {
+  try {
+    return realpathSync(directory)
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOTCONN') throw alreadyMounted(directory)
+    throw new FuseError(
+      'FUSE_MOUNT_POINT_MISSING',
+      `${directory} cannot be found (${systemCode(cause)}): create it first`,
+      { cause },
+    )
+  }
+}
+
+function checkReadBytes(readBytesMax: number): void {
+  const pages = readBytesMax / limits.pageBytes
+  if (!Number.isInteger(pages) || pages < 1 || pages > limits.requestPagesMax) {
+    throw new FuseError('FUSE_BAD_OPTION', `readBytesMax ${readBytesMax} is not 1 to 256 pages`)
+  }
+}
+
+/** Runs a program without a shell; descriptors given become 3, 4, ... in it. */
+function run(
+  program: string,
+  parameters: readonly string[],
+  descriptors: readonly number[],
+): Promise<{ status: number | null; message: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, parameters, {
+      stdio: ['ignore', 'ignore', 'pipe', ...descriptors],
+      env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+    })
+    let message = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (message += text))
+    child.on('error', (cause) => {
+      reject(new FuseError('FUSE_MOUNT_FAILED', `cannot run ${program}: install it (package mount)`, { cause }))
+    })
+    child.on('close', (status) => resolve({ status, message: message.trim() }))
+  })
+}

@@ -1,0 +1,75 @@
+/**
+ * The process that serves a mount for the tests, so that they can use it from another. Argument: a
+ * JSON `ServeOptions`; messages over Node's IPC channel. When the channel closes it takes its
+ * mount down and ends.
+ */
+import { Worker } from 'node:worker_threads'
+import { ERRNO, mount, replyBytes, replyError, resend, setDirtyLimits, storeSync, unmount } from '../../fuse/index.ts'
+import type { Mount, Negotiated, Ticket } from '../../fuse/index.ts'
+
+export interface ServeOptions {
+  /** Mounted here by this process; with `descriptor` it is mounted already. */
+  readonly directory: string
+  readonly descriptor?: number
+  readonly negotiated?: Negotiated
+  readonly controlName: string
+  readonly hasOpen?: boolean
+  readonly isMute?: boolean
+}
+
+export type ServeCommand =
+  | { readonly kind: 'store'; readonly node: number; readonly chunk: number; readonly text: string }
+  | { readonly kind: 'unmount' }
+
+export type ServeEvent =
+  | { readonly kind: 'mounted'; readonly mount: Mount; readonly dirtyLimits: string | undefined }
+  | { readonly kind: 'negotiated'; readonly negotiated: Negotiated }
+  | { readonly kind: 'stored'; readonly isKnown: boolean }
+  | { readonly kind: 'muted'; readonly ticket: Ticket }
+  | { readonly kind: 'ended'; readonly end: string }
+  | { readonly kind: 'fault'; readonly message: string }
+
+const options = JSON.parse(process.argv[2]) as ServeOptions
+
+function tell(event: ServeEvent): void {
+  process.send?.(event)
+}
+
+async function mounted(): Promise<Mount> {
+  const { descriptor, directory } = options
+  if (descriptor === undefined) return mount({ directory, name: 'memory' })
+  if (options.negotiated !== undefined) resend(descriptor)
+  return { descriptor, directory, device: '' }
+}
+
+const served = await mounted()
+const dirtyLimits =
+  served.device === '' ? undefined : setDirtyLimits(served.device, { maxRatio: 100, isStrict: false })
+const worker = new Worker(new URL('serve-worker.ts', import.meta.url), {
+  workerData: { ...options, descriptor: served.descriptor },
+})
+
+/** Requests that the worker has deferred; the file says what becomes of them. */
+function answerLate(ticket: Ticket, name: string): void {
+  if (name === 'deferred-error') replyError(served.descriptor, ticket, -ERRNO.EDQUOT)
+  else replyBytes(served.descriptor, ticket, [Buffer.from('late '), Buffer.from('answer')])
+}
+
+worker.on('message', (event: ServeEvent | { kind: 'deferred'; ticket: Ticket; name: string }) => {
+  if (event.kind === 'deferred') answerLate(event.ticket, event.name)
+  else tell(event)
+})
+worker.on('error', (error) => tell({ kind: 'fault', message: String(error) }))
+worker.on('exit', () => process.disconnect())
+
+process.on('message', (command: ServeCommand) => {
+  if (command.kind === 'unmount') void unmount(served.directory, { lazy: true })
+  else {
+    const bytes = Buffer.alloc(65_536, command.text)
+    tell({ kind: 'stored', isKnown: storeSync(served.descriptor, command.node, command.chunk, 0, [bytes]) })
+  }
+})
+process.on('disconnect', () => {
+  unmount(served.directory, { lazy: true, force: true }).finally(() => process.kill(process.pid, 'SIGKILL'))
+})
+tell({ kind: 'mounted', mount: served, dirtyLimits })
