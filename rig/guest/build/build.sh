@@ -33,6 +33,17 @@ root_modules="$boot_modules virtio_console virtio_rng virtio_balloon qemu_fw_cfg
 # python3 runs the workload and the agent on the real sqlite3 library; sqlite3 is for the people and the tests
 # that look at the database; iproute2 for those that set up a network.
 guest_packages=systemd-sysv,udev,e2fsprogs,iproute2,sqlite3,python3-minimal,libpython3-stdlib
+masked_units='
+apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
+systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-pstore.service
+systemd-logind.service systemd-random-seed.service systemd-journal-flush.service systemd-journald-audit.socket
+systemd-initctl.socket systemd-networkd-wait-online.service systemd-udev-settle.service systemd-machine-id-commit.service
+systemd-modules-load.service systemd-remount-fs.service systemd-sysusers.service systemd-firstboot.service
+kmod-static-nodes.service modprobe@.service getty-static.service autovt@.service getty@.service
+dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount
+sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-ask-password-wall.path
+systemd-ask-password-console.path
+'
 
 say() { printf 'guest: %s\n' "$*" >&2; }
 
@@ -115,13 +126,8 @@ configure() {
   # The log stays in memory: the workload is all that writes to the disk.
   printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=4M\n' >"$root/etc/systemd/journald.conf.d/holdfast.conf"
   ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
-  # What takes time at boot, or wakes up later and writes.
-  for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-    fstrim.timer systemd-tmpfiles-clean.timer systemd-update-utmp.service systemd-update-utmp-runlevel.service \
-    systemd-networkd-wait-online.service systemd-pstore.service systemd-logind.service getty@tty1.service \
-    systemd-udev-settle.service systemd-random-seed.service; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
-  done
+  # What takes time at boot, or wakes up later and writes, and nobody uses here.
+  for unit in $masked_units; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
 }
 
 slim() {
@@ -139,6 +145,7 @@ make_disk() {
   truncate --size="$disk_bytes" "$work/out/disk.raw"
   mke2fs -q -F -t ext4 -L holdfast-guest -U "$disk_uuid" -E "hash_seed=$hash_seed,lazy_itable_init=0,nodiscard" \
     -d "$root" "$work/out/disk.raw"
+  fallocate --dig-holes "$work/out/disk.raw"
 }
 
 rm -rf --one-file-system "$work"
