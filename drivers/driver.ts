@@ -156,6 +156,13 @@ export interface StateInfo {
   readonly timings: { readonly saveMs: number, readonly writeMs: number }
 }
 
+export interface ResumeInfo {
+  /** False where there was nothing of ours to undo. */
+  readonly resumed: boolean
+  /** The guest runs after `contMs`; the rest is tidying up beside it. */
+  readonly timings: { readonly contMs: number, readonly settleMs: number }
+}
+
 export interface StopOptions {
   /** 0 does not ask the guest. */
   readonly powerdownTimeoutMs?: number
@@ -197,7 +204,7 @@ export interface Machine extends AsyncDisposable {
    */
   saveState(quiet: Quiet, sink: Writable, limit?: CallLimit & { bytesMax?: number }): Promise<StateInfo>
   /** Undoes our own pause, and nothing else. Idempotent. */
-  resume(quiet: Quiet): Promise<void>
+  resume(quiet: Quiet): Promise<ResumeInfo>
   /** Cancels a save under way and goes back to the state before `quiesce`. Idempotent. */
   abandon(quiet: Quiet): Promise<void>
   /** Asks the guest to shut down, then ends the hypervisor, then kills it. */

@@ -76,12 +76,14 @@ export interface Host {
   openSockets(directory: string): SocketDirectory
   /** The resolved file behind a path or a command name, or null. */
   locate(pathOrCommand: string): Promise<HostFile | null>
+  /** Whether we may read and write it. */
+  mayUse(path: string): Promise<boolean>
   /** SHA-256 of a file, in hexadecimal. */
   digest(path: string): Promise<string>
   /** The text of a file, or null when it is not there. `lastBytes` reads only its end. */
   readText(path: string, lastBytes?: number): Promise<string | null>
   /** Replaces the file whole, by rename. */
-  writeText(path: string, text: string): Promise<void>
+  write(path: string, content: string | Uint8Array): Promise<void>
   /** Writes into an existing file of the kernel, such as one under /proc. */
   writeControl(path: string, text: string): Promise<void>
   remove(path: string): Promise<void>

@@ -20,7 +20,8 @@ export const linuxHost: Host = Object.freeze({
   locate,
   digest,
   readText,
-  writeText,
+  write,
+  mayUse: (path: string) => access(path, constants.R_OK | constants.W_OK).then(() => true, () => false),
   writeControl: (path: string, text: string) => writeFile(path, text, { flag: 'r+' }),
   remove: (path: string) => rm(path, { force: true }),
   kernelStamp,
@@ -67,7 +68,6 @@ async function start(request: SpawnRequest): Promise<SpawnedProcess> {
       child.once('spawn', resolve)
       child.on('error', reject)
     })
-    child.unref()
     const identity = { pid: child.pid!, startTicks: startTicksOf(child.pid!) ?? 0 }
     return {
       identity,
@@ -75,7 +75,7 @@ async function start(request: SpawnRequest): Promise<SpawnedProcess> {
       channels: child.stdio.slice(3) as unknown as Duplex[],
       alive: () => isAlive(identity),
       kill: (signal) => killExactly(identity, signal),
-      release: () => undefined,
+      release: () => child.unref(),
     }
   } catch (error) {
     throw new DriverError('START_FAILED', `${request.binary} cannot be run: ${messageOf(error)}`, { cause: error })
@@ -94,7 +94,6 @@ function find(identity: ProcessIdentity): HostProcess | null {
       clearInterval(timer)
       resolve({ exitCode: null, signal: null })
     }, limits.processPollMs)
-    timer.unref()
   })
   return {
     identity,
@@ -160,9 +159,9 @@ async function readText(path: string, lastBytes?: number): Promise<string | null
   }
 }
 
-async function writeText(path: string, text: string): Promise<void> {
+async function write(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = join(path, '..', `.${basename(path)}.${process.pid}.tmp`)
-  await writeFile(temporary, text, { mode: 0o600 })
+  await writeFile(temporary, content, { mode: 0o600 })
   await rename(temporary, path)
 }
 

@@ -1,0 +1,12 @@
+/** The drivers' public face. */
+export type { CallLimit } from './deadline.ts'
+export type * from './driver.ts'
+export { DriverError, isDriverError } from './errors.ts'
+export type { DriverErrorCode } from './errors.ts'
+export { mismatch } from './fingerprint.ts'
+export type { Fingerprint } from './fingerprint.ts'
+export type { Host, ProcessExit, ProcessIdentity } from './host.ts'
+export { machineSpec } from './spec.ts'
+export type * from './spec.ts'
+export { QemuDriver } from './qemu/driver.ts'
+export type { QemuOptions } from './qemu/driver.ts'

@@ -1,0 +1,64 @@
+/** The arguments of one incarnation of a planned machine. Pure. */
+import type { Binding, Plan } from '../driver.ts'
+import { agentArguments, diskArguments, generationArguments, networkArguments, resolveFile } from './devices.ts'
+import { isMicrovm } from './plan.ts'
+import { runFiles } from './rundir.ts'
+
+/** `start` runs at once; `prepare` waits for device state and then for `cont`. */
+export type Role = 'start' | 'prepare'
+
+/** Descriptors that the process inherits: connected sockets, so that nothing has to be waited for. */
+export const channels = Object.freeze({ qmp: 3, incoming: 4 })
+export const channelsCount: Readonly<Record<Role, number>> = Object.freeze({ start: 1, prepare: 2 })
+
+/** Every argument after the binary's name. Relative socket names are resolved in the run directory, where the process starts. */
+export function commandLine(plan: Plan, binding: Binding, role: Role): string[] {
+  const { spec } = plan
+  const attachment = binding.attachment === undefined ? spec.network?.attachment ?? null : binding.attachment
+  return [
+    '-name', `${spec.name},debug-threads=on`,
+    '-no-user-config', '-nodefaults', '-only-migratable', '-display', 'none', '-msg', 'timestamp=on',
+    '-machine', machineValue(plan), '-accel', plan.accelerator, '-cpu', plan.cpuModel, '-smp', `cpus=${spec.cpus}`,
+    ...memoryArguments(plan, binding),
+    ...monitorArguments(),
+    ...consoleArguments(),
+    ...bootArguments(plan, binding),
+    ...diskArguments(spec, plan.machineType, binding),
+    ...networkArguments(spec, plan.machineType, attachment),
+    ...generationArguments(spec, plan.machineType, binding),
+    ...agentArguments(spec, plan.machineType),
+    ...spec.extraArguments,
+    ...(role === 'prepare' ? ['-S', '-incoming', 'defer'] : []),
+  ]
+}
+
+function machineValue({ machineType }: Plan): string {
+  return isMicrovm(machineType) ? 'microvm,memory-backend=memory' : `${machineType},memory-backend=memory,vmport=off`
+}
+
+function memoryArguments({ spec }: Plan, binding: Binding): string[] {
+  const backend = {
+    'qom-type': 'memory-backend-file', id: 'memory', size: spec.memoryBytes, 'mem-path': resolveFile(spec.memoryFile, binding), share: true, prealloc: false,
+  }
+  return ['-m', `size=${spec.memoryBytes / 1024}k`, '-object', JSON.stringify(backend)]
+}
+
+/** Two control connections: an inherited one, which is there from the first instant, and one that a later daemon finds. */
+function monitorArguments(): string[] {
+  return [
+    '-chardev', `socket,id=qmp,fd=${channels.qmp}`, '-mon', 'chardev=qmp,mode=control',
+    '-chardev', `socket,id=adopt,path=${runFiles.adoptSocket},server=on,wait=off`, '-mon', 'chardev=adopt,mode=control',
+  ]
+}
+
+function consoleArguments(): string[] {
+  return ['-chardev', `socket,id=console,path=${runFiles.consoleSocket},server=on,wait=off,logfile=${runFiles.consoleLog},logappend=on`, '-serial', 'chardev:console']
+}
+
+function bootArguments({ spec }: Plan, binding: Binding): string[] {
+  const kernel = spec.kernel === null ? [] : [
+    '-kernel', resolveFile(spec.kernel.image, binding), '-append', spec.kernel.append,
+    ...(spec.kernel.initrd === null ? [] : ['-initrd', resolveFile(spec.kernel.initrd, binding)]),
+  ]
+  return spec.firmware === null ? kernel : [...kernel, '-bios', resolveFile(spec.firmware, binding)]
+}
