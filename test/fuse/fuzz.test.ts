@@ -1,0 +1,66 @@
+/** Malformed messages: whatever the bytes are, the answer is an errno or a proper reply. */
+import test from 'ava'
+import { randomInt } from 'node:crypto'
+import { opcodeTable } from '../../fuse/protocol/opcodes.ts'
+import { traceRequest } from '../../fuse/protocol/trace.ts'
+import { Bench, kernelMessage } from './kernel-message.ts'
+
+const ROUNDS = 20_000
+
+/** A small generator (mulberry32), so that the printed seed repeats a failure. */
+function generator(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+}
+
+function randomBytes(random: (below: number) => number, bytes: number): Buffer {
+  const shape = random(3)
+  return Buffer.from(Array.from({ length: bytes }, () => (shape === 0 ? random(256) : shape === 1 ? random(3) : 255)))
+}
+
+test('no bytes make the dispatcher throw', (t) => {
+  const seed = Number(process.env['HOLDFAST_SEED'] ?? randomInt(2 ** 31))
+  t.log(`seed ${seed}`)
+  const random = generator(seed)
+  const bench = new Bench()
+  for (let round = 0; round < ROUNDS; round++) {
+    const row = opcodeTable[random(opcodeTable.length)]
+    const opcode = random(20) === 0 ? random(2 ** 16) : row.opcode
+    const body = randomBytes(random, random(4) === 0 ? random(row.fixed.bytes + 1) : row.fixed.bytes + random(64))
+    const node = random(4) === 0 ? randomBytes(random, 8).readBigUInt64LE() : 1n
+    const unique = random(4) === 0 ? randomBytes(random, 8).readBigUInt64LE() : 2n
+    const bytes = kernelMessage({ opcode, node, unique, tail: body })
+    const length = random(10) === 0 ? random(bytes.length + 100) : bytes.length
+    t.notThrows(() => bench.ask(bytes, length), `seed ${seed} round ${round} opcode ${opcode}`)
+    bytes.copy(bench.message.buffer)
+    bench.message.start(length)
+    t.notThrows(() => traceRequest(bench.message), `trace: seed ${seed} round ${round} opcode ${opcode}`)
+  }
+  t.true(bench.dispatcher.counts.malformedCount > ROUNDS / 100)
+})
+
+test('a message cut short anywhere is counted and answered EINVAL, or not answered at all', (t) => {
+  for (const row of opcodeTable) {
+    const bench = new Bench()
+    const whole = kernelMessage({ opcode: row.opcode, fixed: Buffer.alloc(row.fixed.bytes), tail: 'a\0b\0' })
+    const cut = whole.subarray(0, 40 + row.fixed.bytes - 1)
+    if (row.fixed.bytes === 0) continue
+    cut.writeUInt32LE(cut.length, 0)
+    const answer = bench.ask(cut)
+    t.is(bench.dispatcher.counts.malformedCount, 1, row.name)
+    if (row.reply === 'none') t.false(answer.isSent, row.name)
+    else t.is(answer.error, -22, row.name)
+  }
+})
+
+test('a name without its end is malformed', (t) => {
+  const bench = new Bench()
+  bench.message.buffer.fill(0x61)
+  t.is(bench.ask(kernelMessage({ opcode: 'UNLINK', tail: 'abc' })).error, -22)
+  t.is(bench.dispatcher.counts.malformedCount, 1)
+})
