@@ -46,7 +46,7 @@ export const hostDirectory: Kind<string> = pathKind('DIR')
 export const outputPath: Kind<string> = {
   label: 'FILE',
   parse: (word) => (word === '-' ? word : hostPath.parse(word)),
-  check: (value) => hostPath.check(value),
+  check: (value) => (value === '-' ? value : hostPath.check(value)),
 }
 
 /** A path inside an image: absolute, without '..'. */

@@ -93,7 +93,9 @@ export const epochVerbs = {
       file: positional(kinds.outputPath, 'where to write it; "-" is standard output'),
       format: optionWithDefault(kinds.choice('raw', 'qcow2'), 'raw', 'how to write it; qcow2 needs qemu-img'),
     },
-    run: ({ host, signal, progress }, { source, file, format }) =>
-      host.engine.exportFile({ ...kinds.splitFileAddress(source), file, format }, { signal, progress }),
+    async run({ host, signal, progress }, { source, file, format }) {
+      if (file === '-') throw kinds.usage('"-" is known to the command line only: give a path')
+      return host.engine.exportFile({ ...kinds.splitFileAddress(source), file, format }, { signal, progress })
+    },
   }),
 }

@@ -1,0 +1,18 @@
+/** Files of the control directory that a daemon makes, and what is left of them when it dies. */
+import { existsSync, rmSync } from 'node:fs'
+import { HoldfastError } from '../errors.ts'
+import { StoreLayout } from '../store/layout.ts'
+import { controlPaths } from './socket-path.ts'
+
+/** Only for who holds the store's lock: then no daemon uses them. */
+export function removeControlFiles(store: string): void {
+  const { socket, pid } = controlPaths(store)
+  rmSync(socket, { force: true })
+  rmSync(pid, { force: true })
+}
+
+/** NOT_FOUND unless the directory holds a store's identity: nothing is made in directories that are no store. */
+export function requireStore(store: string): void {
+  if (existsSync(new StoreLayout(store).identity)) return
+  throw new HoldfastError('NOT_FOUND', `there is no store at ${store}: "holdfast init" makes one`, { info: { store } })
+}
