@@ -1,0 +1,37 @@
+/** Exit codes that scripts rely on, and which errors they stand for. */
+import type { VerbName } from '../daemon/verbs.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { CheckReport } from '../image/types.ts'
+
+export const exitCodes = Object.freeze({
+  done: 0,
+  failed: 1,
+  usage: 2,
+  notFound: 3,
+  locked: 4,
+  damaged: 5,
+  /** Done, but some replicas failed. */
+  incomplete: 6,
+  interrupted: 130,
+})
+
+/** Every other code is `failed`. */
+const codeOfError: Partial<Record<ErrorCode, number>> = {
+  USAGE: exitCodes.usage,
+  BAD_NAME: exitCodes.usage,
+  NOT_FOUND: exitCodes.notFound,
+  LOCKED: exitCodes.locked,
+  FENCED: exitCodes.locked,
+  DAMAGED: exitCodes.damaged,
+  BAD_FORMAT: exitCodes.damaged,
+  ABORTED: exitCodes.interrupted,
+}
+
+export function exitCodeOf(code: ErrorCode): number {
+  return codeOfError[code] ?? exitCodes.failed
+}
+
+/** A verb can succeed and still have bad news. */
+export function exitCodeOfResult(verb: VerbName, result: unknown): number {
+  return verb === 'check' && (result as CheckReport).damaged.length > 0 ? exitCodes.damaged : exitCodes.done
+}

@@ -1,0 +1,79 @@
+/**
+ * One command from its words to its exit code. What comes after the request is sent (texts, progress) is
+ * imported then, so that a command reaches the daemon soon.
+ */
+import { openCaller, localAccess, type Access } from '../daemon/access.ts'
+import type { VerbCaller } from '../daemon/caller.ts'
+import { hostPath, usage } from '../daemon/kinds.ts'
+import { verbNamed, type VerbName } from '../daemon/verbs.ts'
+import { version } from '../daemon/version.ts'
+import type { CallOptions } from '../image/types.ts'
+import { readCommandLine, type CommandLine, type CommonOptions } from './arguments.ts'
+import { exitCodeOfResult, exitCodes } from './exit-codes.ts'
+import { Interrupt } from './interrupt.ts'
+import { print, reportError } from './output.ts'
+import { ProgressReport } from './progress-report.ts'
+
+type VerbLine = Extract<CommandLine, { type: 'verb' }>
+
+/** Runs the command that the words say and prints what it gives; returns the exit code, never rejects. */
+export async function runProgram(words: readonly string[], access: Access = localAccess): Promise<number> {
+  const common: CommonOptions = { store: undefined, json: asksForJson(words), quiet: false, progress: false }
+  try {
+    const line = readCommandLine(words, common)
+    if (line.type === 'verb') return await runVerb(line, common, access)
+    await print(line.type === 'version' ? `${version}\n` : (await import('./help.ts')).helpOn(line.topic))
+    return exitCodes.done
+  } catch (error) {
+    return await reportError(error, common.json)
+  }
+}
+
+async function runVerb(line: VerbLine, common: CommonOptions, access: Access): Promise<number> {
+  const store = storeOf(common)
+  const toStandardOutput = line.verb === 'export' && line.given.file === '-'
+  if (toStandardOutput && common.json) throw usage('--json and "-" both want standard output')
+  using interrupt = new Interrupt()
+  await using caller = await openCaller(store, verbNamed(line.verb).place, access)
+  using report = new ProgressReport(common)
+  const options = { signal: interrupt.begin(), progress: report.note }
+  if (toStandardOutput) return await exportToStandardOutput(caller, line, options)
+  const result = await caller.call(line.verb, line.given, options)
+  report.close()
+  await printResult(line.verb, result, common)
+  if (line.verb === 'vm console' && !common.json) return await attach(result, interrupt)
+  return exitCodeOfResult(line.verb, result)
+}
+
+async function printResult(verb: VerbName, result: unknown, common: CommonOptions): Promise<void> {
+  if (common.json) return await print(`${JSON.stringify(result)}\n`)
+  if (verb === 'vm console') return
+  const { resultText } = await import('./text/results.ts')
+  const { systemEnv } = await import('../env/system.ts')
+  await print(`${resultText(verb, result, systemEnv().wallMs())}\n`)
+}
+
+async function exportToStandardOutput(caller: VerbCaller, line: VerbLine, options: CallOptions): Promise<number> {
+  const { exportTo } = await import('./export-output.ts')
+  await exportTo(process.stdout, (file) => caller.call('export', { ...line.given, file }, options))
+  return exitCodes.done
+}
+
+async function attach(result: unknown, interrupt: Interrupt): Promise<number> {
+  const { attachConsole } = await import('./console.ts')
+  const { console: path } = result as { console: string }
+  await attachConsole(path, interrupt.begin())
+  return exitCodes.done
+}
+
+function storeOf(common: CommonOptions): string {
+  const store = common.store ?? process.env.HOLDFAST_STORE
+  if (store === undefined || store === '') throw usage('no store is named: give --store DIR or set HOLDFAST_STORE')
+  return hostPath.parse(store)
+}
+
+/** Known before the words are read, so that an error in them is told as JSON too. */
+function asksForJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--')
+  return (end < 0 ? words : words.slice(0, end)).includes('--json')
+}

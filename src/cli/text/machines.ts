@@ -1,0 +1,65 @@
+/** Mounts, machines and the daemon as text. */
+import type { MachineSummary, MountSummary } from '../../daemon/host.ts'
+import type { DaemonStatus } from '../../daemon/verb.ts'
+import type { ResultOf } from '../../daemon/verbs.ts'
+import { epochLine } from './epochs.ts'
+import { facts, table } from './table.ts'
+import { ageText, bytesText, durationText, millisecondsText } from './units.ts'
+
+export function mountsText(mounts: Pick<MountSummary, 'image' | 'directory' | 'machine'>[]): string {
+  const rows = mounts.map((each) => [each.image, each.directory, each.machine ? 'machine' : ''])
+  return table(['IMAGE', 'DIRECTORY', 'FOR'], rows, [], 'no mounts')
+}
+
+export function machineText(machine: MachineSummary): string {
+  const { requested, completed, failed, aborted } = machine.checkpoints
+  const text = facts([
+    ['machine', `${machine.image} is ${machine.state}`],
+    ['process', machine.pid === null ? null : String(machine.pid)],
+    ['type', `${machine.machineType}, ${machine.accelerator}, ${bytesText(machine.memoryBytes)}`],
+    ['mount', machine.mount],
+    ['console', machine.console],
+    ['schedule', machine.everyMs === null ? null : `every ${machine.everyMs / 1000} s`],
+    ['checkpoints', `${completed} of ${requested} done, ${failed} failed, ${aborted} aborted`],
+    ['newest', machine.newest === null ? null : `${machine.newest.image}@${machine.newest.number}`],
+    ['last error', machine.lastError],
+  ])
+  const remarks = [...machine.alarms.map((each) => `alarm: ${each}`), ...machine.notices.map((each) => `notice: ${each}`)]
+  return [text, ...remarks].join('\n')
+}
+
+export function machinesText(machines: MachineSummary[]): string {
+  if (machines.length === 1) return machineText(machines[0])
+  const rows = machines.map((each) => [
+    each.image, each.state, each.pid === null ? '' : String(each.pid), each.accelerator, bytesText(each.memoryBytes),
+    each.everyMs === null ? '' : `${each.everyMs / 1000} s`,
+    each.newest === null ? '' : `@${each.newest.number}`,
+    each.alarms.length === 0 ? '' : `${each.alarms.length}`,
+  ])
+  const head = ['IMAGE', 'STATE', 'PROCESS', 'ACCEL', 'MEMORY', 'EVERY', 'NEWEST', 'ALARMS']
+  return table(head, rows, [2, 4, 5, 6, 7], 'no machines')
+}
+
+export function checkpointText(result: ResultOf<'vm checkpoint'>): string {
+  if (result.kind === 'taken') return `${epochLine(result.epoch)}; pause ${millisecondsText(result.pauseMs)}`
+  const { image, everyMs } = result.machine
+  return everyMs === null ? `${image} has no schedule` : `${image} is checkpointed every ${everyMs / 1000} s`
+}
+
+export function resumeText(result: ResultOf<'vm resume'>): string {
+  const { epoch, resumeMs } = result
+  return `resumed ${epoch.image}@${epoch.number} in ${millisecondsText(resumeMs)}\n${machineText(result.machine)}`
+}
+
+export function daemonText(status: DaemonStatus, nowMs: number): string {
+  if (!status.running) return 'no daemon runs'
+  const since = status.startedMs ?? nowMs
+  return facts([
+    ['daemon', `runs as process ${status.pid}, serving as ${status.servingPid}`],
+    ['version', `${status.version} (control protocol ${status.protocol})`],
+    ['started', `${ageText(since, nowMs)} (${durationText(nowMs - since)})`],
+    ['clients', String(status.clients)],
+    ['mounts', status.mounts.map((each) => `${each.image} on ${each.directory}`).join(', ') || 'none'],
+    ['machines', status.machines.map((each) => `${each.image} ${each.state}`).join(', ') || 'none'],
+  ])
+}

@@ -1,0 +1,47 @@
+/** How each verb's result is told to people. Every verb of the table has an entry: the compiler sees to it. */
+import type { ResultOf, VerbName } from '../../daemon/verbs.ts'
+import { checkText, diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
+import { checkpointText, daemonText, machineText, machinesText, mountsText, resumeText } from './machines.ts'
+import { bytesText, countText, millisecondsText } from './units.ts'
+
+type Texts = { readonly [V in VerbName]: (result: ResultOf<V>, nowMs: number) => string }
+
+const texts: Texts = {
+  init: (stats) => `made a store at ${stats.directory}`,
+  stats: statsText,
+  check: checkText,
+  'index rebuild': ({ packs, records }) => `indexed ${countText(records, 'record')} of ${countText(packs, 'pack')}`,
+  create: ({ image, newest }) => `made ${image}@${newest}`,
+  images: imagesText,
+  log: logText,
+  show: showText,
+  diff: diffText,
+  seal: ({ epoch, barrierMs, commitMs }) =>
+    `${epochLine(epoch)}; barrier ${millisecondsText(barrierMs)}, commit ${millisecondsText(commitMs)}`,
+  pin: ({ image, number }) => `pinned ${image}@${number}`,
+  unpin: ({ image, number }) => `unpinned ${image}@${number}`,
+  rm: ({ removedEpochs }) => `removed ${countText(removedEpochs, 'epoch')}`,
+  fork: ({ image, newest }) => `made ${image}@${newest}`,
+  rollback: ({ sealed, head }) =>
+    `${sealed === null ? '' : `${epochLine(sealed)}\n`}the head is at ${head.image}@${head.number}`,
+  export: ({ bytes, dataBytes }) => `wrote ${bytesText(bytes)}, ${bytesText(dataBytes)} of it data`,
+  mount: ({ image, directory }) => `${image} is mounted on ${directory}`,
+  unmount: ({ directory }) => `unmounted ${directory}`,
+  mounts: mountsText,
+  'vm start': machineText,
+  'vm checkpoint': checkpointText,
+  'vm resume': resumeText,
+  'vm stop': machineText,
+  'vm status': machinesText,
+  'vm console': ({ image, console: path }) => `the console of ${image} is ${path}`,
+  'daemon start': daemonText,
+  'daemon stop': () => 'no daemon runs',
+  'daemon status': daemonText,
+}
+
+/** The result of a verb as text; `nowMs` is the wall clock, for ages. */
+export function resultText(verb: VerbName, result: unknown, nowMs: number): string {
+  // The table gives each verb's text its own result; a name alone cannot tell the compiler which.
+  const text = texts[verb] as (result: unknown, nowMs: number) => string
+  return text(result, nowMs)
+}
