@@ -51,7 +51,7 @@ const worker = new Worker(new URL('serve-worker.ts', import.meta.url), {
 
 /** Requests that the worker has deferred; the file says what becomes of them. */
 function answerLate(ticket: Ticket, name: string): void {
-  if (name === 'deferred-error') replyError(served.descriptor, ticket, -ERRNO.EDQUOT)
+  if (name === 'deferred-error') replyError(served.descriptor, ticket, -ERRNO.ENOSPC)
   else replyBytes(served.descriptor, ticket, [Buffer.from('late '), Buffer.from('answer')])
 }
 

@@ -1,0 +1,78 @@
+import test from 'ava'
+import { closeSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { FuseError, mount, mountAt, readDirtyLimits, secretControlName, Session, unmount } from '../../fuse/index.ts'
+import { parseMountInfo } from '../../fuse/mountinfo.ts'
+import { mountPoint, Served } from './served.ts'
+
+test('mount points that cannot be used are refused by code', async (t) => {
+  const directory = mountPoint(t)
+  const codeFor = async (path: string) =>
+    (await t.throwsAsync(mount({ directory: path, name: 'x' }), { instanceOf: FuseError }))?.code
+  t.is(await codeFor(join(directory, 'none')), 'FUSE_MOUNT_POINT_MISSING')
+  const file = join(directory, 'file')
+  writeFileSync(file, '')
+  t.is(await codeFor(file), 'FUSE_MOUNT_POINT_NOT_A_DIRECTORY')
+  t.is(await codeFor(directory), 'FUSE_MOUNT_POINT_NOT_EMPTY')
+  rmSync(file)
+  t.is(mountAt(directory), undefined)
+})
+
+test.serial('a directory is mounted once, and unmounted once', async (t) => {
+  const directory = mountPoint(t)
+  const mounted = await mount({ directory, name: 'once, with a comma' })
+  t.teardown(() => closeSync(mounted.descriptor))
+  t.like(mountAt(directory), { fileSystem: 'fuse.holdfast', source: 'once, with a comma', device: mounted.device })
+  await t.throwsAsync(mount({ directory, name: 'twice' }), { code: 'FUSE_ALREADY_MOUNTED' })
+  await unmount(directory)
+  await t.throwsAsync(unmount(directory), { code: 'FUSE_NOT_MOUNTED' })
+})
+
+test.serial('a mount in use is busy, and can be detached', async (t) => {
+  const served = await Served.start(t)
+  mkdirSync(served.path('dir'))
+  const before = process.cwd()
+  process.chdir(served.path('dir'))
+  try {
+    await t.throwsAsync(unmount(served.directory), { code: 'FUSE_BUSY' })
+    await unmount(served.directory, { lazy: true })
+  } finally {
+    process.chdir(before)
+  }
+  t.is(mountAt(served.directory), undefined)
+  t.is((await served.event('ended')).end, 'unmounted')
+})
+
+test.serial('dirty limits are raised, or it is said why not', async (t) => {
+  const served = await Served.start(t)
+  const { mount: mounted, dirtyLimits } = await served.event('mounted')
+  if (dirtyLimits === undefined) t.deepEqual(readDirtyLimits(mounted.device), { maxRatio: 100, isStrict: false })
+  else t.regex(dirtyLimits, /cannot be written .*make \/sys writable\.$/)
+})
+
+test('options out of range are refused before anything happens', async (t) => {
+  const directory = mountPoint(t)
+  const bad = { code: 'FUSE_BAD_OPTION' }
+  await t.throwsAsync(mount({ directory, name: 'x', readBytesMax: 5000 }), bad)
+  await t.throwsAsync(mount({ directory, name: '' }), bad)
+  const session = { descriptor: -1, operations: {} as never, onFault: () => undefined }
+  t.throws(() => new Session({ ...session, backgroundCount: 12 }), bad)
+  t.throws(() => new Session({ ...session, writeBytesMax: 2 ** 21 }), bad)
+})
+
+test('the mount table is read with its escapes and optional fields', (t) => {
+  const text = [
+    '36 35 98:0 /mnt1 /mnt\\040two rw,noatime master:1 - ext3 /dev/root rw,errors=continue',
+    '37 35 0:51 / /mnt/fuse rw - fuse.holdfast a\\134b rw',
+    '',
+  ].join('\n')
+  t.deepEqual(parseMountInfo(text), [
+    { device: '98:0', mountPoint: '/mnt two', fileSystem: 'ext3', source: '/dev/root' },
+    { device: '0:51', mountPoint: '/mnt/fuse', fileSystem: 'fuse.holdfast', source: 'a\\b' },
+  ])
+})
+
+test('secret names differ', (t) => {
+  t.not(secretControlName(), secretControlName())
+  t.regex(secretControlName(), /^\.holdfast-[0-9a-f]{32}$/)
+})

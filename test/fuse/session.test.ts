@@ -1,0 +1,110 @@
+/** What the session gives beyond file operations: the control file, late replies, stores, faults. */
+import test from 'ava'
+import * as fs from 'node:fs/promises'
+import { closeSync } from 'node:fs'
+import { ControlFile, mount, openDevice } from '../../fuse/index.ts'
+import { mountPoint, Served } from './served.ts'
+
+async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  return promise.then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => error.code,
+  )
+}
+
+test.serial('the control file reaches the serving thread, and nothing shows that it is there', async (t) => {
+  const served = await Served.start(t)
+  await fs.writeFile(served.path('file'), 'x')
+  await using control = await ControlFile.open(served.directory, served.controlName)
+  const first = JSON.parse((await control.poke()).toString()) as { requestCount: number }
+  const second = JSON.parse((await control.poke()).toString()) as { requestCount: number }
+  t.true(second.requestCount > first.requestCount)
+  t.deepEqual(await fs.readdir(served.directory), ['file'])
+  const { mode, uid } = await fs.stat(served.path(served.controlName))
+  t.deepEqual([mode, uid], [0o100600, 0])
+  t.is(await codeOf(fs.unlink(served.path(served.controlName))), 'ENOENT')
+  t.is(await codeOf(fs.writeFile(served.path(served.controlName), 'x')), 'EPERM')
+  const again = JSON.parse((await control.poke()).toString()) as { requestCount: number }
+  t.true(again.requestCount > second.requestCount)
+})
+
+test.serial('the control file works also where opens are answered', async (t) => {
+  const served = await Served.start(t, { hasOpen: true })
+  const first = await served.counts()
+  t.true((await served.counts()).requestCount > first.requestCount)
+})
+
+test.serial('a deferred request is answered by another thread, with bytes or an errno', async (t) => {
+  const served = await Served.start(t)
+  for (const name of ['deferred', 'deferred-error']) {
+    await fs.writeFile(served.path(name), '')
+    await fs.truncate(served.path(name), 11)
+  }
+  t.is(await fs.readFile(served.path('deferred'), 'utf8'), 'late answer')
+  t.is(await codeOf(fs.readFile(served.path('deferred-error'))), 'ENOSPC')
+})
+
+test.serial('a throw is EIO for the asker, reported, and the session goes on', async (t) => {
+  const served = await Served.start(t)
+  await fs.writeFile(served.path('faulty'), '')
+  await fs.truncate(served.path('faulty'), 10)
+  t.is(await codeOf(fs.readFile(served.path('faulty'))), 'EIO')
+  t.regex((await served.event('fault')).message, /a fault that the test wants/)
+  await fs.writeFile(served.path('fine'), 'fine')
+  t.is(await fs.readFile(served.path('fine'), 'utf8'), 'fine')
+})
+
+test.serial('bytes stored in the page cache are read without a READ', async (t) => {
+  const served = await Served.start(t)
+  const path = served.path('file')
+  const handle = await fs.open(path, 'w+')
+  t.teardown(() => handle.close())
+  await handle.truncate(1_048_576)
+  const { ino } = await handle.stat()
+  served.command({ kind: 'store', node: ino, chunk: 3, text: 'stored' })
+  t.true((await served.event('stored')).isKnown)
+  const { buffer } = await handle.read(Buffer.alloc(65_536), 0, 65_536, 3 * 65_536)
+  t.true(buffer.equals(Buffer.alloc(65_536, 'stored')))
+  t.deepEqual((await served.counts()).reads, {})
+  await handle.read(Buffer.alloc(10), 0, 10, 8 * 65_536)
+  t.true((await served.counts()).reads[ino] > 0)
+})
+
+test.serial('a store for a node that the kernel does not know says so', async (t) => {
+  const served = await Served.start(t)
+  served.command({ kind: 'store', node: 12_345, chunk: 0, text: 'x' })
+  t.false((await served.event('stored')).isKnown)
+})
+
+test.serial('pages stay cached over opens', async (t) => {
+  const served = await Served.start(t)
+  await fs.writeFile(served.path('file'), Buffer.alloc(100_000, 'x'))
+  await fs.readFile(served.path('file'))
+  const { reads } = await served.counts()
+  for (let times = 0; times < 3; times++) await fs.readFile(served.path('file'))
+  t.deepEqual((await served.counts()).reads, reads)
+})
+
+test.serial('the session ends when the file system is unmounted', async (t) => {
+  const served = await Served.start(t)
+  await served.event('negotiated')
+  served.command({ kind: 'unmount' })
+  t.is((await served.event('ended')).end, 'unmounted')
+})
+
+test.serial('a server that replaces another gets the unanswered requests again', async (t) => {
+  const directory = mountPoint(t)
+  const descriptor = openDevice()
+  t.teardown(() => closeSync(descriptor))
+  await mount({ directory, name: 'replaced', descriptor })
+  const first = await Served.start(t, { directory, descriptor, isMute: true })
+  const { negotiated } = await first.event('negotiated')
+  await fs.writeFile(first.path('file'), '')
+  await fs.truncate(first.path('file'), 12)
+  const reading = fs.readFile(first.path('file'), 'utf8')
+  const { ticket } = await first.event('muted')
+  t.false(ticket.resent)
+  await first.kill()
+  await Served.start(t, { directory, descriptor, negotiated, controlName: first.controlName })
+  t.is(await reading, 'resent true')
+})
