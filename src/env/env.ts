@@ -28,6 +28,10 @@ export interface PathStat {
   readonly uid: number
   readonly gid: number
   readonly links: number
+  /** Type bits of st_mode. */
+  readonly type: number
+  /** st_rdev: which device a device node stands for. */
+  readonly deviceNumber: number
 }
 
 export interface EnvFile extends Disposable {

@@ -124,6 +124,8 @@ function describe(stat: fs.BigIntStats): PathStat {
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     links: Number(stat.nlink),
+    type: Number(stat.mode) & 0o170000,
+    deviceNumber: Number(stat.rdev),
   }
 }
 
