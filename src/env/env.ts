@@ -44,6 +44,8 @@ export interface EnvFile extends Disposable {
   write(source: Uint8Array, position: number): void
   /** As `write` of all sources laid end to end. */
   writev(sources: readonly Uint8Array[], position: number): void
+  /** Writes at the end of what was appended so far: for pipes and terminals, which have no positions. */
+  append(source: Uint8Array): void
   truncate(bytes: number): void
   size(): number
   /** fdatasync. After a throw nothing is known of any earlier write: it must not be tried again. */

@@ -70,6 +70,12 @@ class SystemFile implements EnvFile {
     if (written < bytes) this.write(Buffer.concat(sources).subarray(written), position + written)
   }
 
+  append(source: Uint8Array): void {
+    attempt(`writing ${this.path}`, () => {
+      for (let done = 0; done < source.length;) done += fs.writeSync(this.fd, source, done)
+    })
+  }
+
   truncate(bytes: number): void {
     attempt(`cutting ${this.path}`, () => fs.ftruncateSync(this.fd, bytes))
   }
