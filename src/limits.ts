@@ -30,6 +30,32 @@ export const packBytesMax = 128 * MIB
 /** A record's stored form is never larger than its plain form plus its header. */
 export const recordPlainBytesMax = chunkBytes
 
+/** Records gathered before they are written to the open pack: big writes, little to lose. */
+export const packBufferBytes = MIB
+/** Records put but not yet in the index; one more put publishes them itself. About 10 MB of memory. */
+export const pendingRecordsMax = 32 * KIB
+/** How long that put may wait for the index before the store counts as failed. */
+export const publishTimeoutMs = 60_000
+/** Bytes put after which the index is made durable so far: what an open after a crash reads again. */
+export const settleBytes = 32 * MIB
+/** Bytes below which closing leaves that to the next open, which reads them again in a few milliseconds. */
+export const settleOnCloseBytes = MIB
+/** Pack descriptors that one thread keeps open. */
+export const packFilesOpenMax = 64
+/** Packs are scanned through a window of this size: many maximal records, little memory. */
+export const scanWindowBytes = 2 * MIB
+/** What must stay free for the index, which cannot say beforehand what it needs. */
+export const storeFreeBytesMin = 2 * MIB
+/** LevelDB's own block cache and write buffer. */
+export const indexCacheBytes = 16 * MIB
+export const indexWriteBufferBytes = 4 * MIB
+/** Records known to be bad that a thread remembers, so that the next put heals them. */
+export const damagedRecordsMax = 4 * KIB
+/** `store.json`. */
+export const identityFileBytesMax = 4 * KIB
+/** Names of files and records in one verification's report; the rest is counted. */
+export const damageReportsMax = 1000
+
 /** A name in a directory, as POSIX has it. */
 export const nameBytesMax = 255
 /** A symbolic link's target: PATH_MAX. */
@@ -68,6 +94,8 @@ export const machineStateBytesMax = 64 * MIB
 
 assert(nodeWeightMax === nodeFanOut * digestBytes, 'a dense leaf holds one inner node’s worth of chunk ids')
 assert(packBytesMax > 2 * MIB + logRecordBytesMax, 'a pack holds many records')
+assert(packBufferBytes > 4 * recordPlainBytesMax, 'a pack buffer gathers several records')
+assert(scanWindowBytes > 4 * recordPlainBytesMax, 'a scan window holds several records')
 assert(segmentBytesMax * 2 <= logBytesMax, 'one segment is written while another is committed')
 assert(segmentBytesMax > 8 * logRecordBytesMax, 'a segment holds many records')
 assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')

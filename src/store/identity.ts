@@ -1,0 +1,93 @@
+/**
+ * `store.json`: what makes a directory a store. One JSON object:
+ *
+ *   {"magic": "holdfast store", "version": 1, "storeId": HEX 32, "domainId": HEX 32, "keyId": 0}
+ */
+import { Buffer } from 'node:buffer'
+import { dirname } from 'node:path'
+import type { Env } from '../env/env.ts'
+import { publishFile, readWhole } from '../env/publish.ts'
+import { ensureDirectory } from '../env/tree.ts'
+import { HoldfastError, isCode } from '../errors.ts'
+import { identityBytes } from '../format/pack-header.ts'
+import { identityFileBytesMax } from '../limits.ts'
+import { StoreLayout } from './layout.ts'
+
+export const storeVersion = 1
+const storeMagic = 'holdfast store'
+
+export interface StoreIdentity {
+  readonly storeId: Buffer
+  /** Chunks are named and deduplicated within a domain. */
+  readonly domainId: Buffer
+  /** 0: the plain domain, nothing is encrypted. */
+  readonly keyId: number
+}
+
+/**
+ * Makes `directory` a store; it may exist, and hold nothing but what an interrupted `initStore` left.
+ * Durable on return; `store.json` comes last, so a crash leaves no half store.
+ * Errors: EXISTS (it is a store), IO, NO_SPACE.
+ */
+export function initStore(env: Env, directory: string): StoreIdentity {
+  const layout = new StoreLayout(directory)
+  if (env.exists(layout.identity)) throw new HoldfastError('EXISTS', `${directory} is a store already`)
+  ensureDirectory(env, directory)
+  env.syncDirectory(dirname(directory))
+  for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
+  const identity = { storeId: env.randomBytes(identityBytes), domainId: env.randomBytes(identityBytes), keyId: 0 }
+  publishFile(env, layout.identity, encodeIdentity(identity))
+  return identity
+}
+
+/** Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED, UNSUPPORTED (encrypted). */
+export function readIdentity(env: Env, layout: StoreLayout): StoreIdentity {
+  const fields = parse(readText(env, layout))
+  if (fields.magic !== storeMagic) throw new HoldfastError('BAD_FORMAT', `${layout.identity} is not a store's`)
+  if (typeof fields.version !== 'number' || fields.version < 1) throw damaged('version')
+  if (fields.version > storeVersion) {
+    throw new HoldfastError('NEWER_VERSION', `store version ${fields.version} is newer than ${storeVersion}: update Holdfast`)
+  }
+  if (typeof fields.keyId !== 'number') throw damaged('keyId')
+  if (fields.keyId !== 0) throw new HoldfastError('UNSUPPORTED', 'this store is encrypted, which this version cannot read')
+  return { storeId: hex(fields.storeId, 'storeId'), domainId: hex(fields.domainId, 'domainId'), keyId: fields.keyId }
+}
+
+function encodeIdentity(identity: StoreIdentity): Buffer {
+  const fields = {
+    magic: storeMagic,
+    version: storeVersion,
+    storeId: identity.storeId.toString('hex'),
+    domainId: identity.domainId.toString('hex'),
+    keyId: identity.keyId,
+  }
+  return Buffer.from(`${JSON.stringify(fields, null, 2)}\n`)
+}
+
+function readText(env: Env, layout: StoreLayout): string {
+  try {
+    return Buffer.from(readWhole(env, layout.identity, identityFileBytesMax)).toString()
+  } catch (error) {
+    if (!isCode(error, 'NOT_FOUND')) throw error
+    throw new HoldfastError('NOT_FOUND', `${layout.directory} is not a store: make one with init`, { cause: error })
+  }
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null) return { ...value }
+  } catch (error) {
+    throw new HoldfastError('BAD_FORMAT', 'store.json is not JSON', { cause: error })
+  }
+  throw new HoldfastError('BAD_FORMAT', 'store.json is not an object')
+}
+
+function hex(value: unknown, field: string): Buffer {
+  if (typeof value !== 'string' || !/^[0-9a-f]{32}$/.test(value)) throw damaged(field)
+  return Buffer.from(value, 'hex')
+}
+
+function damaged(field: string): HoldfastError {
+  return new HoldfastError('DAMAGED', `store.json has no proper ${field}`)
+}

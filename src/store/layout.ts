@@ -1,0 +1,63 @@
+/**
+ * Where things lie in a store's directory, as far as the chunk store goes:
+ *
+ *   store.json                    identity (identity.ts)
+ *   lock                          locked by the process that owns the store
+ *   packs/0000002a.ID.pack        pack number (hex) and pack id
+ *   index/                        LevelDB, rebuildable
+ *   tmp/                          files not yet named; emptied at open
+ */
+import { Buffer } from 'node:buffer'
+import { join } from 'node:path'
+import { identityBytes } from '../format/pack-header.ts'
+
+export class StoreLayout {
+  readonly directory: string
+
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  get identity(): string {
+    return join(this.directory, 'store.json')
+  }
+
+  get lock(): string {
+    return join(this.directory, 'lock')
+  }
+
+  get packs(): string {
+    return join(this.directory, 'packs')
+  }
+
+  get index(): string {
+    return join(this.directory, 'index')
+  }
+
+  get temporary(): string {
+    return join(this.directory, 'tmp')
+  }
+
+  pack(name: PackName): string {
+    return join(this.packs, formatPackName(name))
+  }
+}
+
+export interface PackName {
+  readonly number: number
+  readonly packId: Buffer
+}
+
+export const packNumberMax = 0xffff_ffff
+
+const packNamePattern = new RegExp(`^([0-9a-f]{8})\\.([0-9a-f]{${identityBytes * 2}})\\.pack$`)
+
+export function formatPackName({ number, packId }: PackName): string {
+  return `${number.toString(16).padStart(8, '0')}.${packId.toString('hex')}.pack`
+}
+
+/** Undefined for a name that is not a pack's. */
+export function parsePackName(name: string): PackName | undefined {
+  const match = packNamePattern.exec(name)
+  return match === null ? undefined : { number: Number.parseInt(match[1], 16), packId: Buffer.from(match[2], 'hex') }
+}

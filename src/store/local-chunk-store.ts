@@ -1,0 +1,225 @@
+/**
+ * The writer: packs, index, and what was put since the last sync. The contract is in chunks.ts.
+ *
+ * Order of writes: record into the pack, pack synced, index batch. The index is never ahead of a synced pack;
+ * when it is behind, the next open reads the pack again.
+ */
+import type { Buffer } from 'node:buffer'
+import { digest } from '../chunk/digest.ts'
+import type { Env } from '../env/env.ts'
+import type { FileLock } from '../env/lock.ts'
+import { HoldfastError, assert, isCode } from '../errors.ts'
+import type { PackEntry, RecordLocation } from '../format/keys.ts'
+import { codecRaw, kindData, kindNode } from '../format/pack-record.ts'
+import {
+  chunkBytes, deltaDepthMax, pendingRecordsMax, publishTimeoutMs, recordPlainBytesMax, settleBytes, settleOnCloseBytes,
+} from '../limits.ts'
+import type { ChunkId, ChunkKind, ChunkStore, PutResult } from './chunks.ts'
+import { type ChunkForm, type Version, chooseForm, wholeForm } from './delta-policy.ts'
+import type { StoreIdentity } from './identity.ts'
+import type { StoreLayout } from './layout.ts'
+import type { IndexedRecord, PackIndex } from './pack-index.ts'
+import type { PackInfo, PackSet, StoreStats } from './pack-set.ts'
+import { type Generation, PendingRecords, operationsOf } from './pending-records.ts'
+import { RecordReader } from './record-reader.ts'
+
+export interface StoreParts {
+  readonly env: Env
+  readonly layout: StoreLayout
+  readonly identity: StoreIdentity
+  readonly lock: FileLock | undefined
+  readonly packs: PackSet
+  readonly index: PackIndex
+  /** Bytes in packs that the index does not have for good yet. */
+  readonly unsettledBytes: number
+}
+
+export class LocalChunkStore implements ChunkStore, AsyncDisposable {
+  readonly #parts: StoreParts
+  readonly #packs: PackSet
+  readonly #index: PackIndex
+  readonly #pending = new PendingRecords()
+  readonly #reader: RecordReader
+  #unsettledBytes: number
+  #syncing: Promise<void> = Promise.resolve()
+  #settling: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
+
+  /** Use `openChunkStore`. */
+  constructor(parts: StoreParts) {
+    this.#parts = parts
+    this.#packs = parts.packs
+    this.#index = parts.index
+    this.#unsettledBytes = parts.unsettledBytes
+    this.#reader = new RecordReader({ locate: (id, depth) => this.#locate(id, depth) }, parts.packs)
+  }
+
+  get identity(): StoreIdentity {
+    return this.#parts.identity
+  }
+
+  get layout(): StoreLayout {
+    return this.#parts.layout
+  }
+
+  read(id: ChunkId): Buffer {
+    return this.#reader.read(id)
+  }
+
+  has(id: ChunkId): boolean {
+    return this.#reader.has(id)
+  }
+
+  put(plain: Uint8Array, kind: ChunkKind, base?: ChunkId): PutResult {
+    this.#requireUsable()
+    assert(plain.length > 0 && plain.length <= recordPlainBytesMax, 'a chunk has 1 to 65,536 bytes')
+    assert(kind === 'node' || plain.length === chunkBytes, 'a data chunk has 65,536 bytes')
+    const id = digest(plain)
+    if (this.#reader.has(id)) return { id, storedBytes: 0 }
+    if (this.#pending.count >= pendingRecordsMax) this.#publishNow()
+    this.#packs.makeRoom()
+    const recordKind = kind === 'data' ? kindData : kindNode
+    const form = this.#proven(id, plain, recordKind, this.#chooseForm(id, plain, base))
+    const location = this.#packs.append({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload)
+    this.#unsettledBytes += location.recordBytes
+    this.#pending.add(id, location)
+    return { id, storedBytes: location.recordBytes }
+  }
+
+  sync(): Promise<void> {
+    const run = this.#syncing.then(() => this.#syncNow())
+    // The next sync waits for this one; whether this one failed is the business of who asked for it.
+    this.#syncing = run.then(nothing, nothing)
+    return run
+  }
+
+  stats(): StoreStats {
+    return this.#packs.stats()
+  }
+
+  /** By number, oldest first, the open pack included. */
+  packs(): PackInfo[] {
+    return this.#packs.packs()
+  }
+
+  /** What the index holds, in the order of ids; records put since the last sync are not in it. */
+  records(): AsyncGenerator<IndexedRecord> {
+    return this.#index.records()
+  }
+
+  /** Idempotent. What was put since the last sync may be lost. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #requireUsable(): void {
+    if (this.#closing !== undefined) throw new HoldfastError('FAILED_STATE', 'the store is closed')
+    this.#packs.requireUsable()
+  }
+
+  #locate(id: Buffer, depth: number): RecordLocation | undefined {
+    return this.#pending.locate(id, depth) ?? this.#index.locate(id, depth)
+  }
+
+  /** A chunk whose records are all bad is written whole: every record that names it as a base works again. */
+  #chooseForm(id: ChunkId, plain: Uint8Array, base: ChunkId | undefined): ChunkForm {
+    if (this.#isIndexed(id)) {
+      this.#reader.forget(id)
+      return wholeForm(plain)
+    }
+    if (base === undefined) return wholeForm(plain)
+    try {
+      return chooseForm(plain, this.#versions(base))
+    } catch (error) {
+      // A base that cannot be read is no base.
+      if (!isCode(error, 'DAMAGED', 'NOT_FOUND')) throw error
+      return wholeForm(plain)
+    }
+  }
+
+  #isIndexed(id: ChunkId): boolean {
+    for (let depth = 0; depth <= deltaDepthMax; depth++) if (this.#locate(id, depth) !== undefined) return true
+    return false
+  }
+
+  #versions(base: ChunkId): Version[] {
+    const header = this.#reader.header(base, deltaDepthMax)
+    if (header === undefined) return []
+    return [header, ...this.#reader.bases(header)].map(({ id, depth, paidBytes }) => {
+      return { id, depth, paidBytes, plain: () => this.#reader.read(id) }
+    })
+  }
+
+  /** The form, decoded and found to give the id; raw where a codec does not give back what it got. */
+  #proven(id: ChunkId, plain: Uint8Array, kind: number, form: ChunkForm): ChunkForm {
+    const content = { kind, id, plainBytes: plain.length }
+    if (this.#reader.admit({ ...content, ...form }, form.payload)) return form
+    const raw = { codec: codecRaw, depth: 0, payload: plain, paidBytes: 0, baseId: undefined, baseDepth: 0 }
+    assert(this.#reader.admit({ ...content, ...raw }, plain), 'a chunk does not change while it is put')
+    return raw
+  }
+
+  async #syncNow(): Promise<void> {
+    this.#requireUsable()
+    if (this.#pending.count === 0) return
+    this.#packs.sync()
+    const generation = this.#pending.take()
+    const changed = this.#unsettledBytes >= settleBytes ? this.#packs.takeChanged() : undefined
+    await this.#publish(generation)
+    if (changed !== undefined) this.#settle(changed)
+  }
+
+  async #publish(generation: Generation): Promise<void> {
+    try {
+      await this.#index.write(operationsOf(generation))
+    } catch (error) {
+      this.#packs.fail(error)
+      throw error
+    }
+    this.#pending.drop(generation)
+  }
+
+  /**
+   * For a caller that puts without end and never lets the event loop turn: the batch runs in a thread of
+   * LevelDB's, and its last entry shows when it is applied, as batches are atomic.
+   */
+  #publishNow(): void {
+    this.#packs.sync()
+    const generation = this.#pending.take()
+    const last = operationsOf(generation).at(-1)
+    assert(last?.type === 'put', 'there is something to publish')
+    // A failure is kept in the pack set, where the next put finds it.
+    this.#publish(generation).catch(nothing)
+    const cell = new Int32Array(new SharedArrayBuffer(4))
+    const deadlineMs = this.#parts.env.monotonicMs() + publishTimeoutMs
+    while (!this.#index.isApplied(last.key, last.value)) {
+      Atomics.wait(cell, 0, 0, 1)
+      if (this.#parts.env.monotonicMs() > deadlineMs) this.#packs.fail(new HoldfastError('IO', 'the index takes no more records'))
+      this.#packs.requireUsable()
+    }
+  }
+
+  /** Makes the index durable up to these entries, in the background, one at a time. */
+  #settle(changed: Map<number, PackEntry>): void {
+    this.#unsettledBytes = 0
+    const run = this.#settling.then(() => this.#index.settle(changed))
+    this.#settling = run.catch((error: unknown) => this.#packs.fail(error))
+  }
+
+  async #closeNow(): Promise<void> {
+    await this.#syncing
+    const settled = this.#unsettledBytes < settleOnCloseBytes || this.#pending.count > 0 || this.#packs.hasFailed
+    if (!settled) this.#settle(this.#packs.takeChanged())
+    await this.#settling
+    this.#packs.close()
+    await this.#index.close()
+    this.#parts.lock?.close()
+  }
+}
+
+function nothing(): void {}

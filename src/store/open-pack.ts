@@ -1,0 +1,123 @@
+/**
+ * The one pack that is written to. Records are gathered in memory, written in large pieces, durable after
+ * `sync`, and never touched again. After an error only `close` works. Layout: format/pack-header.ts, pack-record.ts, pack-footer.ts.
+ */
+import { Buffer } from 'node:buffer'
+import type { Env, EnvFile } from '../env/env.ts'
+import { assert } from '../errors.ts'
+import type { RecordLocation } from '../format/keys.ts'
+import { footerBytesFor } from '../format/pack-footer.ts'
+import { encodePackHeader, identityBytes, packHeaderBytes } from '../format/pack-header.ts'
+import { type RecordContent, recordBytesMax, writeRecord } from '../format/pack-record.ts'
+import { type PackTotals, countRecord, emptyTotals } from '../format/pack-totals.ts'
+import { packBufferBytes, packBytesMax } from '../limits.ts'
+import type { StoreIdentity } from './identity.ts'
+import type { PackName, StoreLayout } from './layout.ts'
+
+export class OpenPack implements Disposable {
+  readonly name: PackName
+  readonly totals: PackTotals
+  readonly #file: EnvFile
+  readonly #buffer = Buffer.allocUnsafeSlow(packBufferBytes)
+  #writtenBytes: number
+  #bufferedBytes = 0
+  #synced = true
+
+  /** Goes on after `bytes` bytes of a file whose tail is known to be sound. */
+  constructor(file: EnvFile, name: PackName, bytes: number, totals: PackTotals) {
+    this.#file = file
+    this.name = name
+    this.totals = totals
+    this.#writtenBytes = bytes
+  }
+
+  /** A new, empty pack whose header and name are durable. */
+  static create(env: Env, layout: StoreLayout, identity: StoreIdentity, number: number): OpenPack {
+    const name = { number, packId: env.randomBytes(identityBytes) }
+    const file = env.open(layout.pack(name), 'createNew')
+    file.write(encodePackHeader({ ...identity, packId: name.packId, createdMs: env.wallMs() }), 0)
+    file.sync()
+    env.syncDirectory(layout.packs)
+    return new OpenPack(file, name, packHeaderBytes, emptyTotals())
+  }
+
+  /** Where the next record goes. */
+  get bytes(): number {
+    return this.#writtenBytes + this.#bufferedBytes
+  }
+
+  get records(): number {
+    return this.totals.data.records + this.totals.node.records
+  }
+
+  /** Whether one more record of any size leaves room for the footer. */
+  get hasRoom(): boolean {
+    return this.bytes + recordBytesMax + footerBytesFor(this.records + 1) <= packBytesMax
+  }
+
+  /** Whether `flush` must come before the next `append`. */
+  get isBufferFull(): boolean {
+    return this.#bufferedBytes + recordBytesMax > packBufferBytes
+  }
+
+  /** What writing all this and the footer would take. */
+  get bytesToWrite(): number {
+    return this.#bufferedBytes + footerBytesFor(this.records + 1)
+  }
+
+  /** In memory only: nothing can fail. */
+  append(content: RecordContent, payload: Uint8Array): RecordLocation {
+    assert(!this.isBufferFull && this.hasRoom, 'a record has its room before it is appended')
+    const offset = this.bytes
+    const recordBytes = writeRecord(this.#buffer, this.#bufferedBytes, content, payload)
+    this.#bufferedBytes += recordBytes
+    this.#synced = false
+    countRecord(this.totals, content.kind, content.plainBytes, recordBytes)
+    const { kind, codec, depth } = content
+    return { packNumber: this.name.number, offset, recordBytes, kind, codec, depth }
+  }
+
+  /** Reads what was appended, from memory where it is still there. */
+  read(target: Buffer, offset: number): number {
+    if (offset < this.#writtenBytes) return this.#file.read(target, offset)
+    const start = offset - this.#writtenBytes
+    return this.#buffer.copy(target, 0, start, Math.min(start + target.length, this.#bufferedBytes))
+  }
+
+  /** Hands the gathered records to the operating system. */
+  flush(): void {
+    if (this.#bufferedBytes === 0) return
+    this.#file.write(this.#buffer.subarray(0, this.#bufferedBytes), this.#writtenBytes)
+    this.#writtenBytes += this.#bufferedBytes
+    this.#bufferedBytes = 0
+  }
+
+  /** On return everything appended is durable. */
+  sync(): void {
+    this.flush()
+    if (this.#synced) return
+    this.#file.sync()
+    this.#synced = true
+  }
+
+  /** Ends the pack with its footer, durably. Returns the file's length. */
+  finish(footer: Buffer): number {
+    this.flush()
+    this.#file.write(footer, this.#writtenBytes)
+    this.#file.sync()
+    return this.#writtenBytes + footer.length
+  }
+
+  get file(): EnvFile {
+    return this.#file
+  }
+
+  /** Idempotent; what is not flushed is gone. */
+  close(): void {
+    this.#file.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}

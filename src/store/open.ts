@@ -1,0 +1,128 @@
+/** Opening a store's chunks: by its one writer, or by any thread of that process for reading. */
+import type { Env } from '../env/env.ts'
+import { FileLock } from '../env/lock.ts'
+import { ensureDirectory, removeTree } from '../env/tree.ts'
+import { isCode } from '../errors.ts'
+import type { ChunkReader } from './chunks.ts'
+import { type StoreIdentity, readIdentity } from './identity.ts'
+import { StoreLayout } from './layout.ts'
+import { LocalChunkStore } from './local-chunk-store.ts'
+import { PackFiles } from './pack-files.ts'
+import { PackIndex } from './pack-index.ts'
+import { PackSet } from './pack-set.ts'
+import type { LongCall } from './progress.ts'
+import { RecordReader } from './record-reader.ts'
+import { recoverPacks } from './recovery.ts'
+
+export interface OpenOptions extends LongCall {
+  /** The caller holds a FileLock on the store's `lock` already. */
+  readonly lockHeld?: boolean
+  /** Throws the index away and makes it again from the packs. */
+  readonly rebuildIndex?: boolean
+}
+
+/**
+ * Takes the lock, brings index and packs into step (recovery.ts), and rebuilds the index where it is
+ * missing, damaged or another store's; the progress says so.
+ * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED (no store, or none for this version), LOCKED, IO, ABORTED.
+ */
+export async function openChunkStore(env: Env, directory: string, options: OpenOptions = {}): Promise<LocalChunkStore> {
+  const layout = new StoreLayout(directory)
+  const identity = readIdentity(env, layout)
+  const lock = options.lockHeld ? undefined : FileLock.take(env, layout.lock)
+  try {
+    return await openLocked(env, layout, identity, lock, options)
+  } catch (error) {
+    lock?.close()
+    throw error
+  }
+}
+
+/** Makes the index again from the packs alone. Errors: as openChunkStore. */
+export async function rebuildIndex(env: Env, directory: string, options: OpenOptions = {}): Promise<void> {
+  await using store = await openChunkStore(env, directory, { ...options, rebuildIndex: true })
+  store.stats()
+}
+
+export interface OpenChunkReader extends ChunkReader, AsyncDisposable {
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * A reader of its own for the calling thread. It takes no lock, and sees what the writer's syncs published,
+ * also those that come later. The writer is in the same process, or there is none.
+ * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, LOCKED (another process has the index), DAMAGED, IO.
+ */
+export async function openChunkReader(env: Env, directory: string): Promise<OpenChunkReader> {
+  const layout = new StoreLayout(directory)
+  readIdentity(env, layout)
+  const files = new PackFiles(env, layout)
+  const index = await PackIndex.open(layout.index)
+  const reader = new RecordReader(index, files)
+  const close = async () => {
+    files.close()
+    await index.close()
+  }
+  return {
+    read: (id) => reader.read(id),
+    has: (id) => reader.has(id),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+async function openLocked(
+  env: Env, layout: StoreLayout, identity: StoreIdentity, lock: FileLock | undefined, options: OpenOptions,
+): Promise<LocalChunkStore> {
+  for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
+  for (const name of env.readdir(layout.temporary)) removeTree(env, `${layout.temporary}/${name}`)
+  try {
+    return await openWith(env, layout, identity, lock, options)
+  } catch (error) {
+    // An index that opens may still turn out to be damaged when it is read.
+    if (!isCode(error, 'DAMAGED') || options.rebuildIndex) throw error
+    return openWith(env, layout, identity, lock, { ...options, rebuildIndex: true })
+  }
+}
+
+async function openWith(
+  env: Env, layout: StoreLayout, identity: StoreIdentity, lock: FileLock | undefined, options: OpenOptions,
+): Promise<LocalChunkStore> {
+  const files = new PackFiles(env, layout)
+  const { index, rebuilding } = await openIndex(env, layout, identity, options)
+  try {
+    const recovered = await recoverPacks({ env, layout, identity, files, index, rebuilding, call: options })
+    if (rebuilding) await index.claim(identity.storeId)
+    const packs = new PackSet(env, layout, identity, files, recovered)
+    return new LocalChunkStore({ env, layout, identity, lock, packs, index, unsettledBytes: recovered.unsettledBytes })
+  } catch (error) {
+    files.close()
+    await index.close()
+    throw error
+  }
+}
+
+interface OpenedIndex {
+  readonly index: PackIndex
+  readonly rebuilding: boolean
+}
+
+async function openIndex(env: Env, layout: StoreLayout, identity: StoreIdentity, options: OpenOptions): Promise<OpenedIndex> {
+  if (options.rebuildIndex !== true) {
+    const index = await openUndamaged(layout)
+    if (index?.belongsTo(identity.storeId)) return { index, rebuilding: false }
+    await index?.close()
+  }
+  removeTree(env, layout.index)
+  return { index: await PackIndex.open(layout.index), rebuilding: true }
+}
+
+async function openUndamaged(layout: StoreLayout): Promise<PackIndex | undefined> {
+  try {
+    return await PackIndex.open(layout.index)
+  } catch (error) {
+    if (isCode(error, 'DAMAGED')) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The packs of a directory by number, for one thread: a listing, and a bounded number of open descriptors.
+ * Packs that others add are seen when somebody asks for their number.
+ */
+import type { Buffer } from 'node:buffer'
+import type { Env, EnvFile } from '../env/env.ts'
+import { isCode } from '../errors.ts'
+import { packFilesOpenMax } from '../limits.ts'
+import { type PackName, type StoreLayout, parsePackName } from './layout.ts'
+
+/** Bytes of packs by number. */
+export interface PackSource {
+  /** Fills `target` from `offset`; returns the bytes read: 0 for an unknown pack, fewer at its end. */
+  read(packNumber: number, target: Buffer, offset: number): number
+}
+
+export class PackFiles implements PackSource, Disposable {
+  readonly #env: Env
+  readonly #layout: StoreLayout
+  readonly #names = new Map<number, PackName>()
+  readonly #open = new Map<number, EnvFile>()
+
+  constructor(env: Env, layout: StoreLayout) {
+    this.#env = env
+    this.#layout = layout
+    this.refresh()
+  }
+
+  /** Reads the directory again. */
+  refresh(): void {
+    this.#names.clear()
+    for (const name of this.#env.readdir(this.#layout.packs)) {
+      const pack = parsePackName(name)
+      if (pack !== undefined) this.#names.set(pack.number, pack)
+    }
+  }
+
+  /** By number, oldest first. */
+  names(): PackName[] {
+    return [...this.#names.values()].sort((left, right) => left.number - right.number)
+  }
+
+  add(name: PackName): void {
+    this.#names.set(name.number, name)
+  }
+
+  /** Forgets a pack whose file is gone or is about to be. */
+  remove(packNumber: number): void {
+    this.#names.delete(packNumber)
+    this.#open.get(packNumber)?.close()
+    this.#open.delete(packNumber)
+  }
+
+  has(packNumber: number): boolean {
+    return this.#names.has(packNumber)
+  }
+
+  read(packNumber: number, target: Buffer, offset: number): number {
+    return this.#file(packNumber)?.read(target, offset) ?? 0
+  }
+
+  close(): void {
+    for (const file of this.#open.values()) file.close()
+    this.#open.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #file(packNumber: number): EnvFile | undefined {
+    const file = this.#open.get(packNumber)
+    if (file !== undefined) return file
+    if (!this.#names.has(packNumber)) this.refresh()
+    const name = this.#names.get(packNumber)
+    return name === undefined ? undefined : this.#openFile(name)
+  }
+
+  #openFile(name: PackName): EnvFile | undefined {
+    try {
+      const file = this.#env.open(this.#layout.pack(name), 'read')
+      this.#open.set(name.number, file)
+      this.#closeOldest()
+      return file
+    } catch (error) {
+      // The collector may have removed the pack since it was listed: the record has moved, or is gone.
+      if (!isCode(error, 'NOT_FOUND')) throw error
+      this.remove(name.number)
+      return undefined
+    }
+  }
+
+  #closeOldest(): void {
+    if (this.#open.size <= packFilesOpenMax) return
+    for (const [packNumber, file] of this.#open) {
+      file.close()
+      this.#open.delete(packNumber)
+      return
+    }
+  }
+}

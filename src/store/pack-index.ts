@@ -1,0 +1,157 @@
+/**
+ * The index: a LevelDB database that says where records lie. It is a cache and never the truth. Writes are
+ * not synced; `settle` makes all earlier ones durable. One writer; worker threads of the same process open
+ * the same database and read.
+ */
+import type { Buffer } from 'node:buffer'
+import { Level } from 'level'
+import { HoldfastError, isCode, wrapIo } from '../errors.ts'
+import {
+  type PackEntry, type RecordLocation, decodeLocation, decodePackEntry, encodeLocation, encodePackEntry, identityKey,
+  identityValue, packKey, packKeyRange, packNumberOf, recordKey, recordKeyId, recordKeyRange,
+} from '../format/keys.ts'
+import { indexCacheBytes, indexWriteBufferBytes } from '../limits.ts'
+
+/** Where the record of an id at a depth lies, as far as this thread knows. */
+export interface RecordLookup {
+  locate(id: Buffer, depth: number): RecordLocation | undefined
+}
+
+export type IndexOperation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer }
+
+export interface IndexedRecord {
+  readonly id: Buffer
+  readonly location: RecordLocation
+}
+
+export class PackIndex implements RecordLookup, AsyncDisposable {
+  readonly #level: Level<Buffer, Buffer>
+
+  private constructor(level: Level<Buffer, Buffer>) {
+    this.#level = level
+  }
+
+  /** Errors: LOCKED (another process has it), DAMAGED (rebuild it), IO. */
+  static async open(path: string): Promise<PackIndex> {
+    const level = new Level<Buffer, Buffer>(path, {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      multithreading: true,
+      cacheSize: indexCacheBytes,
+      writeBufferSize: indexWriteBufferBytes,
+    })
+    try {
+      await level.open()
+    } catch (error) {
+      throw openFailure(error, path)
+    }
+    return new PackIndex(level)
+  }
+
+  /** Whether this is the index of that store in this version. */
+  belongsTo(storeId: Buffer): boolean {
+    return this.#get(identityKey)?.equals(identityValue(storeId)) ?? false
+  }
+
+  async claim(storeId: Buffer): Promise<void> {
+    await this.#level.put(identityKey, identityValue(storeId), { sync: true })
+  }
+
+  locate(id: Buffer, depth: number): RecordLocation | undefined {
+    const value = this.#get(recordKey(id, depth))
+    return value === undefined ? undefined : decodeLocation(value)
+  }
+
+  /** Atomic, not synced. Errors: NO_SPACE, IO. */
+  async write(operations: IndexOperation[]): Promise<void> {
+    try {
+      await this.#level.batch(operations)
+    } catch (error) {
+      throw wrapIo(error, 'writing the index')
+    }
+  }
+
+  /** Whether a batch with that last operation is applied. For a caller that cannot wait for a promise. */
+  isApplied(key: Buffer, value: Buffer): boolean {
+    return this.#get(key)?.equals(value) ?? false
+  }
+
+  /**
+   * Makes everything written before the call durable, then `entries`. A synced write alone would not do:
+   * LevelDB may just have begun a new log file, and syncs only that. Compacting any range first writes the
+   * memory table out to a synced file.
+   */
+  async settle(entries: ReadonlyMap<number, PackEntry>): Promise<void> {
+    if (!canCompact(this.#level)) throw new HoldfastError('UNSUPPORTED', 'the index needs LevelDB below it')
+    await this.#level.compactRange(identityKey, identityKey)
+    const operations = [...entries].map(([number, entry]) => {
+      return { type: 'put' as const, key: packKey(number), value: encodePackEntry(entry) }
+    })
+    await this.#level.batch(operations, { sync: true })
+  }
+
+  async packEntries(): Promise<Map<number, PackEntry>> {
+    const entries = new Map<number, PackEntry>()
+    for await (const [key, value] of this.#level.iterator({ gte: packKeyRange[0], lt: packKeyRange[1] })) {
+      entries.set(packNumberOf(key), decodePackEntry(value))
+    }
+    return entries
+  }
+
+  /** Every record in the order of ids, as of the call. */
+  async *records(): AsyncGenerator<IndexedRecord> {
+    for await (const [key, value] of this.#level.iterator({ gte: recordKeyRange[0], lt: recordKeyRange[1] })) {
+      const location = decodeLocation(value)
+      if (location !== undefined) yield { id: recordKeyId(key), location }
+    }
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    await this.#level.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #get(key: Buffer): Buffer | undefined {
+    try {
+      return this.#level.getSync(key)
+    } catch (error) {
+      throw new HoldfastError('DAMAGED', 'the index cannot be read: rebuild it (index rebuild)', { cause: error })
+    }
+  }
+}
+
+/** A call of classic-level that the types of `level`, which runs in browsers too, leave out. */
+interface Compacting {
+  compactRange(start: Buffer, end: Buffer): Promise<void>
+}
+
+function canCompact(level: object): level is Compacting {
+  return 'compactRange' in level && typeof level.compactRange === 'function'
+}
+
+export function putRecord(id: Buffer, location: RecordLocation): IndexOperation {
+  return { type: 'put', key: recordKey(id, location.depth), value: encodeLocation(location) }
+}
+
+export function deleteRecord(id: Buffer, depth: number): IndexOperation {
+  return { type: 'del', key: recordKey(id, depth) }
+}
+
+export function deletePack(packNumber: number): IndexOperation {
+  return { type: 'del', key: packKey(packNumber) }
+}
+
+function openFailure(error: unknown, path: string): HoldfastError {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (isCode(cause, 'LEVEL_LOCKED')) {
+    return new HoldfastError('LOCKED', `${path} is in use by another process`, { cause: error })
+  }
+  if (isCode(cause, 'LEVEL_CORRUPTION')) {
+    return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause: error })
+  }
+  return new HoldfastError('IO', `opening the index failed: ${cause instanceof Error ? cause.message : String(error)}`, { cause: error })
+}

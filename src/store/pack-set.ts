@@ -1,0 +1,204 @@
+/**
+ * All packs of a store, as their only writer sees them: the closed ones, and the open one to which records
+ * are appended, across syncs and sessions, until it is as large as one HDFS block.
+ */
+import type { Buffer } from 'node:buffer'
+import type { Env } from '../env/env.ts'
+import { HoldfastError, assert } from '../errors.ts'
+import type { PackEntry, RecordLocation } from '../format/keys.ts'
+import { FooterTable } from '../format/pack-footer.ts'
+import { packHeaderBytes } from '../format/pack-header.ts'
+import type { RecordContent } from '../format/pack-record.ts'
+import { type PackTotals, addTotals, countRecord, emptyTotals } from '../format/pack-totals.ts'
+import { storeFreeBytesMin } from '../limits.ts'
+import type { StoreIdentity } from './identity.ts'
+import { type PackName, type StoreLayout, packNumberMax } from './layout.ts'
+import { OpenPack } from './open-pack.ts'
+import type { PackFiles, PackSource } from './pack-files.ts'
+import { scanRecords } from './pack-scan.ts'
+import type { RecoveredPacks } from './recovery.ts'
+
+export interface PackInfo {
+  readonly number: number
+  readonly packId: Buffer
+  readonly path: string
+  readonly closed: boolean
+  readonly fileBytes: number
+  readonly totals: PackTotals
+}
+
+export interface StoreStats extends PackTotals {
+  readonly packs: number
+  /** Pack files as a whole: headers, records, footers. */
+  readonly packBytes: number
+}
+
+export class PackSet implements PackSource, Disposable {
+  readonly #env: Env
+  readonly #layout: StoreLayout
+  readonly #identity: StoreIdentity
+  readonly #files: PackFiles
+  readonly #entries: Map<number, PackEntry>
+  /** Packs whose entries in the index are not what they should be. */
+  readonly #changed: Set<number>
+  #open: OpenPack | undefined
+  #failure: unknown
+
+  constructor(env: Env, layout: StoreLayout, identity: StoreIdentity, files: PackFiles, recovered: RecoveredPacks) {
+    this.#env = env
+    this.#layout = layout
+    this.#identity = identity
+    this.#files = files
+    this.#entries = recovered.entries
+    this.#changed = recovered.changed
+    this.#open = recovered.open
+  }
+
+  /** Errors: FAILED_STATE once a write failed: nothing is known of the file's tail then. */
+  requireUsable(): void {
+    if (this.#failure === undefined) return
+    throw new HoldfastError('FAILED_STATE', 'an earlier write failed: close the store and open it again', { cause: this.#failure })
+  }
+
+  /** Ends in FAILED_STATE whatever comes. */
+  fail(reason: unknown): void {
+    this.#failure ??= reason
+  }
+
+  get hasFailed(): boolean {
+    return this.#failure !== undefined
+  }
+
+  /**
+   * Makes sure that one more record of any size can be appended. Errors: NO_SPACE (before anything is
+   * written: it may be tried again), or what the failed write said.
+   */
+  makeRoom(): void {
+    if (this.#open !== undefined && !this.#open.hasRoom) this.#finish(this.#open)
+    if (this.#open === undefined) this.#begin()
+    else if (this.#open.isBufferFull) this.#flush(this.#open)
+  }
+
+  /** In memory: `makeRoom` came before. */
+  append(content: RecordContent, payload: Uint8Array): RecordLocation {
+    assert(this.#open !== undefined, 'room is made before a record is appended')
+    this.#changed.add(this.#open.name.number)
+    return this.#open.append(content, payload)
+  }
+
+  /** On return all that was appended is durable. Errors: as `makeRoom`. */
+  sync(): void {
+    const pack = this.#open
+    if (pack === undefined) return
+    this.#requireSpace(pack.bytesToWrite)
+    this.#guard(() => pack.sync())
+  }
+
+  read(packNumber: number, target: Buffer, offset: number): number {
+    if (packNumber === this.#open?.name.number) return this.#open.read(target, offset)
+    return this.#files.read(packNumber, target, offset)
+  }
+
+  /** By number, oldest first, the open pack included. */
+  packs(): PackInfo[] {
+    return this.#files.names().map((name) => this.#info(name))
+  }
+
+  stats(): StoreStats {
+    const totals = emptyTotals()
+    const packs = this.packs()
+    for (const pack of packs) addTotals(totals, pack.totals)
+    return { packs: packs.length, packBytes: packs.reduce((sum, pack) => sum + pack.fileBytes, 0), ...totals }
+  }
+
+  /** Entries of the packs changed since the last call, as the packs are now. */
+  takeChanged(): Map<number, PackEntry> {
+    const entries = new Map<number, PackEntry>()
+    for (const number of this.#changed) {
+      const entry = number === this.#open?.name.number ? openEntry(this.#open) : this.#entries.get(number)
+      if (entry !== undefined) entries.set(number, entry)
+    }
+    this.#changed.clear()
+    return entries
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#open?.close()
+    this.#files.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #info(name: PackName): PackInfo {
+    const entry = name.number === this.#open?.name.number ? openEntry(this.#open) : this.#entries.get(name.number)
+    return {
+      ...name,
+      path: this.#layout.pack(name),
+      closed: entry?.closed ?? true,
+      fileBytes: entry === undefined || entry.closed ? (entry?.fileBytes ?? 0) : entry.indexedBytes,
+      totals: entry?.totals ?? emptyTotals(),
+    }
+  }
+
+  #begin(): void {
+    const number = (this.#files.names().at(-1)?.number ?? 0) + 1
+    assert(number <= packNumberMax, 'pack numbers suffice')
+    this.#requireSpace(packHeaderBytes)
+    const pack = this.#guard(() => OpenPack.create(this.#env, this.#layout, this.#identity, number))
+    this.#files.add(pack.name)
+    this.#open = pack
+  }
+
+  #flush(pack: OpenPack): void {
+    this.#requireSpace(pack.bytesToWrite)
+    this.#guard(() => pack.flush())
+  }
+
+  /** Writes the footer from what the file holds, which reads back all that was written. */
+  #finish(pack: OpenPack): void {
+    this.#flush(pack)
+    const indexedBytes = pack.bytes
+    const { table, totals } = this.#guard(() => tableOf(pack))
+    const fileBytes = this.#guard(() => pack.finish(table.encode(totals)))
+    const { number, packId } = pack.name
+    this.#entries.set(number, { packId, indexedBytes, fileBytes, closed: true, totals })
+    this.#changed.add(number)
+    this.#open = undefined
+    pack.close()
+  }
+
+  #requireSpace(bytes: number): void {
+    const freeBytes = this.#env.freeBytes(this.#layout.packs)
+    if (freeBytes >= bytes + storeFreeBytesMin) return
+    throw new HoldfastError('NO_SPACE', 'the store’s file system is full: free some space, or run gc', { info: { freeBytes } })
+  }
+
+  #guard<T>(call: () => T): T {
+    try {
+      return call()
+    } catch (error) {
+      this.fail(error)
+      throw error
+    }
+  }
+}
+
+function openEntry(pack: OpenPack): PackEntry {
+  const totals = structuredClone(pack.totals)
+  return { packId: pack.name.packId, indexedBytes: pack.bytes, fileBytes: 0, closed: false, totals }
+}
+
+function tableOf(pack: OpenPack): { table: FooterTable; totals: PackTotals } {
+  const table = new FooterTable()
+  const totals = emptyTotals()
+  for (const found of scanRecords(pack.file, packHeaderBytes, pack.bytes)) {
+    if (found.type === 'gap') continue
+    const { header, offset, recordBytes } = found
+    table.add(header.id, { offset, recordBytes, kind: header.kind, codec: header.codec, depth: header.depth })
+    countRecord(totals, header.kind, header.plainBytes, recordBytes)
+  }
+  return { table, totals }
+}

@@ -1,0 +1,193 @@
+/**
+ * From an id to verified plain bytes: index, pack, decode, digest. One for each thread. Nothing here trusts
+ * the index: a record counts only if its own header says what the index says, and bytes leave only if their
+ * digest is the id.
+ */
+import { Buffer } from 'node:buffer'
+import { applyDelta, decompressWhole } from '../chunk/codec.ts'
+import { digest } from '../chunk/digest.ts'
+import { HoldfastError, isCode } from '../errors.ts'
+import type { RecordLocation } from '../format/keys.ts'
+import { type RecordContent, type RecordHeader, codecDelta, codecRaw, kindNode, readRecordHeader, recordBytesOf, recordBytesMax, recordHeaderBytesFor } from '../format/pack-record.ts'
+import { chunkCacheBytes, damagedRecordsMax, deltaDepthMax, nodeCacheBytes } from '../limits.ts'
+import { ByteCache } from './byte-cache.ts'
+import type { ChunkId, ChunkReader } from './chunks.ts'
+import type { PackSource } from './pack-files.ts'
+import type { RecordLookup } from './pack-index.ts'
+
+export class RecordReader implements ChunkReader {
+  readonly #lookup: RecordLookup
+  readonly #packs: PackSource
+  readonly #chunks: ByteCache
+  readonly #nodes: ByteCache
+  readonly #damaged = new Set<string>()
+  readonly #scratch = Buffer.allocUnsafeSlow(recordBytesMax)
+  readonly #lastByte = Buffer.allocUnsafeSlow(1)
+
+  constructor(lookup: RecordLookup, packs: PackSource, chunkBytesMax = chunkCacheBytes, nodeBytesMax = nodeCacheBytes) {
+    this.#lookup = lookup
+    this.#packs = packs
+    this.#chunks = new ByteCache(chunkBytesMax)
+    this.#nodes = new ByteCache(nodeBytesMax)
+  }
+
+  read(id: ChunkId): Buffer {
+    return this.#cached(id) ?? this.#readAtMost(id, deltaDepthMax)
+  }
+
+  has(id: ChunkId): boolean {
+    return this.header(id, deltaDepthMax) !== undefined
+  }
+
+  /**
+   * The header, as a copy, of the shallowest record of at most that depth that is there and not known to be
+   * bad, with all the bases it needs: what the headers tell, without decoding anything.
+   */
+  header(id: ChunkId, depthMax: number): RecordHeader | undefined {
+    for (let depth = 0; depth <= depthMax; depth++) {
+      const location = this.#lookup.locate(id, depth)
+      if (location === undefined || this.#damaged.has(recordName(id, depth))) continue
+      const header = this.#headerAt(id, location)
+      if (header === undefined) continue
+      if (header.baseId === undefined || this.header(header.baseId, header.baseDepth) !== undefined) return header
+    }
+    return undefined
+  }
+
+  /** The bases of a record, nearest first. */
+  bases(header: RecordHeader): RecordHeader[] {
+    const found: RecordHeader[] = []
+    for (let at = header; at.baseId !== undefined; ) {
+      const base = this.header(at.baseId, at.baseDepth)
+      if (base === undefined) break
+      found.push(base)
+      at = base
+    }
+    return found
+  }
+
+  /**
+   * Decodes exactly the record at that place, past all caches for the record itself. Errors: DAMAGED with the
+   * reason.
+   */
+  decodeAt(id: ChunkId, location: RecordLocation): Buffer {
+    const header = this.#load(id, location)
+    return this.decode(header, this.#scratch.subarray(header.headerBytes, recordBytesOf(header)))
+  }
+
+  /** The plain bytes of a record, digest verified, in a fresh buffer. The payload may be overwritten meanwhile. */
+  decode(header: RecordContent, payload: Buffer): Buffer {
+    const id = Buffer.from(header.id)
+    const plain = this.#decodePayload(header, payload)
+    if (!digest(plain).equals(id)) throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} fails its digest`)
+    return plain
+  }
+
+  /**
+   * Decodes a record that is about to be written and keeps the plain bytes. False where they are not what
+   * the id says: it must not be written.
+   */
+  admit(content: RecordContent, payload: Uint8Array): boolean {
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    try {
+      this.#remember(content.id, content.kind, this.decode(content, bytes))
+      return true
+    } catch (error) {
+      if (!isCode(error, 'DAMAGED')) throw error
+      return false
+    }
+  }
+
+  /** Forgets a chunk's decoded bytes and what is known against its records. */
+  forget(id: ChunkId): void {
+    const key = cacheKey(id)
+    this.#chunks.delete(key)
+    this.#nodes.delete(key)
+    for (let depth = 0; depth <= deltaDepthMax; depth++) this.#damaged.delete(recordName(id, depth))
+  }
+
+  #cached(id: ChunkId): Buffer | undefined {
+    const key = cacheKey(id)
+    return this.#chunks.get(key) ?? this.#nodes.get(key)
+  }
+
+  /** Shallow records first: they are the cheapest to decode. */
+  #readAtMost(id: ChunkId, depthMax: number): Buffer {
+    let failure: unknown
+    for (let depth = 0; depth <= depthMax; depth++) {
+      const location = this.#lookup.locate(id, depth)
+      if (location === undefined) continue
+      try {
+        return this.#remember(id, location.kind, this.decodeAt(id, location))
+      } catch (error) {
+        if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
+        failure = error
+        this.#recordDamage(id, depth)
+      }
+    }
+    throw unreadable(id, failure)
+  }
+
+  #decodePayload(header: RecordContent, payload: Buffer): Buffer {
+    if (header.codec === codecRaw) return freshCopy(payload)
+    const { baseId, baseDepth, codec } = header
+    const decoded = decompressWhole(payload, header.plainBytes)
+    if (codec !== codecDelta || baseId === undefined) return decoded
+    const base = Buffer.from(baseId)
+    return applyDelta(decoded, this.#cached(base) ?? this.#readAtMost(base, baseDepth))
+  }
+
+  /** Reads the whole record into the scratch buffer; the header's views lie in it. */
+  #load(id: ChunkId, location: RecordLocation): RecordHeader {
+    const bytes = this.#scratch.subarray(0, Math.min(location.recordBytes, recordBytesMax))
+    const count = this.#packs.read(location.packNumber, bytes, location.offset)
+    const header = count === bytes.length ? readRecordHeader(bytes, 0) : undefined
+    if (header !== undefined && isRecordOf(id, location, header)) return header
+    throw new HoldfastError('DAMAGED', `pack ${location.packNumber} holds no record of chunk ${id.toString('hex')} where the index says`)
+  }
+
+  #headerAt(id: ChunkId, location: RecordLocation): RecordHeader | undefined {
+    const bytes = Buffer.allocUnsafe(recordHeaderBytesFor(location.codec))
+    if (this.#packs.read(location.packNumber, bytes, location.offset) < bytes.length) return undefined
+    const header = readRecordHeader(bytes, 0)
+    if (header === undefined || !isRecordOf(id, location, header)) return undefined
+    const lastAt = location.offset + location.recordBytes - 1
+    return this.#packs.read(location.packNumber, this.#lastByte, lastAt) === 1 ? header : undefined
+  }
+
+  #remember(id: ChunkId, kind: number, plain: Buffer): Buffer {
+    const cache = kind === kindNode ? this.#nodes : this.#chunks
+    cache.set(cacheKey(id), plain)
+    return plain
+  }
+
+  #recordDamage(id: ChunkId, depth: number): void {
+    if (this.#damaged.size >= damagedRecordsMax) this.#damaged.clear()
+    this.#damaged.add(recordName(id, depth))
+  }
+}
+
+function isRecordOf(id: ChunkId, location: RecordLocation, header: RecordHeader): boolean {
+  return header.depth === location.depth && header.codec === location.codec && header.kind === location.kind &&
+    recordBytesOf(header) === location.recordBytes && header.id.equals(id)
+}
+
+function freshCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
+}
+
+function unreadable(id: ChunkId, failure: unknown): HoldfastError {
+  const name = id.toString('hex')
+  if (failure === undefined) return new HoldfastError('NOT_FOUND', `chunk ${name} is not in the store`, { info: { id: name } })
+  return new HoldfastError('DAMAGED', `chunk ${name} cannot be read: run check --repair`, { cause: failure, info: { id: name } })
+}
+
+function cacheKey(id: ChunkId): string {
+  return id.toString('latin1')
+}
+
+function recordName(id: ChunkId, depth: number): string {
+  return id.toString('latin1') + depth
+}

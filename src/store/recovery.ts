@@ -1,0 +1,194 @@
+/**
+ * Brings index and packs into step when a store is opened. A pack's entry in the index says how far the
+ * pack is indexed for good; what lies behind is read again: from the footer where there is one, else record
+ * by record. After a clean stop there is nothing to read.
+ *
+ * The open pack, the newest of our own without a footer, may end in what a crash left. A valid record is never cut off: the file is cut behind the
+ * last one. A gap before it is either damage or a write that never arrived (the system writes pages in any
+ * order). If the index knows a record behind the gap, the gap was once synced: it stays, and `verify` reports
+ * it. Else nobody was ever told that it is durable: it becomes a void.
+ */
+import { Buffer } from 'node:buffer'
+import type { Env, EnvFile } from '../env/env.ts'
+import { isCode } from '../errors.ts'
+import type { PackEntry, RecordLocation } from '../format/keys.ts'
+import { decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
+import { encodeVoidHeader, voidHeaderBytes } from '../format/pack-record.ts'
+import { countRecord, emptyTotals } from '../format/pack-totals.ts'
+import type { StoreIdentity } from './identity.ts'
+import type { PackName, StoreLayout } from './layout.ts'
+import { OpenPack } from './open-pack.ts'
+import type { PackFiles } from './pack-files.ts'
+import { type IndexOperation, type PackIndex, deletePack, putRecord } from './pack-index.ts'
+import { type ScannedGap, readFooter, scanRecords } from './pack-scan.ts'
+import { type LongCall, breathe } from './progress.ts'
+
+export interface RecoveryInput {
+  readonly env: Env
+  readonly layout: StoreLayout
+  readonly identity: StoreIdentity
+  readonly files: PackFiles
+  readonly index: PackIndex
+  /** The index began empty: it is no witness of what was synced. */
+  readonly rebuilding: boolean
+  readonly call: LongCall
+}
+
+export interface RecoveredPacks {
+  /** Every pack, the open one included. */
+  readonly entries: Map<number, PackEntry>
+  readonly open: OpenPack | undefined
+  /** Numbers of packs whose entries in the index are missing or behind. */
+  readonly changed: Set<number>
+  /** Bytes of records that the index has learnt of again, and not for good. */
+  readonly unsettledBytes: number
+}
+
+const batchRecords = 4096
+
+export async function recoverPacks(input: RecoveryInput): Promise<RecoveredPacks> {
+  return new Recovery(input).run()
+}
+
+class Recovery {
+  readonly #input: RecoveryInput
+  readonly #entries = new Map<number, PackEntry>()
+  readonly #changed = new Set<number>()
+  #open: OpenPack | undefined
+  #operations: IndexOperation[] = []
+  #unsettledBytes = 0
+
+  constructor(input: RecoveryInput) {
+    this.#input = input
+  }
+
+  async run(): Promise<RecoveredPacks> {
+    const { files, index, call } = this.#input
+    const known = await index.packEntries()
+    const names = files.names().reverse()
+    for (const [done, name] of names.entries()) {
+      await this.#pack(name, known.get(name.number))
+      known.delete(name.number)
+      call.progress?.({ step: this.#input.rebuilding ? 'rebuilding the index' : 'opening packs', done: done + 1, total: names.length, unit: 'packs' })
+    }
+    for (const gone of known.keys()) this.#operations.push(deletePack(gone))
+    await this.#write()
+    return { entries: this.#entries, open: this.#open, changed: this.#changed, unsettledBytes: this.#unsettledBytes }
+  }
+
+  async #pack(name: PackName, known: PackEntry | undefined): Promise<void> {
+    const { env, layout } = this.#input
+    const path = layout.pack(name)
+    const { bytes } = env.stat(path)
+    const entry = known?.packId.equals(name.packId) ? known : undefined
+    if (entry?.closed && entry.fileBytes === bytes) return void this.#entries.set(name.number, entry)
+    if (entry === undefined && bytes <= packHeaderBytes && !this.#hasHeader(path)) return this.#removeUnborn(name)
+    this.#changed.add(name.number)
+    const file = env.open(path, 'write')
+    try {
+      if (await this.#fromFooter(name, file)) return file.close()
+      const mayGrow = this.#open === undefined && entry?.closed !== true && this.#isOurs(file)
+      await this.#fromRecords(name, file, entry, mayGrow)
+    } catch (error) {
+      file.close()
+      throw error
+    }
+  }
+
+  /** A crash came between the making of the file and its first sync: nothing was ever in it. */
+  #removeUnborn(name: PackName): void {
+    const { env, layout, files } = this.#input
+    files.remove(name.number)
+    env.unlink(layout.pack(name))
+    env.syncDirectory(layout.packs)
+  }
+
+  async #fromFooter(name: PackName, file: EnvFile): Promise<boolean> {
+    const footer = readFooter(file)
+    if (footer === undefined) return false
+    for (let at = 0; at < footer.count; at++) {
+      await this.#add(footer.id(at), { packNumber: name.number, ...footer.place(at) })
+    }
+    const { totals, recordsEnd } = footer
+    this.#entries.set(name.number, { packId: name.packId, indexedBytes: recordsEnd, fileBytes: file.size(), closed: true, totals })
+    this.#unsettledBytes += recordsEnd
+    return true
+  }
+
+  async #fromRecords(name: PackName, file: EnvFile, entry: PackEntry | undefined, mayGrow: boolean): Promise<void> {
+    const fileBytes = file.size()
+    const known = entry !== undefined && entry.indexedBytes >= packHeaderBytes && entry.indexedBytes <= fileBytes ? entry : undefined
+    const start = Math.min(known?.indexedBytes ?? packHeaderBytes, fileBytes)
+    const totals = known === undefined ? emptyTotals() : structuredClone(known.totals)
+    const gaps: ScannedGap[] = []
+    let witnessedBytes = 0
+    let end = start
+    for (const found of scanRecords(file, start, fileBytes)) {
+      if (found.type === 'gap') {
+        gaps.push(found)
+        continue
+      }
+      const { header, offset, recordBytes } = found
+      const { kind, codec, depth } = header
+      countRecord(totals, kind, header.plainBytes, recordBytes)
+      end = offset + recordBytes
+      if (await this.#add(header.id, { packNumber: name.number, offset, recordBytes, kind, codec, depth })) witnessedBytes = end
+    }
+    this.#unsettledBytes += fileBytes - start
+    const settled = { packId: name.packId, indexedBytes: end, totals }
+    if (!mayGrow) {
+      file.close()
+      this.#entries.set(name.number, { ...settled, fileBytes, closed: true })
+      return
+    }
+    this.#mend(file, gaps, witnessedBytes, end)
+    this.#entries.set(name.number, { ...settled, fileBytes: 0, closed: false })
+    this.#open = new OpenPack(file, name, end, totals)
+  }
+
+  /** Leaves the file such that the next scan finds only records, voids, and what is real damage. */
+  #mend(file: EnvFile, gaps: ScannedGap[], witnessedBytes: number, end: number): void {
+    for (const gap of gaps) {
+      const neverSynced = gap.offset >= witnessedBytes && !this.#input.rebuilding
+      if (gap.offset < end && neverSynced && gap.gapBytes >= voidHeaderBytes) file.write(encodeVoidHeader(gap.gapBytes), gap.offset)
+    }
+    if (file.size() > end) file.truncate(end)
+    // What was read may have been written, but not synced, by the process that died.
+    file.sync()
+  }
+
+  /** Whether the index already had the record at this very place. A newer pack's record is left alone. */
+  async #add(id: Buffer, location: RecordLocation): Promise<boolean> {
+    const indexed = this.#input.index.locate(id, location.depth)
+    if (indexed?.packNumber === location.packNumber && indexed.offset === location.offset) return true
+    if (indexed !== undefined && indexed.packNumber > location.packNumber && this.#input.files.has(indexed.packNumber)) return false
+    this.#operations.push(putRecord(id, location))
+    if (this.#operations.length >= batchRecords) await this.#write()
+    return false
+  }
+
+  async #write(): Promise<void> {
+    const operations = this.#operations
+    this.#operations = []
+    if (operations.length > 0) await this.#input.index.write(operations)
+    await breathe(this.#input.call)
+  }
+
+  #hasHeader(path: string): boolean {
+    using file = this.#input.env.open(path, 'read')
+    return this.#isOurs(file)
+  }
+
+  /** Whether the pack can be read at all and was begun by this store, so that it may go on. */
+  #isOurs(file: EnvFile): boolean {
+    const bytes = Buffer.alloc(packHeaderBytes)
+    try {
+      const header = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
+      return header.storeId.equals(this.#input.identity.storeId) && header.domainId.equals(this.#input.identity.domainId)
+    } catch (error) {
+      // A newer or encrypted pack must not be written to, nor passed over in silence.
+      if (!isCode(error, 'DAMAGED', 'BAD_FORMAT')) throw error
+      return false
+    }
+  }
+}
