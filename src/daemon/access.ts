@@ -34,10 +34,11 @@ export async function openCaller(store: string, place: VerbPlace, access: Access
   }
 }
 
-async function openInProcess(store: string, access: Access, create: boolean): Promise<VerbCaller> {
+/** Errors: NOT_FOUND, LOCKED, and with `create` EXISTS. */
+export async function openInProcess(store: string, access: Access, create: boolean): Promise<VerbCaller> {
   const { HostCaller } = await import('./host-caller.ts')
   const { removeControlFiles } = await import('./control-files.ts')
-  const host = await access.openHost(store, create ? { thread: false, create } : { thread: false })
+  const host = await access.openHost(store, { thread: false, create })
   // We hold the store's lock, so no daemon lives: what one that died left behind would mislead the next client.
   removeControlFiles(store)
   return new HostCaller(host)

@@ -19,6 +19,9 @@ export interface Kind<T> {
 /** An image's name: one file name, with nothing in it that an address uses. */
 export const imageName: Kind<string> = textKind('IMAGE', checkName)
 
+/** A name for an image that is to be made. */
+export const newImageName: Kind<string> = { ...imageName, label: 'NEW' }
+
 /** A sealed epoch, `IMAGE@N`. */
 export const epochAddress: Kind<string> = textKind('IMAGE@N', (text) => {
   const { image, number } = splitAddress(text)

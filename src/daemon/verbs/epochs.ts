@@ -72,7 +72,7 @@ export const epochVerbs = {
     place: 'anywhere',
     parameters: {
       epoch: positional(kinds.epochAddress, 'where the new image begins'),
-      image: positional(kinds.imageName, 'the new image'),
+      image: positional(kinds.newImageName, 'the new image'),
     },
     run: ({ host }, args) => host.engine.fork(args),
   }),

@@ -63,7 +63,7 @@ export const machineVerbs = {
     place: 'daemon',
     parameters: {
       target: positional(kinds.target, 'where to resume from'),
-      as: option(kinds.imageName, 'resume a new fork of this name beside the original'),
+      as: option(kinds.newImageName, 'resume a new fork of this name beside the original'),
       discard: flag('drop what the head holds instead of sealing it'),
     },
     run: ({ host, signal, progress }, args) => host.resumeMachine(args, { signal, progress }),

@@ -1,0 +1,88 @@
+/**
+ * A store as the library shows it: the verbs of the table as methods with types. The same object whether it
+ * is open in this process or reached through its daemon.
+ *
+ * Paths of this machine may be relative here. Every method rejects with a HoldfastError; those that take
+ * `CallOptions` report progress and end with ABORTED when their signal aborts.
+ */
+import { resolve } from 'node:path'
+import type { CallOptions, CheckReport, DiffEntry, ImageSummary, StoreStats } from '../image/types.ts'
+import type { VerbCaller } from './caller.ts'
+import type { MachineSummary, MountSummary } from './host.ts'
+import { Image } from './image.ts'
+
+export class Store implements AsyncDisposable {
+  readonly directory: string
+  readonly #caller: VerbCaller
+
+  /** Takes the caller over: `close` closes it. */
+  constructor(directory: string, caller: VerbCaller) {
+    this.directory = directory
+    this.#caller = caller
+  }
+
+  /**
+   * Makes an image; its bases (files, and at most one directory, whose content becomes the root) are taken
+   * into the store as epoch 0 and never read again. Durable on return.
+   * Errors: EXISTS, BAD_NAME, BASE_UNREADABLE, BASE_CHANGED, BASE_CLASH, NO_SPACE.
+   */
+  async createImage(name: string, options: { base?: string[] } & CallOptions = {}): Promise<Image> {
+    const base = (options.base ?? []).map((path) => resolve(path))
+    await this.#caller.call('create', { image: name, base }, options)
+    return new Image(name, this.#caller)
+  }
+
+  /** The image of that name; whether there is one is found out by its methods (NOT_FOUND). */
+  image(name: string): Image {
+    return new Image(name, this.#caller)
+  }
+
+  images(): Promise<ImageSummary[]> {
+    return this.#caller.call('images', {})
+  }
+
+  /** What differs between two epochs, `IMAGE@N`, of the same image or of two. */
+  diff(before: string, after: string, options: CallOptions = {}): Promise<DiffEntry[]> {
+    return this.#caller.call('diff', { before, after }, options)
+  }
+
+  stats(): Promise<StoreStats> {
+    return this.#caller.call('stats', {})
+  }
+
+  /**
+   * Looks for damage: headers and references, with `readData` every record (or a share of them, `sample` in
+   * 0..1). What is found is reported, not thrown.
+   */
+  check(options: { readData?: boolean; sample?: number; repair?: boolean } & CallOptions = {}): Promise<CheckReport> {
+    const { readData, sample, repair } = options
+    return this.#caller.call('check', { readData, sample, repair }, options)
+  }
+
+  /** Makes the index again from the packs; nothing but time is lost by deleting it. */
+  rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {
+    return this.#caller.call('index rebuild', {}, options)
+  }
+
+  mounts(): Promise<MountSummary[]> {
+    return this.#caller.call('mounts', {})
+  }
+
+  /** Errors: NOT_FOUND, BUSY while files are open unless `lazy`. */
+  async unmount(directory: string, options: { lazy?: boolean } = {}): Promise<void> {
+    await this.#caller.call('unmount', { directory: resolve(directory), lazy: options.lazy })
+  }
+
+  machines(): Promise<MachineSummary[]> {
+    return this.#caller.call('vm status', {})
+  }
+
+  /** Idempotent. A store open in this process is BUSY while its mounts are in use. */
+  close(): Promise<void> {
+    return this.#caller.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

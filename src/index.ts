@@ -1,0 +1,47 @@
+/**
+ * The library. A store is opened in this process (`openStore`) or reached through its daemon (`connect`);
+ * both give the same object.
+ *
+ *   await using store = await openStore('/var/lib/holdfast', { create: true })
+ *   const image = await store.createImage('web', { base: ['disk.raw'] })
+ *   const { epoch } = await image.seal({ note: 'first' })
+ */
+import { resolve } from 'node:path'
+import { localAccess, openInProcess } from './daemon/access.ts'
+import { ControlClient } from './daemon/client.ts'
+import { DaemonCaller } from './daemon/daemon-caller.ts'
+import { startDaemon } from './daemon/launch.ts'
+import { Store } from './daemon/store.ts'
+import { HoldfastError } from './errors.ts'
+
+export type { CheckpointResult, MachineSummary, MountSummary, ResumeResult, SealResult } from './daemon/host.ts'
+export { Image, type MachineOptions } from './daemon/image.ts'
+export { Store } from './daemon/store.ts'
+export { version } from './daemon/version.ts'
+export { AssertionFailure, HoldfastError, type ErrorCode } from './errors.ts'
+export type {
+  CallOptions, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary, Progress, StoreStats,
+} from './image/types.ts'
+
+/**
+ * Opens a store in this process and holds its lock until it is closed; with `create` makes it.
+ * Errors: NOT_FOUND, EXISTS (with `create`), LOCKED (a daemon or another process has it), NEWER_VERSION.
+ */
+export async function openStore(directory: string, options: { create?: boolean } = {}): Promise<Store> {
+  const store = resolve(directory)
+  return new Store(store, await openInProcess(store, localAccess, options.create === true))
+}
+
+/**
+ * Reaches a store through its daemon, which is started if there is none and `start` is not false. Closing
+ * leaves the daemon running.
+ * Errors: NOT_FOUND, LOCKED (a process that is no daemon has the store), DAEMON.
+ */
+export async function connect(directory: string, options: { start?: boolean } = {}): Promise<Store> {
+  const store = resolve(directory)
+  const client = options.start === false
+    ? await ControlClient.connect(store)
+    : (await startDaemon(store)).client
+  if (client === null) throw new HoldfastError('DAEMON', `no daemon serves ${store}`)
+  return new Store(store, new DaemonCaller(client))
+}
