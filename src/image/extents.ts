@@ -43,6 +43,8 @@ export class ExtentMap {
   readonly #chunks = new Map<number, ChunkOverlay>()
   #cuts: Cut[] = []
   #zeroRanges: ZeroRange[] = []
+  /** Touched chunks in order; null when they changed since. */
+  #sorted: Float64Array | null = null
 
   get isEmpty(): boolean {
     return this.#chunks.size === 0 && this.#cuts.length === 0 && this.#zeroRanges.length === 0
@@ -51,6 +53,15 @@ export class ExtentMap {
   /** Numbers of the chunks with pieces, in no order; whole-chunk zero ranges and cuts are apart. */
   touched(): IterableIterator<number> {
     return this.#chunks.keys()
+  }
+
+  /** The lowest touched chunk at or after `from` that passes the test, or null. */
+  nextTouched(from: number, test: (chunk: number) => boolean): number | null {
+    this.#sorted ??= Float64Array.from(this.#chunks.keys()).sort()
+    for (let at = lowerBound(this.#sorted, from); at < this.#sorted.length; at += 1) {
+      if (test(this.#sorted[at])) return this.#sorted[at]
+    }
+    return null
   }
 
   zeroRanges(): readonly ZeroRange[] {
@@ -125,6 +136,7 @@ export class ExtentMap {
     for (const [chunk, overlay] of this.#chunks) {
       if (overlay.zeroed <= segment) overlay.zeroed = 0
       overlay.pieces = overlay.pieces.filter((piece) => piece.segment > segment)
+      this.#sorted = null
       if (overlay.pieces.length === 0 && overlay.zeroed === 0) this.#chunks.delete(chunk)
     }
   }
@@ -148,6 +160,7 @@ export class ExtentMap {
 
   /** Small ranges are noted per chunk, so that a guest's discards do not make every read search a list. */
   #zeroChunks(first: number, end: number, segment: number): void {
+    this.#sorted = null
     if (end - first <= zeroRangeChunksMin) {
       for (let chunk = first; chunk < end; chunk += 1) this.#chunks.set(chunk, { zeroed: segment, pieces: [] })
       return
@@ -159,6 +172,7 @@ export class ExtentMap {
   }
 
   #forgetChunks(first: number, end: number): void {
+    this.#sorted = null
     if (end - first <= this.#chunks.size) {
       for (let chunk = first; chunk < end; chunk += 1) this.#chunks.delete(chunk)
       return
@@ -169,6 +183,7 @@ export class ExtentMap {
   #lay(chunk: number, added: Extent): void {
     const overlay = this.#chunks.get(chunk)
     if (overlay === undefined) {
+      this.#sorted = null
       this.#chunks.set(chunk, { zeroed: this.#inZeroRange(chunk), pieces: [added] })
       return
     }
@@ -206,4 +221,15 @@ function part(piece: Extent, from: number, to: number): Extent {
 
 function isBefore(chunk: number, within: number, otherChunk: number, otherWithin: number): boolean {
   return chunk < otherChunk || (chunk === otherChunk && within < otherWithin)
+}
+
+function lowerBound(sorted: Float64Array, from: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (sorted[middle] < from) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -55,6 +55,16 @@ export class LogReader {
     }
   }
 
+  /** First sequence that a segment may hold, as either of its files says; null without a readable file. */
+  firstSequence(segment: number): number | null {
+    for (const lane of ['disk', 'memory'] as const) {
+      const file = this.#open(segment, lane)
+      const header = file === null ? null : readHeader(file)
+      if (header !== null) return header.firstSequence
+    }
+    return null
+  }
+
   /** Fills `target` from a record's payload. The range was checked when the record was read. */
   read(lane: Lane, segment: number, target: Uint8Array, position: number): void {
     this.#open(segment, lane)?.read(target, position)

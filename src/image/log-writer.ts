@@ -42,6 +42,8 @@ export class LogWriter {
   readonly #files = new Map<string, SegmentFile>()
   #segment: number
   #sequence: number
+  /** The sequence when the current segment's number began. */
+  #firstSequence: number
   #unretiredBytes = 0
 
   constructor(
@@ -55,6 +57,7 @@ export class LogWriter {
     this.#identity = identity
     this.#segment = start.segment
     this.#sequence = start.sequence
+    this.#firstSequence = start.sequence
     this.#connection = start.connection
   }
 
@@ -95,6 +98,7 @@ export class LogWriter {
   /** Ends the current segment of both lanes; returns its number. */
   rotate(): number {
     this.#segment += 1
+    this.#firstSequence = this.#sequence
     return this.#segment - 1
   }
 
@@ -135,7 +139,7 @@ export class LogWriter {
     try {
       file.truncate(0)
       file.write(encodeSegmentHeader({
-        ...this.#identity, lane, nonce, segment: this.#segment, firstSequence: this.#sequence,
+        ...this.#identity, lane, nonce, segment: this.#segment, firstSequence: this.#firstSequence,
       }), 0)
     } catch (error) {
       file.close()

@@ -90,6 +90,10 @@ export interface HeadStart {
   /** First sequence number for the log's records. */
   sequence: number
   nextInode: number
+  /** Ids for the headers of the log's segments, hex. */
+  imageId: string
+  domainId: string
+  keyId: number
 }
 
 export interface CommitRequest {
@@ -124,7 +128,7 @@ export interface Progress {
   step: string
   done: number
   total: number
-  unit: 'bytes' | 'chunks' | 'files' | 'epochs' | 'records' | 'steps'
+  unit: 'bytes' | 'packs' | 'chunks' | 'files' | 'epochs' | 'records' | 'steps'
 }
 
 export interface CallOptions {

@@ -1,0 +1,76 @@
+/** Epochs as verbs show them: addresses, summaries, and the side file with what is not identity. */
+import { Buffer } from 'node:buffer'
+import type { Env } from '../env/env.ts'
+import { readWhole } from '../env/publish.ts'
+import { HoldfastError } from '../errors.ts'
+import type { StoredEpoch } from '../format/epoch.ts'
+import { imageNameBytesMax, MIB } from '../limits.ts'
+import type { ImageFiles } from './image-files.ts'
+import type { EpochSummary } from './types.ts'
+
+/** Splits `IMAGE@N`. Errors: USAGE. */
+export function parseAddress(address: string): { image: string; number: number } {
+  const match = /^([^@]+)@(\d{1,15})$/.exec(address)
+  if (match === null) throw new HoldfastError('USAGE', `${address} is not an epoch: write IMAGE@NUMBER, as in vm1@3`)
+  return { image: checkImageName(match[1]), number: Number(match[2]) }
+}
+
+/** Errors: BAD_NAME. Names are file names of the store and parts of URLs. */
+export function checkImageName(name: string): string {
+  const isGood = name.length > 0 && Buffer.byteLength(name) <= imageNameBytesMax && !name.startsWith('.') &&
+    !/[/@:\u0000-\u001f\u007f]/.test(name)
+  if (!isGood) {
+    throw new HoldfastError('BAD_NAME', `${JSON.stringify(name)} cannot be an image's name: use 1 to ` +
+      `${imageNameBytesMax} bytes without / @ : or control characters, and no dot at the start`)
+  }
+  return name
+}
+
+export function summarize(files: ImageFiles, record: StoredEpoch, storedBytes: number | null): EpochSummary {
+  const { parent } = record
+  return {
+    image: files.image,
+    number: record.number,
+    id: record.id.toString('hex'),
+    parent: parent === null ? null : { id: parent.id.toString('hex'), image: parent.image, number: parent.number },
+    wallMs: record.wallMs,
+    note: record.note,
+    pinned: files.isPinned(record.number),
+    level: 'durable',
+    writtenBytes: record.writtenBytes,
+    storedBytes,
+    pauseMs: record.machine === null ? null : record.pauseUs / 1000,
+    machine: record.machine !== null,
+  }
+}
+
+/** Stored bytes by epoch number, as far as the side file knows. It is not synced, and nothing depends on it. */
+export class EpochStatistics {
+  readonly #env: Env
+  readonly #path: string
+  #known: Map<number, number> | null = null
+
+  constructor(env: Env, path: string) {
+    this.#env = env
+    this.#path = path
+  }
+
+  get(number: number): number | null {
+    return this.#load().get(number) ?? null
+  }
+
+  add(number: number, storedBytes: number): void {
+    this.#load().set(number, storedBytes)
+    using file = this.#env.open(this.#path, 'create')
+    file.write(Buffer.from(`${JSON.stringify([number, storedBytes])}\n`), file.size())
+  }
+
+  #load(): Map<number, number> {
+    if (this.#known !== null) return this.#known
+    this.#known = new Map()
+    if (!this.#env.exists(this.#path)) return this.#known
+    const text = Buffer.from(readWhole(this.#env, this.#path, 64 * MIB)).toString()
+    for (const match of text.matchAll(/^\[(\d+),(\d+)\]$/gm)) this.#known.set(Number(match[1]), Number(match[2]))
+    return this.#known
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * One image's files: its identity, its records, its pins. The directory of records is the catalog: an epoch
+ * exists when its record does. The head is the record with the highest commit number, of kind head or epoch.
+ */
+import { Buffer } from 'node:buffer'
+import { join } from 'node:path'
+import type { Env } from '../env/env.ts'
+import { publishFile, readWhole } from '../env/publish.ts'
+import { HoldfastError, isCode } from '../errors.ts'
+import { decodeEpoch, encodeEpoch } from '../format/epoch.ts'
+import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
+import { epochRecordBytesMax, KIB } from '../limits.ts'
+import { ImageLayout } from './layout.ts'
+
+export interface ImageIdentity {
+  image: string
+  id: Buffer
+  origin: { kind: 'base' | 'empty' | 'fork'; epoch?: string }
+  createdMs: number
+}
+
+const identityVersion = 1
+
+export class ImageFiles {
+  readonly layout: ImageLayout
+  readonly image: string
+  readonly #env: Env
+
+  constructor(env: Env, storeDirectory: string, image: string) {
+    this.#env = env
+    this.image = image
+    this.layout = new ImageLayout(storeDirectory, image)
+  }
+
+  exists(): boolean {
+    return this.#env.exists(this.layout.identity)
+  }
+
+  /** Errors: NOT_FOUND, DAMAGED, NEWER_VERSION. */
+  identity(): ImageIdentity {
+    const text = readFile(this.#env, this.layout.identity, 64 * KIB).toString()
+    const fields = parseIdentity(text, this.layout.identity)
+    if (fields.version > identityVersion) {
+      throw new HoldfastError('NEWER_VERSION', `image ${this.image} was made by a newer Holdfast: use that one`)
+    }
+    return { image: this.image, id: Buffer.from(fields.id, 'hex'), origin: fields.origin, createdMs: fields.createdMs }
+  }
+
+  /** Numbers of the sealed epochs, in order. */
+  epochNumbers(): number[] {
+    return this.#env.readdir(this.layout.epochs).filter((name) => /^\d{8,15}$/.test(name)).map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  /** Errors: NOT_FOUND, DAMAGED, BAD_FORMAT, NEWER_VERSION. */
+  epoch(number: number): StoredEpoch {
+    const where = `epoch ${this.image}@${number}`
+    try {
+      return decodeEpoch(readFile(this.#env, this.layout.epoch(number), epochRecordBytesMax), where)
+    } catch (error) {
+      if (isCode(error, 'NOT_FOUND')) throw new HoldfastError('NOT_FOUND', `there is no ${where}`, { cause: error })
+      throw error
+    }
+  }
+
+  /** The record that the head stands on. Errors: DAMAGED when neither head nor an epoch can be read. */
+  newest(): StoredEpoch {
+    const numbers = this.epochNumbers()
+    const head = this.#env.exists(this.layout.head) ? this.#headRecord() : null
+    const sealed = numbers.length === 0 ? null : this.epoch(numbers[numbers.length - 1])
+    const newest = head !== null && (sealed === null || head.commit > sealed.commit) ? head : sealed
+    if (newest === null) throw new HoldfastError('DAMAGED', `image ${this.image} has no record: restore it from a replica`)
+    return newest
+  }
+
+  publishEpoch(record: EpochRecord): StoredEpoch {
+    const bytes = encodeEpoch(record)
+    publishFile(this.#env, this.layout.epoch(record.number), bytes)
+    return decodeEpoch(bytes, `epoch ${this.image}@${record.number}`)
+  }
+
+  publishHead(record: EpochRecord): StoredEpoch {
+    const bytes = encodeEpoch(record)
+    publishFile(this.#env, this.layout.head, bytes)
+    return decodeEpoch(bytes, `the head of ${this.image}`)
+  }
+
+  removeEpoch(number: number): void {
+    this.#env.unlink(this.layout.epoch(number))
+    this.#env.syncDirectory(this.layout.epochs)
+    for (const path of [this.layout.pin(number), this.layout.workingSet(number)]) {
+      if (this.#env.exists(path)) this.#env.unlink(path)
+    }
+  }
+
+  isPinned(number: number): boolean {
+    return this.#env.exists(this.layout.pin(number))
+  }
+
+  setPinned(number: number, pinned: boolean): void {
+    if (pinned === this.isPinned(number)) return
+    if (pinned) publishFile(this.#env, this.layout.pin(number), Buffer.alloc(0))
+    else this.#env.unlink(this.layout.pin(number))
+    this.#env.syncDirectory(this.layout.pins)
+  }
+
+  #headRecord(): StoredEpoch {
+    return decodeEpoch(readFile(this.#env, this.layout.head, epochRecordBytesMax), `the head of ${this.image}`)
+  }
+}
+
+/** Makes an image's directory with its first record, whole or not at all. Errors: EXISTS, IO, NO_SPACE. */
+export function createImageFiles(env: Env, storeDirectory: string, identity: ImageIdentity, first: EpochRecord): void {
+  const images = join(storeDirectory, 'images')
+  if (!env.exists(images)) env.mkdir(images)
+  const files = new ImageFiles(env, storeDirectory, identity.image)
+  if (files.exists()) {
+    throw new HoldfastError('EXISTS', `there is an image ${identity.image} already: choose another name, or remove it`)
+  }
+  const temporary = `.new-${env.randomBytes(8).toString('hex')}`
+  const made = new ImageFiles(env, storeDirectory, temporary)
+  const { layout } = made
+  for (const directory of [layout.directory, layout.epochs, layout.pins, layout.log, layout.sets]) env.mkdir(directory)
+  const { id, origin, createdMs } = identity
+  publishFile(env, layout.identity, Buffer.from(`${JSON.stringify({
+    holdfast: 'image', version: identityVersion, id: id.toString('hex'), origin, createdMs,
+  })}\n`))
+  publishFile(env, layout.epoch(first.number), encodeEpoch(first))
+  env.syncDirectory(layout.directory)
+  env.rename(layout.directory, files.layout.directory)
+  env.syncDirectory(images)
+}
+
+/** Removes an image's directory: first from its name, so that a crash leaves no half image. */
+export function removeImageFiles(env: Env, storeDirectory: string, image: string): void {
+  const images = join(storeDirectory, 'images')
+  const doomed = join(images, `.removed-${env.randomBytes(8).toString('hex')}`)
+  env.rename(join(images, image), doomed)
+  env.syncDirectory(images)
+  removeTree(env, doomed)
+}
+
+/** Names of the images, and what a crash left of others is cleaned away. */
+export function listImages(env: Env, storeDirectory: string): string[] {
+  const images = join(storeDirectory, 'images')
+  if (!env.exists(images)) return []
+  return env.readdir(images).filter((name) => !name.startsWith('.')).sort()
+}
+
+export function removeLeftovers(env: Env, storeDirectory: string): void {
+  const images = join(storeDirectory, 'images')
+  if (!env.exists(images)) return
+  for (const name of env.readdir(images)) if (name.startsWith('.')) removeTree(env, join(images, name))
+}
+
+function removeTree(env: Env, path: string): void {
+  if (env.stat(path).kind !== 'directory') {
+    env.unlink(path)
+    return
+  }
+  for (const name of env.readdir(path)) removeTree(env, join(path, name))
+  env.rmdir(path)
+}
+
+function readFile(env: Env, path: string, bytesMax: number): Buffer {
+  const bytes = readWhole(env, path, bytesMax)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function parseIdentity(text: string, path: string): { version: number; id: string; origin: ImageIdentity['origin']; createdMs: number } {
+  try {
+    const fields: unknown = JSON.parse(text)
+    if (isIdentity(fields)) return fields
+  } catch (error) {
+    throw new HoldfastError('DAMAGED', `${path} is not readable: restore the image from a replica`, { cause: error })
+  }
+  throw new HoldfastError('BAD_FORMAT', `${path} is not the identity of an image`)
+}
+
+function isIdentity(value: unknown): value is ReturnType<typeof parseIdentity> {
+  return typeof value === 'object' && value !== null && 'holdfast' in value && value.holdfast === 'image' &&
+    'version' in value && typeof value.version === 'number' && 'id' in value && typeof value.id === 'string' &&
+    /^[0-9a-f]{32}$/.test(value.id) && 'origin' in value && 'createdMs' in value && typeof value.createdMs === 'number'
+}

@@ -1,0 +1,97 @@
+/**
+ * An inode as the serving thread holds it: the attributes as they are now, the committed data beneath and
+ * what was written over it since.
+ */
+import { Buffer } from 'node:buffer'
+import type { InodeRecord } from '../format/inode.ts'
+import { chunkBytes } from '../limits.ts'
+import { ExtentMap } from './extents.ts'
+import type { NameOverlay } from './names.ts'
+import { fileType, typeOf } from './modes.ts'
+import type { Lane } from '../format/log.ts'
+
+export class InodeState {
+  readonly number: number
+  mode: number
+  uid: number
+  gid: number
+  linkCount: number
+  deviceNumber: number
+  sizeChunk: number
+  sizeWithin: number
+  accessedNs: bigint
+  modifiedNs: bigint
+  changedNs: bigint
+  /** A machine's memory: its own lane, its own rules (see DESIGN.md). */
+  isMemory: boolean
+  target: Buffer
+  /** Root of the committed data: chunks of a file, names of a directory. */
+  dataRoot: Buffer | null
+  /** Chunk of the committed extended attributes. */
+  attributesRoot: Buffer | null
+  /** Attribute block that replaced the committed one; empty: none are left. */
+  attributeBlock: Buffer | null = null
+  readonly extents = new ExtentMap()
+  readonly names: NameOverlay
+  /** Newest segment that holds a change of this inode; 0: none that is not committed. */
+  dirtySegment = 0
+  /** References that the kernel holds. */
+  references = 0
+
+  constructor(number: number, record: InodeRecord, names: NameOverlay) {
+    this.number = number
+    this.mode = record.mode
+    this.uid = record.uid
+    this.gid = record.gid
+    this.linkCount = record.linkCount
+    this.deviceNumber = record.deviceNumber
+    this.sizeChunk = Number(record.size / BigInt(chunkBytes))
+    this.sizeWithin = Number(record.size % BigInt(chunkBytes))
+    this.accessedNs = record.accessedNs
+    this.modifiedNs = record.modifiedNs
+    this.changedNs = record.changedNs
+    this.isMemory = record.isMemory
+    this.target = record.target
+    this.dataRoot = record.dataRoot
+    this.attributesRoot = record.attributesRoot
+    this.names = names
+  }
+
+  get isDirectory(): boolean {
+    return typeOf(this.mode) === fileType.directory
+  }
+
+  get isRegular(): boolean {
+    return typeOf(this.mode) === fileType.regular
+  }
+
+  get lane(): Lane {
+    return this.isMemory ? 'memory' : 'disk'
+  }
+
+  get size(): bigint {
+    return BigInt(this.sizeChunk) * BigInt(chunkBytes) + BigInt(this.sizeWithin)
+  }
+
+  /** The file ends at the offset at least. */
+  growTo(chunk: number, within: number): void {
+    if (chunk < this.sizeChunk || (chunk === this.sizeChunk && within <= this.sizeWithin)) return
+    this.sizeChunk = chunk
+    this.sizeWithin = within
+  }
+
+  toRecord(): InodeRecord {
+    return {
+      mode: this.mode, uid: this.uid, gid: this.gid, linkCount: this.linkCount, deviceNumber: this.deviceNumber,
+      size: this.size, accessedNs: this.accessedNs, modifiedNs: this.modifiedNs, changedNs: this.changedNs,
+      isMemory: this.isMemory, target: this.target, dataRoot: this.dataRoot, attributesRoot: this.attributesRoot,
+    }
+  }
+
+  /** The attributes only, to undo a change that could not be logged. */
+  attributes(): Partial<InodeState> {
+    const { mode, uid, gid, linkCount, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs } = this
+    return { mode, uid, gid, linkCount, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs,
+      attributeBlock: this.attributeBlock }
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * An image of an open store, and the one way in which its records come about: log records are applied to the
+ * newest manifest, the store is synced, a record is published, and only then are the segments removed. A
+ * commit behind a running mount, a seal and a recovery after a crash differ in nothing but the record's kind.
+ *
+ * Calls for one image run one after the other, in the order they were made.
+ */
+import type { Buffer } from 'node:buffer'
+import type { Env } from '../env/env.ts'
+import { HoldfastError } from '../errors.ts'
+import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
+import { decodeManifest } from '../format/manifest.ts'
+import type { Manifest } from '../format/manifest.ts'
+import type { ChunkId, ChunkStore } from '../store/chunks.ts'
+import { applyChanges, storeManifest, withoutOrphans } from './apply.ts'
+import { storeBlob } from './blob.ts'
+import { breathe } from '../store/progress.ts'
+import { Changes } from './changes.ts'
+import { CountingStore } from './counting-store.ts'
+import { EpochStatistics, summarize } from './epochs.ts'
+import { ImageFiles } from './image-files.ts'
+import type { ImageIdentity } from './image-files.ts'
+import { parseSegmentName } from './layout.ts'
+import { listSegments, LogReader } from './log-reader.ts'
+import { NodeStore } from './tree/index.ts'
+import type { CallOptions, CommitResult, EpochSummary, MachineState } from './types.ts'
+
+export interface ImageContext {
+  env: Env
+  directory: string
+  store: ChunkStore
+  domainId: Buffer
+  keyId: number
+}
+
+export interface SealDetail {
+  note: string
+  wallMs: number
+  machine: MachineState | null
+}
+
+/** What a commit found in the log and made of it, before any record names it. */
+interface Outcome {
+  manifest: Manifest
+  writtenBytes: number
+  sequence: number
+}
+
+export class OpenImage {
+  readonly files: ImageFiles
+  readonly identity: ImageIdentity
+  readonly statistics: EpochStatistics
+  /** The head is served by a mount: only commits may touch it. */
+  isServed = false
+  readonly #context: ImageContext
+  #newest: StoredEpoch
+  #storedSinceEpoch = 0
+  #queue: Promise<unknown> = Promise.resolve()
+
+  /** Errors: NOT_FOUND, DAMAGED, NEWER_VERSION. */
+  constructor(context: ImageContext, image: string) {
+    this.#context = context
+    this.files = new ImageFiles(context.env, context.directory, image)
+    if (!this.files.exists()) throw new HoldfastError('NOT_FOUND', `there is no image ${image}: see 'holdfast images'`)
+    this.identity = this.files.identity()
+    this.statistics = new EpochStatistics(context.env, this.files.layout.stats)
+    this.#newest = this.files.newest()
+  }
+
+  get newest(): StoredEpoch {
+    return this.#newest
+  }
+
+  /** Runs a step after all earlier ones of this image. */
+  inOrder<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(step)
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  summary(record: StoredEpoch): EpochSummary {
+    return summarize(this.files, record, this.statistics.get(record.number))
+  }
+
+  /** Segments that no record covers yet. */
+  pendingSegments(upTo = Infinity): number[] {
+    const { env } = this.#context
+    return listSegments(env, this.files.layout).filter((number) => number > this.#newest.segment && number <= upTo)
+  }
+
+  /** Something was written or renamed since the epoch that the head descends from. */
+  get hasUnsealedChanges(): boolean {
+    if (this.pendingSegments().length > 0) return true
+    if (this.#newest.kind === 'epoch') return false
+    const parent = this.#ownParent()
+    return parent === null || !parent.manifest.equals(this.#newest.manifest)
+  }
+
+  /** Covers segments with a head record. Errors: DAMAGED, NO_SPACE, IO, FAILED_STATE, ABORTED. */
+  async commitHead(upTo: number, dropOrphans: boolean, options: CallOptions): Promise<CommitResult> {
+    const counting = new CountingStore(this.#context.store)
+    const nodes = new NodeStore(counting)
+    const before = this.#newest
+    const outcome = await this.#replay(counting, nodes, upTo, options)
+    const manifest = dropOrphans ? withoutOrphans(nodes, outcome.manifest) : outcome.manifest
+    const root = storeManifest(counting, manifest, before.manifest)
+    await counting.sync()
+    this.#newest = this.files.publishHead({
+      ...this.#successor(outcome, upTo), kind: 'head', manifest: root, number: before.number,
+      parent: parentOf(before, this.identity), wallMs: Math.round(this.#context.env.wallMs()), machine: null, pauseUs: 0, note: '',
+    })
+    this.#storedSinceEpoch += counting.storedBytes
+    this.#removeSegments(this.#newest.segment)
+    return this.#result(outcome.writtenBytes, counting.storedBytes, root)
+  }
+
+  /** Covers segments with a new epoch. Errors: as commitHead. */
+  async seal(upTo: number, detail: SealDetail, options: CallOptions): Promise<CommitResult> {
+    const counting = new CountingStore(this.#context.store)
+    const nodes = new NodeStore(counting)
+    const before = this.#newest
+    const outcome = await this.#replay(counting, nodes, upTo, options)
+    const root = storeManifest(counting, withoutOrphans(nodes, outcome.manifest), before.manifest)
+    const headRoot = storeManifest(counting, outcome.manifest, before.manifest)
+    const machine = detail.machine === null ? null : this.#storeMachine(counting, nodes, detail.machine)
+    await counting.sync()
+    const number = before.nextNumber
+    const epoch = this.files.publishEpoch({
+      ...this.#successor(outcome, upTo), kind: 'epoch', number, nextNumber: number + 1, manifest: root,
+      parent: parentOf(before, this.identity), wallMs: detail.wallMs, note: detail.note, machine,
+      pauseUs: Math.round((detail.machine?.pauseMs ?? 0) * 1000),
+    })
+    this.#newest = outcome.manifest.orphans.length === 0 ? epoch : this.#headOver(epoch, headRoot)
+    this.statistics.add(number, this.#storedSinceEpoch + counting.storedBytes)
+    this.#storedSinceEpoch = 0
+    this.#removeSegments(epoch.segment)
+    return { ...this.#result(epoch.writtenBytes, counting.storedBytes, headRoot), epoch: this.summary(epoch) }
+  }
+
+  /** Makes an epoch the head's parent; what the log held is gone. */
+  resetHead(target: StoredEpoch): void {
+    const { env } = this.#context
+    const segment = Math.max(this.#newest.segment, ...listSegments(env, this.files.layout))
+    this.#newest = this.files.publishHead({
+      ...this.#newest, kind: 'head', manifest: target.manifest, number: target.number, segment,
+      parent: { id: target.id, imageId: this.identity.id, image: this.identity.image, number: target.number },
+      commit: this.#newest.commit + 1, writtenBytes: 0, wallMs: Math.round(env.wallMs()), machine: null, pauseUs: 0,
+      note: '',
+    })
+    this.#removeSegments(segment)
+  }
+
+  /** Writes the head's own record, so that it no longer rests on its newest epoch's. */
+  detachHead(): void {
+    if (this.#newest.kind === 'epoch') this.#newest = this.#headOver(this.#newest, this.#newest.manifest)
+  }
+
+  async #replay(store: ChunkStore, nodes: NodeStore, upTo: number, options: CallOptions): Promise<Outcome> {
+    const { env } = this.#context
+    using log = new LogReader(env, this.files.layout)
+    const segments = this.pendingSegments(upTo)
+    const manifest = decodeManifest(store.read(this.#newest.manifest))
+    const first = segments.length === 0 ? null : log.firstSequence(segments[0])
+    if (first !== null && first > this.#newest.sequence) {
+      throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} has a gap before segment ${segments[0]}: ` +
+        'roll back to an epoch with --discard, or restore the image from a replica')
+    }
+    const changes = new Changes(nodes, manifest, this.#newest.sequence)
+    let count = 0
+    for (const record of log.records(segments)) {
+      changes.add(record)
+      count += 1
+      if (count % recordsBetweenTurns === 0) await breathe(options)
+    }
+    return {
+      manifest: changes.isEmpty ? manifest : await applyChanges({ store, nodes, log }, manifest, changes, options),
+      writtenBytes: (this.#newest.kind === 'head' ? this.#newest.writtenBytes : 0) + changes.writtenBytes,
+      sequence: changes.nextSequence,
+    }
+  }
+
+  #successor(outcome: Outcome, upTo: number): EpochRecord {
+    return {
+      ...this.#newest,
+      domainId: this.#context.domainId,
+      keyId: this.#context.keyId,
+      commit: this.#newest.commit + 1,
+      segment: Number.isFinite(upTo) ? Math.max(upTo, this.#newest.segment)
+        : Math.max(this.#newest.segment, ...this.pendingSegments()),
+      sequence: outcome.sequence,
+      writtenBytes: outcome.writtenBytes,
+    }
+  }
+
+  #headOver(epoch: StoredEpoch, manifest: Buffer): StoredEpoch {
+    return this.files.publishHead({
+      ...epoch, kind: 'head', manifest, commit: epoch.commit + 1, machine: null, note: '', pauseUs: 0, writtenBytes: 0,
+      parent: parentOf(epoch, this.identity),
+    })
+  }
+
+  #storeMachine(store: ChunkStore, nodes: NodeStore, machine: MachineState): EpochRecord['machine'] {
+    return {
+      stateRoot: storeBlob(store, nodes, machine.state, this.#lastStateRoot()),
+      stateBytes: machine.state.length,
+      facts: JSON.stringify(machine.facts),
+    }
+  }
+
+  #lastStateRoot(): ChunkId | null {
+    const last = this.#newest.kind === 'epoch' ? this.#newest : this.#ownParent()
+    return last?.machine?.stateRoot ?? null
+  }
+
+  /** The head's parent where it is an epoch of this image and still there. */
+  #ownParent(): StoredEpoch | null {
+    const { parent } = this.#newest
+    if (parent === null || !parent.imageId.equals(this.identity.id)) return null
+    return this.files.epochNumbers().includes(parent.number) ? this.files.epoch(parent.number) : null
+  }
+
+  #result(writtenBytes: number, storedBytes: number, manifest: Buffer): CommitResult {
+    return {
+      image: this.identity.image, segment: this.#newest.segment, manifest: manifest.toString('hex'), writtenBytes,
+      storedBytes,
+    }
+  }
+
+  #removeSegments(upTo: number): void {
+    const { env } = this.#context
+    for (const name of env.readdir(this.files.layout.log)) {
+      const parsed = parseSegmentName(name)
+      if (parsed !== null && parsed.segment <= upTo) env.unlink(this.files.layout.segment(parsed.segment, parsed.lane))
+    }
+  }
+}
+
+const recordsBetweenTurns = 256
+
+/** What the next record descends from: an epoch, never a head. */
+function parentOf(before: StoredEpoch, identity: ImageIdentity): EpochRecord['parent'] {
+  if (before.kind === 'head') return before.parent
+  return { id: before.id, imageId: identity.id, image: identity.image, number: before.number }
+}
