@@ -34,7 +34,8 @@ const noRoot = Buffer.alloc(digestBytes)
 
 /** Errors: NO_SPACE (more orphans than one chunk holds: over 8,000, most often over 30,000). */
 export function encodeManifest(manifest: Manifest): Buffer {
-  const writer = new ByteWriter(headBytes + numberBytesMax * manifest.orphans.length)
+  const bytesMax = headBytes + numberBytesMax * manifest.orphans.length
+  const writer = new ByteWriter(bytesMax, bytesMax)
   writer.u16(magic).u8(manifestVersion).u8(0).u32(manifest.orphans.length)
   writer.u64(manifest.nextInode).u64(manifest.inodeCount).bytes(manifest.inodes ?? noRoot)
   let before = 0
