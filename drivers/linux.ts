@@ -57,10 +57,10 @@ function killExactly(identity: ProcessIdentity, signal: 'SIGTERM' | 'SIGKILL'): 
 async function start(request: SpawnRequest): Promise<SpawnedProcess> {
   const log = request.logPath === null ? null : openSync(request.logPath, 'a', 0o600)
   const out = log ?? 'ignore'
-  const channels = Array<'pipe'>(request.channelsCount).fill('pipe')
+  const pipes = Array<'pipe'>(request.channelsCount).fill('pipe')
   try {
     // A session of its own: the guest must survive the end of the daemon and signals to its group.
-    const child = spawn(request.binary, [...request.argv], { cwd: request.directory, detached: true, stdio: ['ignore', out, out, ...channels] })
+    const child = spawn(request.binary, [...request.argv], { cwd: request.directory, detached: true, stdio: ['ignore', out, out, ...pipes] })
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }))
     })
@@ -68,11 +68,14 @@ async function start(request: SpawnRequest): Promise<SpawnedProcess> {
       child.once('spawn', resolve)
       child.on('error', reject)
     })
+    const given = child.stdio.slice(3) as unknown as Duplex[]
+    // The end of the process may show as an error of a channel that nobody uses at that moment; users have listeners of their own.
+    for (const channel of given) channel.on('error', () => undefined)
     const identity = { pid: child.pid!, startTicks: startTicksOf(child.pid!) ?? 0 }
     return {
       identity,
       exited,
-      channels: child.stdio.slice(3) as unknown as Duplex[],
+      channels: given,
       alive: () => isAlive(identity),
       kill: (signal) => killExactly(identity, signal),
       release: () => child.unref(),

@@ -56,6 +56,7 @@ export class Pausing {
   #listener: SocketListener | null = null
   #armed: boolean
   #saving = false
+  #undoing: Promise<void> = Promise.resolve()
 
   constructor(host: Host, control: Control, tracker: RunStateTracker, sockets: SocketDirectory, markPath: string, initial: InitialPause) {
     this.#host = host
@@ -75,11 +76,12 @@ export class Pausing {
     if (this.#current?.intact) return this.#current
     const startMs = this.#host.nowMs()
     const before = this.#tracker.state
+    if (before === 'exited') throw new DriverError('GONE', 'The hypervisor has ended.')
     if (before !== 'running' && before !== 'pausedByOthers') throw new DriverError('WRONG_STATE', `A machine that is ${before} cannot be paused.`)
-    await this.#arm()
-    if (before === 'running') await this.#host.write(this.#markPath, '')
+    const timeoutMs = limit.timeoutMs ?? limits.quiesceTimeoutMs
+    await this.#prepare(timeoutMs, limit.signal)
     const armedMs = this.#host.nowMs()
-    if (before === 'running') await this.#stop(limit)
+    if (before === 'running') await this.#stop(Math.max(0, timeoutMs - (armedMs - startMs)), limit.signal)
     const timings = { armMs: armedMs - startMs, stopMs: this.#host.nowMs() - armedMs }
     this.#current = new Pause(before === 'running', false, timings)
     return this.#current
@@ -125,23 +127,40 @@ export class Pausing {
     throw new DriverError('INVALID', 'This pause is not one of a QEMU machine.')
   }
 
+  /** Waits for the undoing of a pause that failed: beside it, a new one would be disarmed by the old. */
+  async #undone(): Promise<void> {
+    await Promise.allSettled([this.#undoing])
+  }
+
   async #arm(): Promise<void> {
     this.#listener ??= await this.#sockets.listen(runFiles.saveSocket)
     if (this.#armed) return
-    await ignoreShared(this.#control, true)
+    // Said before it is done: when the answer does not come in time it may be done all the same, and is to be undone.
     this.#armed = true
+    await ignoreShared(this.#control, true)
   }
 
-  async #stop(limit: CallLimit): Promise<void> {
+  /** What can be done while the guest still runs. */
+  async #prepare(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await within(this.#undone().then(() => this.#arm()), timeoutMs, 'Preparing the pause', signal)
+      if (this.#tracker.state === 'running') await this.#host.write(this.#markPath, '')
+    } catch (error) {
+      this.#undoing = handled(this.#settle())
+      throw error
+    }
+  }
+
+  async #stop(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     this.#tracker.expectStop()
     try {
       // Only the return counts: the STOP event is sent before disk requests are drained.
-      await this.#control.execute('stop', undefined, { timeoutMs: limits.quiesceTimeoutMs, ...limit })
+      await this.#control.execute('stop', undefined, { timeoutMs, signal })
       this.#tracker.stopReturned(true)
     } catch (error) {
       this.#tracker.stopReturned(false)
       // The command may still be carried out; QEMU takes commands in order, so this one undoes it whenever that is.
-      void handled(this.#control.execute('cont').then(() => this.#settle()))
+      this.#undoing = handled(this.#control.execute('cont').then(() => this.#settle()))
       throw error
     }
   }
