@@ -150,7 +150,8 @@ function openFailure(error: unknown, path: string): HoldfastError {
   if (isCode(cause, 'LEVEL_LOCKED')) {
     return new HoldfastError('LOCKED', `${path} is in use by another process`, { cause: error })
   }
-  if (isCode(cause, 'LEVEL_CORRUPTION')) {
+  // LevelDB has no code of its own for a file that its manifest names and that is gone.
+  if (isCode(cause, 'LEVEL_CORRUPTION') || (cause instanceof Error && cause.message.includes('No such file'))) {
     return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause: error })
   }
   return new HoldfastError('IO', `opening the index failed: ${cause instanceof Error ? cause.message : String(error)}`, { cause: error })
