@@ -2,6 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { FuseError, systemCode } from './errors.ts'
 
+const CONNECTIONS = '/sys/fs/fuse/connections'
+
 /** How much of the machine's dirty memory one mount may hold. */
 export interface DirtyLimits {
   /** Percent of the dirty threshold. */
@@ -15,14 +17,14 @@ export interface DirtyLimits {
  * that of the mount. FUSE_CONTROL_MISSING where the kernel's control files are not mounted; an
  * unmount with `force` does the same without them.
  */
-export function abortConnection(device: string): void {
+export function abortConnection(device: string, connections: string = CONNECTIONS): void {
   const connection = device.slice(device.indexOf(':') + 1)
   try {
-    writeFileSync(`/sys/fs/fuse/connections/${connection}/abort`, '1')
+    writeFileSync(`${connections}/${connection}/abort`, '1', { flag: 'r+' })
   } catch (cause) {
     throw new FuseError(
       'FUSE_CONTROL_MISSING',
-      `connection ${connection} has no control file (${systemCode(cause)}): mount it with "mount -t fusectl fusectl /sys/fs/fuse/connections", or unmount by force`,
+      `connection ${connection} has no control file (${systemCode(cause)}): mount it with "mount -t fusectl fusectl ${CONNECTIONS}", or unmount by force`,
       { cause },
     )
   }

@@ -54,7 +54,10 @@ export function openDevice(): number {
 }
 
 /**
- * Mounts on a directory. The kernel queues requests from then on; a session answers them. Only
+ * Mounts on a directory. What it returns is data that can be posted to the serving thread; it owns
+ * nothing: `unmount`, wait until the session has ended, then close the descriptor. (Closed earlier,
+ * its number may come to mean another file while the serving thread still reads from it.)
+ * The kernel queues requests from then on; a session answers them. Only
  * root can; the kernel checks permissions by mode, owner and group, for all users.
  */
 export async function mount(options: MountOptions): Promise<Mount> {

@@ -5,7 +5,10 @@
  *
  * Opens are stateless. Without the methods `open` and `opendir` the kernel is told ENOSYS at the
  * first open and then opens and closes without any request, with FOPEN_KEEP_CACHE (and CACHE_DIR)
- * as we want it.
+ * as we want it. Measured: an open and a close cost 4 to 12 us so, 15 to 16 us when answered with
+ * FOPEN_PARALLEL_DIRECT_WRITES, which gains nothing for that: 4 KiB direct writes 76 k/s against
+ * 74 k/s at depth 16, 54 k/s against 57 k/s from 4 processes at once, both within the noise (the
+ * kernel heeds the flag only together with FOPEN_DIRECT_IO, which forbids shared mappings).
  */
 import { readSync, writeSync, writevSync } from 'node:fs'
 import { Dispatcher } from './dispatch.ts'

@@ -61,6 +61,12 @@ export const decoders: Readonly<Record<OpcodeName, Decoder | null>> = {
   RENAME2: rename2,
   LSEEK: lseek,
   COPY_FILE_RANGE: copyFileRange,
+  GETLK: null,
+  SETLK: null,
+  SETLKW: null,
+  SYNCFS: null,
+  TMPFILE: null,
+  STATX: null,
 }
 
 function node(message: Message): Requests.NodeRequest {

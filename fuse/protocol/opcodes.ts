@@ -86,6 +86,9 @@ const table = [
   row(28, 'READDIR', 'readdir', 'filled', { fixed: structures.READ_IN }),
   row(29, 'RELEASEDIR', 'releasedir', 'done', { fixed: structures.RELEASE_IN, absent: 0 }),
   row(30, 'FSYNCDIR', 'fsyncdir', 'done', { fixed: structures.FSYNC_IN }),
+  row(31, 'GETLK', null, 'done'),
+  row(32, 'SETLK', null, 'done'),
+  row(33, 'SETLKW', null, 'done'),
   row(34, 'ACCESS', 'access', 'done', { fixed: structures.ACCESS_IN }),
   row(35, 'CREATE', 'create', 'created', { fixed: structures.CREATE_IN, names: 1, mutates }),
   row(36, 'INTERRUPT', 'interrupt', 'none', { fixed: structures.INTERRUPT_IN }),
@@ -102,6 +105,9 @@ const table = [
     fixed: structures.COPY_FILE_RANGE_IN,
     mutates,
   }),
+  row(50, 'SYNCFS', null, 'done'),
+  row(51, 'TMPFILE', null, 'done'),
+  row(52, 'STATX', null, 'done'),
 ] as const
 
 export type OpcodeName = (typeof table)[number]['name']

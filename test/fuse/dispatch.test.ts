@@ -216,8 +216,9 @@ test('methods left out are ENOSYS, and closing succeeds', (t) => {
   t.is(bench.ask(kernelMessage({ opcode: 'RELEASE', fixed: Buffer.alloc(24) })).error, 0)
   t.is(bench.ask(kernelMessage({ opcode: 'INTERRUPT', fixed: Buffer.alloc(8) })).error, -ERRNO.ENOSYS)
   t.is(bench.ask(kernelMessage({ opcode: 'IOCTL', fixed: Buffer.alloc(32) })).error, -ERRNO.ENOTTY)
-  t.is(bench.ask(kernelMessage({ opcode: 52, fixed: Buffer.alloc(24) })).error, -ERRNO.ENOSYS)
+  t.is(bench.ask(kernelMessage({ opcode: 53, fixed: Buffer.alloc(24) })).error, -ERRNO.ENOSYS)
   t.is(bench.dispatcher.counts.unknownCount, 1)
+  t.is(bench.ask(kernelMessage({ opcode: 'STATX', fixed: Buffer.alloc(24) })).error, -ERRNO.ENOSYS)
 })
 
 test('collapsing a range is not supported, the other kinds are told apart', (t) => {

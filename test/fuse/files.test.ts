@@ -185,6 +185,22 @@ print(json.dumps([punched, zeroed, longer, collapsed, past, os.fstat(file).st_si
   t.deepEqual(await python(script, served.path('sparse')), [0, 0, 0, true, true, 10, 2, 5, true, 20, 5])
 })
 
+test.serial('a file of 4 PiB keeps its size and its far bytes', async (t) => {
+  const served = await Served.start(t)
+  const script = `
+far = (1 << 51) + 3 * 65536 + 5
+file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.ftruncate(file, 1 << 52)
+os.pwrite(file, b"far", far)
+direct = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+page = mmap.mmap(-1, 4096)
+os.preadv(direct, [page], far - 5)
+print(json.dumps([os.fstat(file).st_size == 1 << 52, os.pread(file, 3, far).decode(), page[5:8].decode(),
+  os.lseek(file, 0, os.SEEK_DATA) == far - 5, os.lseek(file, far, os.SEEK_HOLE) == far - 5 + 65536]))`
+  t.deepEqual(await python(script, served.path('huge')), [true, 'far', 'far', true, true])
+  t.is((await served.counts()).faultCount, 0)
+})
+
 test.serial('extended attributes are set, read, listed and removed', async (t) => {
   const served = await Served.start(t)
   const script = `

@@ -54,11 +54,12 @@ export class MemoryContents {
   /** The next data or hole at or after `offset`, or undefined when there is none. */
   seek(whence: 'data' | 'hole', offset: number): number | undefined {
     if (offset >= this.size) return undefined
-    for (let next = offset; next < this.size; ) {
-      const index = Math.floor(next / CHUNK_BYTES)
-      if (this.#chunks.has(index) === (whence === 'data')) return next
-      next = (index + 1) * CHUNK_BYTES
-    }
+    const first = Math.floor(offset / CHUNK_BYTES)
+    let index = first
+    if (whence === 'hole') while (this.#chunks.has(index)) index++
+    else index = Math.min(...[...this.#chunks.keys()].filter((each) => each >= first))
+    const found = Math.max(offset, index * CHUNK_BYTES)
+    if (found < this.size) return found
     return whence === 'hole' ? this.size : undefined
   }
 

@@ -1,7 +1,17 @@
 import test from 'ava'
-import { closeSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FuseError, mount, mountAt, readDirtyLimits, secretControlName, Session, unmount } from '../../fuse/index.ts'
+import {
+  abortConnection,
+  FuseError,
+  mount,
+  mountAt,
+  readDirtyLimits,
+  secretControlName,
+  Session,
+  unmount,
+} from '../../fuse/index.ts'
 import { parseMountInfo } from '../../fuse/mountinfo.ts'
 import { mountPoint, Served } from './served.ts'
 
@@ -48,6 +58,28 @@ test.serial('dirty limits are raised, or it is said why not', async (t) => {
   const { mount: mounted, dirtyLimits } = await served.event('mounted')
   if (dirtyLimits === undefined) t.deepEqual(readDirtyLimits(mounted.device), { maxRatio: 100, isStrict: false })
   else t.regex(dirtyLimits, /cannot be written .*make \/sys writable\.$/)
+})
+
+test.serial('a forced unmount ends what waits for an answer', async (t) => {
+  const served = await Served.start(t, { isMute: true })
+  writeFileSync(served.path('file'), '')
+  truncateSync(served.path('file'), 10)
+  const reading = t.throwsAsync(readFile(served.path('file')))
+  await served.event('muted')
+  await unmount(served.directory, { lazy: true, force: true })
+  // The page cache may try the aborted read once more, on the connection that is gone.
+  t.regex(((await reading) as NodeJS.ErrnoException).code ?? '', /^(ECONNABORTED|ENOTCONN)$/)
+})
+
+test('a connection is aborted through its control file, or it is said how to get one', (t) => {
+  const connections = mountPoint(t)
+  const control = join(connections, '42')
+  mkdirSync(control)
+  writeFileSync(join(control, 'abort'), '')
+  abortConnection('0:42', connections)
+  t.is(readFileSync(join(control, 'abort'), 'utf8'), '1')
+  t.throws(() => abortConnection('0:43', connections), { code: 'FUSE_CONTROL_MISSING', message: /mount -t fusectl/ })
+  rmSync(control, { recursive: true })
 })
 
 test('options out of range are refused before anything happens', async (t) => {

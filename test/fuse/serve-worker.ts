@@ -1,7 +1,18 @@
 /** The serving thread of `serve.ts`: a memory file system with files that answer late or never. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { DEFERRED, FOPEN, Session } from '../../fuse/index.ts'
-import type { Attributes, Bytes, Deferred, Opened, ReadRequest, RequestContext } from '../../fuse/index.ts'
+import type {
+  AbsentEntry,
+  Attributes,
+  Bytes,
+  Deferred,
+  Entry,
+  Errno,
+  NameRequest,
+  Opened,
+  ReadRequest,
+  RequestContext,
+} from '../../fuse/index.ts'
 import { MemoryFileSystem } from './memory-filesystem.ts'
 import type { ServeOptions } from './serve.ts'
 
@@ -9,6 +20,7 @@ const options = workerData as ServeOptions & { descriptor: number }
 
 class ServedFileSystem extends MemoryFileSystem {
   readonly readCounts = new Map<number, number>()
+  lookupCount = 0
   open?: () => Opened
 
   override read(context: RequestContext, request: ReadRequest): Bytes | number | Deferred {
@@ -17,12 +29,17 @@ class ServedFileSystem extends MemoryFileSystem {
       parentPort?.postMessage({ kind: 'muted', ticket: { ...context } })
       return DEFERRED
     }
-    if (options.negotiated !== undefined) return Buffer.from(`resent ${context.resent}`)
-    const name = this.#nameOf(request.node)
+    const name = options.negotiated === undefined ? this.#nameOf(request.node) : nameInReplacement(request.node)
+    if (name === 'resent') return Buffer.from(`resent ${context.resent}`)
     if (name.startsWith('faulty')) throw new Error('a fault that the test wants')
     if (!name.startsWith('deferred')) return super.read(context, request)
     parentPort?.postMessage({ kind: 'deferred', ticket: { ...context }, name })
     return DEFERRED
+  }
+
+  override lookup(context: RequestContext, request: NameRequest): Entry | AbsentEntry | Errno {
+    this.lookupCount++
+    return super.lookup(context, request)
   }
 
   override getattr(context: RequestContext, request: { node: number }): Attributes {
@@ -36,6 +53,11 @@ class ServedFileSystem extends MemoryFileSystem {
   }
 }
 
+/** A server that took over has no names: every other file of its predecessor is answered late. */
+function nameInReplacement(node: number): string {
+  return node % 2 === 0 ? 'resent' : 'deferred'
+}
+
 const operations = new ServedFileSystem()
 if (options.hasOpen === true) operations.open = () => ({ flags: FOPEN.KEEP_CACHE | FOPEN.PARALLEL_DIRECT_WRITES })
 
@@ -46,9 +68,11 @@ const session: Session = new Session({
   controlName: options.controlName,
   onControl: () => {
     const reads = Object.fromEntries(operations.readCounts)
-    return Buffer.from(JSON.stringify({ ...session.counts, reads, inodeCount: operations.inodes.size }))
+    const { inodes, lookupCount } = operations
+    return Buffer.from(JSON.stringify({ ...session.counts, reads, lookupCount, inodeCount: inodes.size }))
   },
   onFault: (error) => parentPort?.postMessage({ kind: 'fault', message: String(error) }),
+  onTrace: options.isTraced === true ? (line) => parentPort?.postMessage({ kind: 'trace', line }) : undefined,
   onNegotiated: (negotiated) => parentPort?.postMessage({ kind: 'negotiated', negotiated }),
 })
 parentPort?.postMessage({ kind: 'ended', end: session.run() })

@@ -4,7 +4,18 @@
  * mount down and ends.
  */
 import { Worker } from 'node:worker_threads'
-import { ERRNO, mount, replyBytes, replyError, resend, setDirtyLimits, storeSync, unmount } from '../../fuse/index.ts'
+import {
+  ERRNO,
+  invalidateEntry,
+  invalidateInode,
+  mount,
+  replyBytes,
+  replyError,
+  resend,
+  setDirtyLimits,
+  storeSync,
+  unmount,
+} from '../../fuse/index.ts'
 import type { Mount, Negotiated, Ticket } from '../../fuse/index.ts'
 
 export interface ServeOptions {
@@ -14,17 +25,22 @@ export interface ServeOptions {
   readonly negotiated?: Negotiated
   readonly controlName: string
   readonly hasOpen?: boolean
+  /** Reads are never answered. */
   readonly isMute?: boolean
+  readonly isTraced?: boolean
 }
 
 export type ServeCommand =
   | { readonly kind: 'store'; readonly node: number; readonly chunk: number; readonly text: string }
+  | { readonly kind: 'invalidate'; readonly node: number }
+  | { readonly kind: 'forgetName'; readonly name: string }
   | { readonly kind: 'unmount' }
 
 export type ServeEvent =
   | { readonly kind: 'mounted'; readonly mount: Mount; readonly dirtyLimits: string | undefined }
   | { readonly kind: 'negotiated'; readonly negotiated: Negotiated }
-  | { readonly kind: 'stored'; readonly isKnown: boolean }
+  | { readonly kind: 'notified'; readonly isKnown: boolean }
+  | { readonly kind: 'trace'; readonly line: string }
   | { readonly kind: 'muted'; readonly ticket: Ticket }
   | { readonly kind: 'ended'; readonly end: string }
   | { readonly kind: 'fault'; readonly message: string }
@@ -64,11 +80,15 @@ worker.on('exit', () => process.disconnect())
 
 process.on('message', (command: ServeCommand) => {
   if (command.kind === 'unmount') void unmount(served.directory, { lazy: true })
-  else {
-    const bytes = Buffer.alloc(65_536, command.text)
-    tell({ kind: 'stored', isKnown: storeSync(served.descriptor, command.node, command.chunk, 0, [bytes]) })
-  }
+  else tell({ kind: 'notified', isKnown: notify(served.descriptor, command) })
 })
+
+function notify(descriptor: number, command: Exclude<ServeCommand, { kind: 'unmount' }>): boolean {
+  if (command.kind === 'invalidate') return invalidateInode(descriptor, command.node)
+  if (command.kind === 'forgetName') return invalidateEntry(descriptor, 1, Buffer.from(command.name))
+  return storeSync(descriptor, command.node, command.chunk, 0, [Buffer.alloc(65_536, command.text)])
+}
+
 process.on('disconnect', () => {
   unmount(served.directory, { lazy: true, force: true }).finally(() => process.kill(process.pid, 'SIGKILL'))
 })

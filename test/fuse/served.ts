@@ -16,6 +16,7 @@ export type Counts = {
   readonly unknownCount: number
   readonly faultCount: number
   readonly inodeCount: number
+  readonly lookupCount: number
 }
 
 /** An empty directory, removed after the test; whatever is still mounted on it is detached. */

@@ -1,5 +1,6 @@
 /** What the session gives beyond file operations: the control file, late replies, stores, faults. */
 import test from 'ava'
+import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
 import { closeSync } from 'node:fs'
 import { ControlFile, mount, openDevice } from '../../fuse/index.ts'
@@ -62,7 +63,7 @@ test.serial('bytes stored in the page cache are read without a READ', async (t) 
   await handle.truncate(1_048_576)
   const { ino } = await handle.stat()
   served.command({ kind: 'store', node: ino, chunk: 3, text: 'stored' })
-  t.true((await served.event('stored')).isKnown)
+  t.true((await served.event('notified')).isKnown)
   const { buffer } = await handle.read(Buffer.alloc(65_536), 0, 65_536, 3 * 65_536)
   t.true(buffer.equals(Buffer.alloc(65_536, 'stored')))
   t.deepEqual((await served.counts()).reads, {})
@@ -73,7 +74,7 @@ test.serial('bytes stored in the page cache are read without a READ', async (t) 
 test.serial('a store for a node that the kernel does not know says so', async (t) => {
   const served = await Served.start(t)
   served.command({ kind: 'store', node: 12_345, chunk: 0, text: 'x' })
-  t.false((await served.event('stored')).isKnown)
+  t.false((await served.event('notified')).isKnown)
 })
 
 test.serial('pages stay cached over opens', async (t) => {
@@ -99,12 +100,47 @@ test.serial('a server that replaces another gets the unanswered requests again',
   await mount({ directory, name: 'replaced', descriptor })
   const first = await Served.start(t, { directory, descriptor, isMute: true })
   const { negotiated } = await first.event('negotiated')
-  await fs.writeFile(first.path('file'), '')
-  await fs.truncate(first.path('file'), 12)
-  const reading = fs.readFile(first.path('file'), 'utf8')
-  const { ticket } = await first.event('muted')
-  t.false(ticket.resent)
+  for (const name of ['now', 'late']) {
+    await fs.writeFile(first.path(name), '')
+    await fs.truncate(first.path(name), 11)
+  }
+  const now = fs.readFile(first.path('now'), 'utf8')
+  const late = fs.readFile(first.path('late'), 'utf8')
+  while (first.events.filter((event) => event.kind === 'muted').length < 2) await once(first.child, 'message')
+  t.false((await first.event('muted')).ticket.resent)
   await first.kill()
   await Served.start(t, { directory, descriptor, negotiated, controlName: first.controlName })
-  t.is(await reading, 'resent true')
+  t.is(await now, 'resent true')
+  t.is(await late, 'late answer')
+})
+
+test.serial('an invalidated file is read again, and a forgotten name looked up again', async (t) => {
+  const served = await Served.start(t)
+  const path = served.path('file')
+  await fs.writeFile(path, 'contents')
+  await fs.readFile(path)
+  const { ino } = await fs.stat(path)
+  const before = await served.counts()
+  served.command({ kind: 'invalidate', node: ino })
+  t.true((await served.event('notified')).isKnown)
+  t.is(await fs.readFile(path, 'utf8'), 'contents')
+  const between = await served.counts()
+  t.is(between.reads[ino], before.reads[ino] + 1)
+  t.is(between.lookupCount, before.lookupCount)
+  served.events.length = 0
+  served.command({ kind: 'forgetName', name: 'file' })
+  t.true((await served.event('notified')).isKnown)
+  await fs.stat(path)
+  t.is((await served.counts()).lookupCount, between.lookupCount + 1)
+})
+
+test.serial('a traced session prints each request and reply', async (t) => {
+  const served = await Served.start(t, { isTraced: true })
+  await fs.mkdir(served.path('directory'))
+  await served.counts()
+  const lines = served.events.flatMap((event) => (event.kind === 'trace' ? [event.line] : []))
+  t.regex(lines[0], /^> \d+ INIT node 0 \{major 7, .*ASYNC_READ/)
+  const request = lines.find((line) => line.includes(' MKDIR '))
+  t.regex(request ?? '', /^> \d+ MKDIR node 1 \{mode \d+, umask \d+\} "directory"$/)
+  t.true(lines.includes(`< ${request?.split(' ')[1]} ok 128 bytes`))
 })
