@@ -237,8 +237,15 @@ test.serial('an unlinked file is read and written through its descriptor, then f
   t.is((await handle.stat()).size, 5)
   t.is((await served.counts()).inodeCount, before + 1)
   await handle.close()
-  t.is((await served.counts()).inodeCount, before)
+  t.is(await inodeCountReached(served, before), before)
 })
+
+/** Forgets come when the kernel gets to them, between other requests: here some of ours. */
+async function inodeCountReached(served: Served, wanted: number): Promise<number> {
+  let { inodeCount } = await served.counts()
+  for (let tries = 0; inodeCount !== wanted && tries < 1000; tries++) ({ inodeCount } = await served.counts())
+  return inodeCount
+}
 
 test.serial('odd names survive, long ones are refused', async (t) => {
   const served = await Served.start(t)
