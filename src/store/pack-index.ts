@@ -59,7 +59,9 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
 
   locate(id: Buffer, depth: number): RecordLocation | undefined {
     const value = this.#get(recordKey(id, depth))
-    return value === undefined ? undefined : decodeLocation(value)
+    const location = value === undefined ? undefined : decodeLocation(value)
+    // Depths that fall along a chain are what keeps it free of cycles: an entry that lies about its depth is none.
+    return location?.depth === depth ? location : undefined
   }
 
   /** Atomic, not synced. Errors: NO_SPACE, IO. */

@@ -98,6 +98,15 @@ export class RecordReader implements ChunkReader {
     }
   }
 
+  /** A record that cannot be decoded: it counts as absent from now on. */
+  condemn(id: ChunkId, depth: number): void {
+    const key = cacheKey(id)
+    this.#chunks.delete(key)
+    this.#nodes.delete(key)
+    if (this.#damaged.size >= damagedRecordsMax) this.#damaged.clear()
+    this.#damaged.add(recordName(id, depth))
+  }
+
   /** Forgets a chunk's decoded bytes and what is known against its records. */
   forget(id: ChunkId): void {
     const key = cacheKey(id)
@@ -122,7 +131,7 @@ export class RecordReader implements ChunkReader {
       } catch (error) {
         if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
         failure = error
-        this.#recordDamage(id, depth)
+        this.condemn(id, depth)
       }
     }
     throw unreadable(id, failure)
@@ -159,11 +168,6 @@ export class RecordReader implements ChunkReader {
     const cache = kind === kindNode ? this.#nodes : this.#chunks
     cache.set(cacheKey(id), plain)
     return plain
-  }
-
-  #recordDamage(id: ChunkId, depth: number): void {
-    if (this.#damaged.size >= damagedRecordsMax) this.#damaged.clear()
-    this.#damaged.add(recordName(id, depth))
   }
 }
 

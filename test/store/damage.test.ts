@@ -1,0 +1,236 @@
+import test, { type ExecutionContext } from 'ava'
+import { Buffer } from 'node:buffer'
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { digest } from '../../src/chunk/digest.ts'
+import { isCode } from '../../src/errors.ts'
+import { chunkBytes, packBytesMax } from '../../src/limits.ts'
+import type { ChunkReader } from '../../src/store/chunks.ts'
+import { initStore } from '../../src/store/identity.ts'
+import { openChunkReader, openChunkStore, rebuildIndex } from '../../src/store/open.ts'
+import { type Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+
+interface Filled {
+  readonly directory: string
+  readonly plains: Buffer[]
+}
+
+/** Chains of versions of small nodes and of chunks, synced every few puts. */
+async function filledStore(t: ExecutionContext, random: Random, count: number): Promise<Filled> {
+  const directory = temporaryStore(t)
+  const plains: Buffer[] = []
+  await using store = await openChunkStore(env, directory)
+  for (let n = 0; n < count; n++) {
+    const base = plains.length > 0 && random.below(4) > 0 ? random.pick(plains) : undefined
+    const plain = base === undefined ? (random.below(8) === 0 ? random.chunk() : random.bytes(500 + random.below(1500))) : random.mutated(base, 3)
+    plains.push(plain)
+    store.put(plain, plain.length === chunkBytes ? 'data' : 'node', base && digest(base))
+    if (random.below(5) === 0) await store.sync()
+  }
+  await store.sync()
+  return { directory, plains }
+}
+
+/** Every chunk is served right or not at all; returns how many. */
+function servedRight(t: ExecutionContext, reader: ChunkReader, plains: Buffer[]): number {
+  let served = 0
+  for (const plain of plains) {
+    try {
+      t.true(reader.read(digest(plain)).equals(plain))
+      served += 1
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+    }
+  }
+  return served
+}
+
+async function healsAll(t: ExecutionContext, { directory, plains }: Filled): Promise<void> {
+  {
+    await using store = await openChunkStore(env, directory)
+    servedRight(t, store, plains)
+    for (const plain of plains) store.put(plain, plain.length === chunkBytes ? 'data' : 'node')
+    t.is(servedRight(t, store, plains), plains.length)
+    await store.sync()
+  }
+  await using reader = await openChunkReader(env, directory)
+  t.is(servedRight(t, reader, plains), plains.length)
+}
+
+test('a pack cut at any byte keeps what lies before, and grows on', async (t) => {
+  const random = seeded(t)
+  for (let round = 0; round < 12; round++) {
+    const filled = await filledStore(t, random, 30)
+    const [path] = packPaths(filled.directory)
+    const cutAt = random.below(fs.statSync(path).size + 1)
+    fs.truncateSync(path, cutAt)
+    if (round % 2 === 0) fs.rmSync(join(filled.directory, 'index'), { recursive: true })
+    {
+      await using store = await openChunkStore(env, filled.directory)
+      servedRight(t, store, filled.plains)
+      const report = await store.verify()
+      // A cut pack of 80 bytes or less is a header only, sound or not.
+      if (cutAt > 80) t.true(report.damaged.every(({ reason }) => reason.includes('cannot be read') || reason.includes('is not in the store')), JSON.stringify(report))
+    }
+    await healsAll(t, filled)
+  }
+})
+
+test('garbage behind the last sync is cut off or stepped over', async (t) => {
+  const random = seeded(t)
+  for (let round = 0; round < 8; round++) {
+    const { directory, plains } = await filledStore(t, random, 20)
+    const [path] = packPaths(directory)
+    const soundBytes = fs.statSync(path).size
+    const late = random.bytes(3000)
+    const lostBytes = 30 + random.below(500)
+    // Writes that never arrived, then a record that did: the system writes pages in any order.
+    fs.appendFileSync(path, random.bytes(lostBytes))
+    const recordOfLate = await strayRecord(t, late)
+    if (round % 2 === 0) fs.appendFileSync(path, recordOfLate)
+    fs.appendFileSync(path, random.bytes(random.below(300)))
+    await using store = await openChunkStore(env, directory)
+    t.is(servedRight(t, store, [...plains, late]), plains.length + (round % 2 === 0 ? 1 : 0))
+    t.deepEqual((await store.verify()).damaged, [])
+    t.is(fs.statSync(path).size, soundBytes + (round % 2 === 0 ? lostBytes + recordOfLate.length : 0))
+  }
+})
+
+async function strayRecord(t: ExecutionContext, plain: Buffer): Promise<Buffer> {
+  const directory = temporaryStore(t)
+  await using store = await openChunkStore(env, directory)
+  store.put(plain, 'node')
+  await store.sync()
+  return fs.readFileSync(packPaths(directory)[0]).subarray(80)
+}
+
+test('a flipped bit anywhere in a pack is found, never served, and healed', async (t) => {
+  const random = seeded(t)
+  const filled = await filledStore(t, random, 40)
+  const [path] = packPaths(filled.directory)
+  const sound = fs.readFileSync(path)
+  for (let round = 0; round < 60; round++) {
+    const at = random.below(sound.length)
+    const broken = Buffer.from(sound)
+    broken[at] ^= 1 << random.below(8)
+    fs.writeFileSync(path, broken)
+    await using reader = await openChunkReader(env, filled.directory)
+    servedRight(t, reader, filled.plains)
+  }
+  const flips = Array.from({ length: 3 }, () => 80 + random.below(sound.length - 80))
+  const broken = Buffer.from(sound)
+  for (const at of flips) broken[at] ^= 0x10
+  fs.writeFileSync(path, broken)
+  {
+    await using store = await openChunkStore(env, filled.directory)
+    t.true((await store.verify()).damagedCount > 0)
+  }
+  await healsAll(t, filled)
+})
+
+test('a flipped bit anywhere in the index never makes a wrong byte', async (t) => {
+  const random = seeded(t)
+  const { directory, plains } = await filledStore(t, random, 40)
+  await rebuildIndex(env, directory)
+  const index = join(directory, 'index')
+  const kept = join(directory, 'kept')
+  fs.cpSync(index, kept, { recursive: true })
+  for (let round = 0; round < 30; round++) {
+    const names = fs.readdirSync(kept).filter((name) => fs.statSync(join(kept, name)).size > 0)
+    fs.rmSync(index, { recursive: true })
+    fs.cpSync(kept, index, { recursive: true })
+    const path = join(index, random.pick(names))
+    const bytes = fs.readFileSync(path)
+    bytes[random.below(bytes.length)] ^= 1 << random.below(8)
+    fs.writeFileSync(path, bytes)
+    await using store = await openChunkStore(env, directory)
+    servedRight(t, store, plains)
+  }
+  await rebuildIndex(env, directory)
+  await using store = await openChunkStore(env, directory)
+  t.is(servedRight(t, store, plains), plains.length)
+})
+
+const testAsRoot = process.getuid?.() === 0 ? test : test.skip
+
+testAsRoot('a full file system refuses before damage, and takes more once there is room', async (t) => {
+  const mount = fs.mkdtempSync(join(tmpdir(), 'holdfast-full-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', mount])
+  t.teardown(() => {
+    execFileSync('umount', ['-l', mount])
+    fs.rmdirSync(mount)
+  })
+  const directory = join(mount, 'store')
+  initStore(env, directory)
+  const random = seeded(t)
+  const ballast = join(mount, 'ballast')
+  fs.writeFileSync(ballast, Buffer.alloc(4 * 2 ** 20))
+  const plains: Buffer[] = []
+  {
+    await using store = await openChunkStore(env, directory)
+    const error = t.throws(() => {
+      for (;;) {
+        const plain = random.bytes(chunkBytes)
+        store.put(plain, 'data')
+        plains.push(plain)
+      }
+    }, { code: 'NO_SPACE' })
+    t.truthy(error)
+    t.is(servedRight(t, store, plains), plains.length)
+    await t.throwsAsync(store.sync(), { code: 'NO_SPACE' })
+    fs.unlinkSync(ballast)
+    plains.push(random.bytes(chunkBytes))
+    store.put(plains[plains.length - 1], 'data')
+    await store.sync()
+  }
+  await using store = await openChunkStore(env, directory)
+  t.is(servedRight(t, store, plains), plains.length)
+  t.deepEqual((await store.verify()).damaged, [])
+})
+
+test('packs are closed at their size, found by their footers, and scanned where those are broken', async (t) => {
+  const directory = temporaryStore(t)
+  const random = seeded(t)
+  const plain = random.bytes(chunkBytes)
+  const count = Math.ceil(packBytesMax / chunkBytes) + 20
+  const nth = (n: number) => {
+    plain.writeUInt32LE(n)
+    return plain
+  }
+  {
+    await using store = await openChunkStore(env, directory)
+    for (let n = 0; n < count; n++) {
+      store.put(nth(n), 'data')
+      if (n % 500 === 0) await store.sync()
+    }
+    await store.sync()
+    t.like(store.stats(), { packs: 2, data: { records: count, plainBytes: count * chunkBytes } })
+  }
+  const [first] = packPaths(directory)
+  const fileBytes = fs.statSync(first).size
+  t.true(fileBytes <= packBytesMax && fileBytes > packBytesMax - 2 * chunkBytes, String(fileBytes))
+  for (const damageFooter of [false, true]) {
+    if (damageFooter) fs.truncateSync(first, fileBytes - 5)
+    await rebuildIndex(env, directory)
+    await using store = await openChunkStore(env, directory)
+    for (let n = 0; n < count; n += 7) t.true(store.read(digest(nth(n))).equals(plain))
+    t.is(store.stats().data.records, count)
+    const report = await store.verify({ fraction: 0.05 })
+    t.is(report.damagedCount, damageFooter ? 2 : 0, JSON.stringify(report.damaged))
+    t.true(report.records > 0 && report.records < count / 4)
+  }
+})
+
+test('verifying and opening stop on request', async (t) => {
+  const { directory } = await filledStore(t, seeded(t), 10)
+  const signal = AbortSignal.abort()
+  {
+    await using store = await openChunkStore(env, directory)
+    await t.throwsAsync(store.verify({ signal }), { code: 'ABORTED' })
+  }
+  await t.throwsAsync(rebuildIndex(env, directory, { signal }), { code: 'ABORTED' })
+  await using store = await openChunkStore(env, directory)
+  t.is((await store.verify()).damagedCount, 0)
+})
