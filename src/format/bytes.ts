@@ -109,27 +109,32 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#bytes.writeUInt8(value, this.#room(1))
+    const at = this.#room(1)
+    this.#bytes.writeUInt8(value, at)
     return this
   }
 
   u16(value: number): this {
-    this.#bytes.writeUInt16LE(value, this.#room(2))
+    const at = this.#room(2)
+    this.#bytes.writeUInt16LE(value, at)
     return this
   }
 
   u32(value: number): this {
-    this.#bytes.writeUInt32LE(value, this.#room(4))
+    const at = this.#room(4)
+    this.#bytes.writeUInt32LE(value, at)
     return this
   }
 
   u64(value: number | bigint): this {
-    this.#bytes.writeBigUInt64LE(BigInt(value), this.#room(8))
+    const at = this.#room(8)
+    this.#bytes.writeBigUInt64LE(BigInt(value), at)
     return this
   }
 
   bytes(source: Uint8Array): this {
-    this.#bytes.set(source, this.#room(source.length))
+    const at = this.#room(source.length)
+    this.#bytes.set(source, at)
     return this
   }
 
