@@ -18,7 +18,7 @@ export interface Share {
 }
 
 /** `slots` rise, `weights` are 1 to heavyWeight, both of one length; the shares come in their order. */
-export function partition(slots: ArrayLike<number>, weights: ArrayLike<number>): Share[] {
+export function partition(slots: readonly number[], weights: readonly number[]): Share[] {
   assert(slots.length === weights.length, 'each slot has its weight')
   const shares: Share[] = []
   halve(0, nodeFanOut, 0, slots.length)

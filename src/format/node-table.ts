@@ -33,7 +33,7 @@ export interface NodeTable {
   readonly base: number
   readonly count: number
   /** Rising, in keys for a leaf, in slots for an inner node. */
-  readonly offsets: ArrayLike<number>
+  readonly offsets: readonly number[]
   /** Length of each value, 0 where they differ. */
   readonly valueBytes: number
   /** True where the value of offset o stands at valuesAt + o * valueBytes. */
@@ -74,6 +74,9 @@ const bitmapBytes = 16
 const slotWidthMax = 7
 const slotCountMin = 8
 const levelCodeMax = 8
+/** The most common node by far is full: it shares the list of its slots with all others. */
+const allSlots: readonly number[] = Array.from({ length: 8 * bitmapBytes }, (_, slot) => slot)
+const fullBitmap = Buffer.alloc(bitmapBytes, 0xff)
 const emptyBytes = Buffer.alloc(treeValueBytesMax)
 
 /** The layout of entries that span 2^slotWidth offsets, or `sortedWidth` bytes. */
@@ -107,7 +110,7 @@ function encodeSlots(content: TableContent, valueBytes: number): Buffer {
 function encodeSorted(content: TableContent, valueBytes: number): Buffer {
   const { offsets, values, shape } = content
   const endsAt = headerBytes + shape.width * offsets.length
-  const valuesAt = endsAt + (valueBytes === 0 ? 2 * offsets.length : 0)
+  const valuesAt = sortedValuesAt(shape.width, offsets.length, valueBytes)
   const weight = values.reduce((sum, value) => sum + value.length, 0)
   const bytes = Buffer.alloc(valuesAt + weight)
   encodeHeader(bytes, content, valueBytes)
@@ -153,8 +156,10 @@ export function decodeTable(bytes: Buffer): NodeTable & { shape: TableShape } {
   check(valueBytes <= treeValueBytesMax, 'the length of its values')
   const base = decodeBase(bytes)
   const shape = decodeShape(bytes)
-  const parts = shape.layout === 1 ? decodeSlots(bytes, shape.width, count, valueBytes) : decodeSorted(bytes, shape.width, count, valueBytes)
-  return { levelCode, base, count, valueBytes, slotted: shape.layout === 1, bytes, shape, ...parts }
+  const slotted = shape.layout === 1
+  const offsets = slotted ? decodeSlots(bytes, shape.width, count, valueBytes) : decodeSorted(bytes, shape.width, count, valueBytes)
+  const valuesAt = slotted ? headerBytes + bitmapBytes : sortedValuesAt(shape.width, count, valueBytes)
+  return { levelCode, base, count, offsets, valueBytes, slotted, bytes, valuesAt, shape }
 }
 
 /** The index of an offset, -1 where it has no value. */
@@ -210,43 +215,44 @@ function decodeShape(bytes: Buffer): TableShape {
   return { layout, width }
 }
 
-function decodeSlots(bytes: Buffer, width: number, count: number, valueBytes: number): { offsets: Uint8Array; valuesAt: number } {
+function decodeSlots(bytes: Buffer, width: number, count: number, valueBytes: number): readonly number[] {
   const slotCount = 2 ** width
   const valuesAt = headerBytes + bitmapBytes
   check(valueBytes > 0 && count <= slotCount, 'its count')
   check(bytes.length === valuesAt + slotCount * valueBytes, 'its length')
-  const offsets = new Uint8Array(count)
-  let taken = 0
-  for (let slot = 0; slot < 8 * bitmapBytes; slot += 1) {
-    if ((bytes[headerBytes + (slot >> 3)] & (1 << (slot & 7))) !== 0) {
-      check(slot < slotCount && taken < count, 'its bitmap')
-      offsets[taken] = slot
-      taken += 1
-    } else if (slot < slotCount) {
+  if (count === allSlots.length && bytes.compare(fullBitmap, 0, bitmapBytes, headerBytes, valuesAt) === 0) return allSlots
+  const offsets: number[] = []
+  for (let slot = 0; slot < allSlots.length; slot += 1) {
+    if ((bytes[headerBytes + (slot >> 3)] & (1 << (slot & 7))) !== 0) offsets.push(slot)
+    else if (slot < slotCount) {
       const at = valuesAt + slot * valueBytes
       check(bytes.compare(emptyBytes, 0, valueBytes, at, at + valueBytes) === 0, 'a free slot')
     }
   }
-  check(taken === count, 'its bitmap')
-  return { offsets, valuesAt }
+  check(offsets.length === count && offsets[count - 1] < slotCount, 'its bitmap')
+  return offsets
 }
 
-function decodeSorted(bytes: Buffer, width: number, count: number, valueBytes: number): { offsets: Float64Array; valuesAt: number } {
+function decodeSorted(bytes: Buffer, width: number, count: number, valueBytes: number): readonly number[] {
   const endsAt = headerBytes + width * count
-  const valuesAt = endsAt + (valueBytes === 0 ? 2 * count : 0)
+  const valuesAt = sortedValuesAt(width, count, valueBytes)
   check(bytes.length >= valuesAt, 'its length')
-  const offsets = new Float64Array(count)
+  if (valueBytes === 0) checkEnds(bytes, endsAt, count)
+  const valuesBytes = valueBytes === 0 ? bytes.readUInt16LE(valuesAt - 2) : count * valueBytes
+  check(bytes.length === valuesAt + valuesBytes, 'its length')
+  const offsets: number[] = []
   let before = -1
   for (let index = 0; index < count; index += 1) {
     const offset = readOffset(bytes, headerBytes + index * width, width)
     check(offset > before, 'the order of its keys')
-    offsets[index] = offset
+    offsets.push(offset)
     before = offset
   }
-  if (valueBytes === 0) checkEnds(bytes, endsAt, count)
-  const weight = valueBytes === 0 ? bytes.readUInt16LE(valuesAt - 2) : count * valueBytes
-  check(bytes.length === valuesAt + weight, 'its length')
-  return { offsets, valuesAt }
+  return offsets
+}
+
+function sortedValuesAt(width: number, count: number, valueBytes: number): number {
+  return headerBytes + width * count + (valueBytes === 0 ? 2 * count : 0)
 }
 
 /** Values with lengths of their own: none empty, and not all alike. */

@@ -121,7 +121,7 @@ export class Inner {
   readonly end: number
   readonly #table: NodeTable
   readonly #slotKeys: number
-  readonly #spans: Uint8Array
+  readonly #spans: readonly number[]
   readonly #ids: (Buffer | undefined)[]
 
   constructor(table: NodeTable, shape: TableShape) {
@@ -179,22 +179,20 @@ export class Inner {
   }
 
   /** The slots of each child's share; the shares must be those that the weights call for. */
-  #checkedSpans(): Uint8Array {
-    const weights = new Uint16Array(this.count)
+  #checkedSpans(): number[] {
+    const weights: number[] = []
     for (let index = 0; index < this.count; index += 1) {
       const stored = this.#storedWeight(index)
       check(stored === innerMark || (stored >= 1 && stored <= nodeWeightMax), 'the weight of a child')
-      weights[index] = this.weightAt(index)
+      weights.push(this.weightAt(index))
     }
-    const spans = new Uint8Array(this.count)
-    const shares = partition(this.#table.offsets, weights)
+        const shares = partition(this.#table.offsets, weights)
     check(this.count >= 2 && shares.length === this.count, 'the number of its children')
     shares.forEach((share, index) => {
       check(share.start === this.#table.offsets[index], 'the first slot of a child')
       check(weights[index] < heavyWeight || this.level > 0, 'the level of a child')
-      spans[index] = share.span
     })
-    return spans
+    return shares.map((share) => share.span)
   }
 }
 
@@ -216,7 +214,7 @@ function commonWidth(keyFirst: number, keyLast: number, radix: number): number {
 }
 
 function encodeReference(child: ChildReference): Buffer {
-  const bytes = Buffer.alloc(referenceBytes)
+  const bytes = Buffer.allocUnsafe(referenceBytes)
   bytes.set(child.id, 0)
   bytes.writeUInt16LE(child.weight === heavyWeight ? innerMark : child.weight, weightAt)
   return bytes

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
-import { NodeReader, NodeStore, build, diff, get, removeFrom, removeRange, update } from '../../src/image/tree/index.ts'
+import { NodeReader, NodeStore, build, diff, get, nextGap, removeFrom, removeRange, update } from '../../src/image/tree/index.ts'
 import { MemoryChunks } from './memory-chunks.ts'
 import { Random } from './random.ts'
 
@@ -107,6 +107,13 @@ test.serial('a get reads one node of each level, and none again', (t) => {
   t.deepEqual(get(reader, root, key), idOf(key))
   t.is(get(reader, root, 2 ** 40), null)
   t.is(chunks.readCount, height)
+})
+
+test.serial('the end of a long run of keys is found a leaf at a time', (t) => {
+  const reader = new NodeReader(chunks)
+  chunks.resetCounts()
+  t.is(nextGap(reader, root, entryCount - 1000), entryCount)
+  t.true(chunks.readCount <= 1000 / 128 + height + 1)
 })
 
 function differing(a: Buffer, b: Buffer): number {

@@ -1,13 +1,13 @@
 import type { Buffer } from 'node:buffer'
 import test from 'ava'
 import { treeKeyMax } from '../../src/limits.ts'
-import { NodeReader, NodeStore, diff, entries, get, nextKey, nodes, update, walk } from '../../src/image/tree/index.ts'
+import { NodeReader, NodeStore, diff, entries, get, nextGap, nextKey, nodes, update, walk } from '../../src/image/tree/index.ts'
 import { MemoryChunks } from './memory-chunks.ts'
 import { Random } from './random.ts'
 import { applyTo, built, randomChanges, randomModel, shapes, sorted } from './shapes.ts'
 
 for (const shape of shapes) {
-  test(`${shape.name}: get, nextKey and entries answer as a sorted map does`, (t) => {
+  test(`${shape.name}: get, nextKey, nextGap and entries answer as a sorted map does`, (t) => {
     const random = Random.announced(t)
     const chunks = new MemoryChunks()
     const model = randomModel(random, shape, 700)
@@ -20,6 +20,9 @@ for (const shape of shapes) {
       const to = shape.key(random)
       t.deepEqual(get(reader, root, key), model.get(key) ?? null)
       t.is(nextKey(reader, root, key), all.find((entry) => entry[0] >= key)?.[0] ?? null)
+      let gap = key
+      while (model.has(gap)) gap += 1
+      t.is(nextGap(reader, root, key), gap)
       if (times % 20 === 0) t.deepEqual([...entries(reader, root, key, to)], all.filter((entry) => entry[0] >= key && entry[0] < to))
     }
     t.deepEqual([...entries(reader, root)], all)
@@ -91,6 +94,7 @@ test('the empty tree holds nothing', (t) => {
   const reader = new NodeReader(new MemoryChunks())
   t.is(get(reader, null, 0), null)
   t.is(nextKey(reader, null, 0), null)
+  t.is(nextGap(reader, null, 5), 5)
   t.deepEqual([...entries(reader, null)], [])
   t.deepEqual([...nodes(reader, null)], [])
 })

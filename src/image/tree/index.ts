@@ -5,7 +5,7 @@
 export { build } from './build.ts'
 export { diff } from './diff.ts'
 export { entries } from './entries.ts'
-export { get, nextKey } from './get.ts'
+export { get, nextGap, nextKey } from './get.ts'
 export { removeFrom, removeRange, update } from './update.ts'
 export { NodeReader, NodeStore } from './nodes.ts'
 export { nodes, walk } from './walk.ts'

@@ -8,7 +8,7 @@ import { slotKeys } from '../../format/node.ts'
 import type { Inner, Leaf } from '../../format/node.ts'
 import type { ChunkId } from '../../store/chunks.ts'
 import { assemble } from './assemble.ts'
-import { build, checkEntry, settle, storeRoot } from './build.ts'
+import { checkEntry, settle, storeRoot } from './build.ts'
 import { appendEntries, cutBySlot, entriesPart, isHeavy, mergeEntries, storedPart } from './parts.ts'
 import type { NodeStore } from './nodes.ts'
 import type { Entries, Part } from './parts.ts'
@@ -51,10 +51,15 @@ export function removeRange(store: NodeStore, root: ChunkId | null, from: number
 }
 
 function apply(store: NodeStore, root: ChunkId | null, edit: Edit): ChunkId | null {
-  if (root === null) return build(store, insertsOf(edit, 0, edit.keys.length))
+  if (root === null) return buildInserts(store, edit)
   const node = store.read(root)
   const part = rewrite(store, edit, root, node, 0, edit.keys.length)
   return storeRoot(store, part === null ? null : settle(store, part), node.leaf ? root : null)
+}
+
+function buildInserts(store: NodeStore, edit: Edit): ChunkId | null {
+  const part = entriesPart(collectInserts(edit, 0, edit.keys.length))
+  return storeRoot(store, part === null ? null : settle(store, part), null)
 }
 
 /** The node after the changes `from` to `to` (exclusive); entries that it holds may be too heavy for a leaf. */
@@ -78,7 +83,7 @@ function rewriteLeaf(edit: Edit, id: ChunkId, leaf: Leaf, from: number, to: numb
     at = isNamed ? next + 1 : next
     const before = leaf.valueAt(index)
     const after = isNamed ? edit.values[next] : key >= edit.cutFrom && key < edit.cutTo ? null : before
-    changed ||= after === null || !before.equals(after)
+    changed ||= after === null || (after !== before && !before.equals(after))
     if (after !== null) addEntry(entries, key, after)
   }
   changed = addInserts(entries, edit, at, to) || changed
@@ -172,17 +177,14 @@ function collectInserts(edit: Edit, from: number, to: number): Entries {
   return entries
 }
 
+/** True where something was added. */
 function addInserts(entries: Entries, edit: Edit, from: number, to: number): boolean {
   const countBefore = entries.keys.length
-  for (const [key, value] of insertsOf(edit, from, to)) addEntry(entries, key, value)
-  return entries.keys.length > countBefore
-}
-
-function* insertsOf(edit: Edit, from: number, to: number): Generator<readonly [number, Uint8Array], void, undefined> {
   for (let index = from; index < to; index += 1) {
     const value = edit.values[index]
-    if (value !== null) yield [edit.keys[index], value]
+    if (value !== null) addEntry(entries, edit.keys[index], value)
   }
+  return entries.keys.length > countBefore
 }
 
 function addEntry(entries: Entries, key: number, value: Uint8Array): void {
