@@ -45,7 +45,7 @@ export interface SessionOptions {
   readonly exportSupport?: boolean
 }
 
-/** Why the loop ended: unmounted, or the connection aborted by force. */
+/** Why the loop ended: unmounted (by force too), or aborted through the connection's control file. */
 export type SessionEnd = 'unmounted' | 'aborted'
 
 const NOTHING = new Uint8Array(0)

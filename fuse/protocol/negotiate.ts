@@ -57,6 +57,7 @@ const wanted: readonly InitFlag[] = [
   'ASYNC_DIO',
   'NO_OPEN_SUPPORT',
   'PARALLEL_DIROPS',
+  'ABORT_ERROR',
   'MAX_PAGES',
   'CACHE_SYMLINKS',
   'NO_OPENDIR_SUPPORT',

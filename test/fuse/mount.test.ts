@@ -69,6 +69,7 @@ test.serial('a forced unmount ends what waits for an answer', async (t) => {
   await unmount(served.directory, { lazy: true, force: true })
   // The page cache may try the aborted read once more, on the connection that is gone.
   t.regex(((await reading) as NodeJS.ErrnoException).code ?? '', /^(ECONNABORTED|ENOTCONN)$/)
+  t.is((await served.event('ended')).end, 'unmounted')
 })
 
 test('a connection is aborted through its control file, or it is said how to get one', (t) => {
