@@ -66,10 +66,13 @@ class CommandLineReader {
     const { name, inline } = splitOption(word)
     if (this.#readCommon(name, inline)) return
     if (this.#verb === null) throw usage(`there is no option --${name} before the command`)
-    const found = this.#parameters().find(([field, { place }]) => optionName(field) === name && place !== 'positional')
-    if (found === undefined || found[1].place === 'rest') throw usage(`"${this.#verb}" has no option --${name}`)
+    const found = this.#parameters().find(([field, { place }]) =>
+      optionName(field) === name && (place === 'option' || place === 'flag'))
+    if (found === undefined) throw usage(`"${this.#verb}" has no option --${name}`)
     const [field, parameter] = found
-    const value = parameter.place === 'flag' ? flagValue(name, inline) : parameter.kind.parse(this.#valueOf(name, inline))
+    const value = parameter.place === 'flag'
+      ? flagValue(name, inline)
+      : parameter.kind.parse(this.#valueOf(name, inline))
     this.#store(field, parameter, value, `--${name}`)
   }
 

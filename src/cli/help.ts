@@ -32,8 +32,10 @@ export function synopsis(name: VerbName): string {
 }
 
 function verbHelp(name: VerbName): string {
-  const lines = parametersOf(name).map(([field, parameter]) => [`  ${shortForm(field, parameter)}`, describe(parameter)])
-  return `usage: holdfast ${synopsis(name)}\n\n${verbNamed(name).help}\n${lines.length === 0 ? '' : `\n${columns(lines)}\n`}`
+  const lines = parametersOf(name).map(([field, parameter]) =>
+    [`  ${shortForm(field, parameter)}`, describe(parameter)])
+  const parts = [`usage: holdfast ${synopsis(name)}`, verbNamed(name).help, columns(lines)]
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`
 }
 
 /** Synopses are long: each stands on a line of its own, what it does below. */

@@ -2,7 +2,9 @@
  * The daemon's log: its standard output and error, appended to one file. When the file is full it is copied
  * aside and cut, because other threads and Node itself hold the same open file.
  */
-import { copyFileSync, fstatSync, ftruncateSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
+import {
+  copyFileSync, fstatSync, ftruncateSync, openSync, readFileSync, renameSync, statSync, writeSync,
+} from 'node:fs'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import { logFileBytesMax, logTailBytes } from './limits.ts'

@@ -13,6 +13,7 @@ import { isDefect } from './faults.ts'
 import type { Host } from './host.ts'
 import type { OpenHost } from './open-host.ts'
 import { ControlServer } from './server.ts'
+import type { RunCall } from './session.ts'
 import { controlPaths } from './socket-path.ts'
 import type { DaemonControl, DaemonStatus, Verb } from './verb.ts'
 import { checkedArguments, verbNamed } from './verbs.ts'
@@ -108,7 +109,8 @@ export class Daemon implements DaemonControl {
 
   async #serve(): Promise<void> {
     const hello = { protocol: controlProtocol, version, pid: process.pid }
-    this.#server = await ControlServer.listen(this.#store, hello, (verb, args, options) => this.#run(verb, args, options))
+    const run: RunCall = (verb, args, options) => this.#run(verb, args, options)
+    this.#server = await ControlServer.listen(this.#store, hello, run)
     publishFile(systemEnv(), controlPaths(this.#store).pid, new TextEncoder().encode(`${process.pid}\n`))
   }
 
@@ -149,7 +151,8 @@ function refuseIfBusy(status: DaemonStatus, others: RunningCall[]): void {
     ...machines.map(({ image }) => `the machine of ${image} runs`),
     ...others.map(({ verb }) => `"${verb}" is under way`),
   ]
-  if (reasons.length > 0) throw busy(`the daemon cannot stop: ${reasons.join(', ')} (--force stops it all the same)`, status)
+  if (reasons.length === 0) return
+  throw busy(`the daemon cannot stop: ${reasons.join(', ')} (--force stops it all the same)`, status)
 }
 
 function busy(message: string, status: DaemonStatus, cause?: unknown): HoldfastError {

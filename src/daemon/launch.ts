@@ -15,14 +15,21 @@ import { LineReader } from './lines.ts'
 import { controlPaths } from './socket-path.ts'
 import { StartLock } from './start-lock.ts'
 
+export interface StartedDaemon {
+  client: ControlClient
+  /** False when one ran already. */
+  started: boolean
+}
+
 /** The daemon's entry beside this file, compiled or not as this file is. */
-export const daemonEntry = new URL(new URL('./main.ts', import.meta.url).href.replace(/ts$/, extensionOf(import.meta.url)))
+const entryHref = new URL('./main.ts', import.meta.url).href
+export const daemonEntry = new URL(entryHref.replace(/ts$/, extensionOf(import.meta.url)))
 
 /**
  * The store's daemon, started unless one runs. Errors: NOT_FOUND (no store), what the daemon says of opening
  * the store (LOCKED, NEWER_VERSION, ...), DAEMON.
  */
-export async function startDaemon(store: string, entry: URL = daemonEntry): Promise<{ client: ControlClient; started: boolean }> {
+export async function startDaemon(store: string, entry: URL = daemonEntry): Promise<StartedDaemon> {
   requireStore(store)
   using _lock = await StartLock.take(store)
   const running = await ControlClient.connect(store)

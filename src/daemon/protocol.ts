@@ -50,7 +50,9 @@ export function decodeClientLine(line: string): ClientMessage {
 export function decodeDaemonLine(line: string): DaemonMessage {
   const fields = fieldsOf(line)
   if ('hello' in fields) return { type: 'hello', hello: helloOf(fields.hello) }
-  if ('error' in fields) return { type: 'error', id: fields.id === undefined ? null : idOf(fields.id), error: fields.error }
+  if ('error' in fields) {
+    return { type: 'error', id: fields.id === undefined ? null : idOf(fields.id), error: fields.error }
+  }
   const id = idOf(fields.id)
   if ('progress' in fields) return { type: 'progress', id, progress: fields.progress as Progress }
   if (!('result' in fields)) throw nonsense('it has neither hello, progress, result nor error')

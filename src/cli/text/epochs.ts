@@ -55,14 +55,18 @@ export function statsText(stats: StoreStats): string {
     ['epochs', String(stats.epochs)],
     ['packs', `${stats.packs} with ${countText(stats.records, 'record')}`],
     ['plain', bytesText(stats.plainBytes)],
-    ['stored', `${bytesText(stats.storedBytes)} (data ${bytesText(stats.dataStoredBytes)}, nodes ${bytesText(stats.nodeStoredBytes)})`],
+    ['stored', bytesText(stats.storedBytes)],
+    ['of it', `${bytesText(stats.dataStoredBytes)} data, ${bytesText(stats.nodeStoredBytes)} manifest nodes`],
     ['ratio', ratio],
     ['free', bytesText(stats.freeBytes)],
   ])
 }
 
 export function checkText(report: CheckReport): string {
-  const looked = `looked at ${countText(report.packs, 'pack')}, ${countText(report.records, 'record')}, ${countText(report.epochs, 'epoch')}`
+  const counts = [
+    countText(report.packs, 'pack'), countText(report.records, 'record'), countText(report.epochs, 'epoch'),
+  ]
+  const looked = `looked at ${counts.join(', ')}`
   if (report.damaged.length === 0) return `${looked}: no damage`
   const lines = report.damaged.map((each) => {
     const hit = [...each.epochs, ...each.files].join(', ')

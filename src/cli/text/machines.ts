@@ -24,8 +24,9 @@ export function machineText(machine: MachineSummary): string {
     ['newest', machine.newest === null ? null : `${machine.newest.image}@${machine.newest.number}`],
     ['last error', machine.lastError],
   ])
-  const remarks = [...machine.alarms.map((each) => `alarm: ${each}`), ...machine.notices.map((each) => `notice: ${each}`)]
-  return [text, ...remarks].join('\n')
+  const alarms = machine.alarms.map((each) => `alarm: ${each}`)
+  const notices = machine.notices.map((each) => `notice: ${each}`)
+  return [text, ...alarms, ...notices].join('\n')
 }
 
 export function machinesText(machines: MachineSummary[]): string {

@@ -6,11 +6,15 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   for (const row of rows) {
     row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, widthOf(cell))))
   }
-  return rows.map((row) => row.map((cell, index) => pad(cell, widths[index], right.includes(index))).join('  ').trimEnd()).join('\n')
+  const line = (row: readonly string[]): string =>
+    row.map((cell, index) => pad(cell, widths[index], right.includes(index))).join('  ').trimEnd()
+  return rows.map(line).join('\n')
 }
 
 /** A table with a head; `none` when there are no rows. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[], none: string): string {
+export function table(
+  head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[], none: string,
+): string {
   return rows.length === 0 ? none : columns([head, ...rows], right)
 }
 

@@ -28,7 +28,9 @@ export const machineVerbs = {
       extra: rest(kinds.text, 'more arguments for the hypervisor'),
     },
     checkTogether({ kernel, initrd, append, network, forward }) {
-      if (kernel === undefined && (initrd ?? append) !== undefined) throw kinds.usage('--initrd and --append need --kernel')
+      if (kernel === undefined && (initrd ?? append) !== undefined) {
+        throw kinds.usage('--initrd and --append need --kernel')
+      }
       if (network === 'none' && forward.length > 0) throw kinds.usage('--forward needs --network user')
     },
     run: ({ host, signal, progress }, args) => host.startMachine({
@@ -47,7 +49,9 @@ export const machineVerbs = {
       note: option(kinds.note, 'a remark kept with the epoch'),
     },
     checkTogether({ every, note }) {
-      if (every !== undefined && note !== undefined) throw kinds.usage('--note belongs to one checkpoint, not to --every')
+      if (every !== undefined && note !== undefined) {
+        throw kinds.usage('--note belongs to one checkpoint, not to --every')
+      }
     },
     async run({ host, signal, progress }, args) {
       if (args.every === undefined) {
