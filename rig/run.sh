@@ -71,7 +71,11 @@ need_modules() {
   [ node_modules/.package-lock.json -nt package-lock.json ] && return 0
   command -v npm >/dev/null 2>&1 || die 'npm is missing; install Node 18 or newer with npm'
   say 'installing the packages of package-lock.json (npm ci)'
-  npm ci --no-audit --no-fund --loglevel=error >&2 || die 'npm ci failed'
+  # By the host's Node: the one in node_modules is about to be removed.
+  (
+    PATH=$(printf '%s' "$PATH" | sed "s|$root/node_modules/.bin:||g")
+    npm ci --no-audit --no-fund --loglevel=error >&2
+  ) || die 'npm ci failed'
   # npm leaves an equal time when it is quick; the mark must be newer than what it was made from.
   touch node_modules/.package-lock.json
 }

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RigError } from '../errors.ts';
-import { append } from './append.ts';
+import { append, portableAppend } from './append.ts';
 import type { AppendOptions } from './append.ts';
 
 export type { AppendOptions } from './append.ts';
@@ -24,7 +24,7 @@ export interface Guest {
   readonly initrd: string;
   readonly disk: string;
   readonly firmwareDisk?: string;
-  /** The kernel's command line for `kernel`. The firmware disk holds its own, that of no options. */
+  /** The kernel's command line for `kernel`. The firmware disk holds its own, portable and without options. */
   append(options?: AppendOptions): string;
 }
 
@@ -33,7 +33,7 @@ export async function guest(options: GuestOptions = {}): Promise<Guest> {
   const directory = cachedDirectory();
   const firmwareDisk = join(directory, 'disk-firmware.raw');
   if (!existsSync(directory)) await build('build.sh', directory, directory, []);
-  if (options.firmware === true && !existsSync(firmwareDisk)) await build('firmware.sh', directory, firmwareDisk, [append()]);
+  if (options.firmware === true && !existsSync(firmwareDisk)) await build('firmware.sh', directory, firmwareDisk, [portableAppend()]);
   return Object.freeze({
     directory,
     kernel: join(directory, 'vmlinuz'),

@@ -105,11 +105,11 @@ install_modules() {
 install_files() {
   library=$root/usr/local/lib/holdfast
   units=$root/etc/systemd/system
-  mkdir -p "$library" "$root/var/lib/workload" "$units/multi-user.target.wants" "$units/serial-getty@ttyS0.service.d"
+  mkdir -p "$library" "$root/var/lib/workload" "$units/sysinit.target.wants" "$units/serial-getty@ttyS0.service.d"
   install -m 0644 "$here"/../files/*.py "$library/"
   for unit in workload agent; do
     install -m 0644 "$here/../files/$unit.service" "$units/"
-    ln -sf "../$unit.service" "$units/multi-user.target.wants/"
+    ln -sf "../$unit.service" "$units/sysinit.target.wants/"
   done
   install -m 0644 "$here/../files/autologin.conf" "$units/serial-getty@ttyS0.service.d/"
   # The boot loader of the firmware variant reads them from here.

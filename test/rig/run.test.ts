@@ -1,0 +1,41 @@
+import test from 'ava';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Leftovers, RUN_VARIABLE } from '../run/leftovers.ts';
+import { Tally } from '../run/tally.ts';
+
+test('the report of ava is counted: passed, failed, crashed, hanging, skipped', (t) => {
+  const tally = new Tally();
+  const report = [
+    '', '  - [skip] a › skipped', '  ✔ a › good (12ms)', '    ℹ ✔ hello', '  ✘ [fail]: a › bad Error', '  Uncaught exception in b',
+    '  ✘ b exited with a non-zero exit code: 1', '  1 tests were pending in c', '  ◌ c › hang', '  1 test failed',
+  ];
+  report.forEach((line) => tally.line(line));
+  t.is(tally.toString(), '1 passed, 3 failed, 1 skipped');
+  t.deepEqual(tally.failed, ['a › bad Error', 'b exited with a non-zero exit code: 1', 'c › hang']);
+});
+
+test('a process and a file that a run left are named and removed; others are left alone', async (t) => {
+  const runId = `test-${process.pid}`;
+  const directory = mkdtempSync(join(tmpdir(), 'left-'));
+  const leftovers = new Leftovers(runId, directory);
+  const marked = spawn('sleep', ['600'], { env: { ...process.env, [RUN_VARIABLE]: runId } });
+  const other = spawn('sleep', ['600']);
+  t.teardown(() => [marked, other].forEach((child) => child.kill('SIGKILL')));
+  const ended = once(marked, 'exit');
+  writeFileSync(join(directory, 'forgotten'), '');
+  const found = await leftovers.clean();
+  t.deepEqual(found, [`process ${marked.pid}: sleep 600`, `file ${directory}/forgotten`]);
+  t.deepEqual(await ended, [null, 'SIGKILL']);
+  t.is(other.exitCode, null);
+  t.false(existsSync(directory));
+});
+
+test('a clean run has no leftovers', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'left-'));
+  t.deepEqual(await new Leftovers(`none-${process.pid}`, directory).clean(), []);
+  t.false(existsSync(directory));
+});
