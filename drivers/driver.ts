@@ -86,7 +86,8 @@ export type CaptureMode = 'writeback' | 'dirty-log' | 'snapshot-file' | 'stream'
 /** Where a range of guest-physical memory lives; all numbers are bytes. */
 export interface MemoryRegion {
   readonly id: string
-  readonly gpa: number
+  /** Null where only the running guest decides it. */
+  readonly gpa: number | null
   readonly size: number
   readonly file: string | null
   readonly offset: number
@@ -222,7 +223,11 @@ export interface NetPort {
   readonly attachment: Attachment | null
   /** Whether everything the guest sent has left the hypervisor when `quiesce` returns. */
   readonly exactOutputBoundary: boolean
-  /** Plugs the cable into something else, or again into the same after it went away; the guest runs on. */
+  /**
+   * Plugs the cable into something else, or again into the same after it went away; the guest runs on.
+   * What it sends after the return arrives. A new handle is to be journalled then.
+   * @throws TIMEOUT when nobody accepts: then it is in that socket, and may be plugged again; COMMAND_FAILED, GONE
+   */
   plug(attachment: Attachment): Promise<void>
   /** Pulls the cable: the guest sees its link go down. */
   unplug(): Promise<void>

@@ -32,6 +32,8 @@ export const limits = Object.freeze({
   proofTimeoutMs: 3_000,
   /** The end of the hypervisor's log that is quoted in an error. */
   logQuotedBytes: 2_048,
+  /** A switch on the same host accepts at once; there is no event for one that does not. */
+  plugTimeoutMs: 5_000,
   /** A guest agent answers in milliseconds, or is not there. */
   agentTimeoutMs: 2_000,
   /** sockaddr_un has room for 108 bytes; sockets are reached relative to their directory. */

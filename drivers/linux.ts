@@ -109,8 +109,13 @@ function find(identity: ProcessIdentity): HostProcess | null {
 
 function openSockets(directory: string): SocketDirectory {
   const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
-  const pathOf = (name: string): string => `/proc/self/fd/${fd}/${name}`
   let open = true
+  const pathOf = (name: string): string => {
+    // The number may belong to another directory by now.
+    if (!open) throw new DriverError('CLOSED', `The sockets in ${directory} are closed.`)
+    if (Buffer.byteLength(name) > limits.socketNameBytesMax) throw new DriverError('INVALID', `The socket name ${name} is too long.`)
+    return `/proc/self/fd/${fd}/${name}`
+  }
   return {
     connect: (name) => new Promise((resolve, reject) => {
       const socket = connect(pathOf(name))

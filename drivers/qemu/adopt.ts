@@ -52,8 +52,8 @@ async function connect(process: HostProcess, sockets: SocketDirectory, limit: Ca
 }
 
 async function settle(host: Host, control: Control, sockets: SocketDirectory, handle: Handle, startMs: number): Promise<Machine> {
-  await prepareSaves(control)
   await cancelSave(control)
+  await prepareSaves(control)
   const status = textOf(objectOf(await control.execute('query-status'))['status'])
   if (status === 'inmigrate' || status === 'prelaunch') throw new DriverError('WRONG_STATE', 'The machine was prepared and never loaded: reap it.')
   const marked = await host.readText(runPath(handle.binding.runDirectory, 'pauseMark')) !== null

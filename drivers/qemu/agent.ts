@@ -16,7 +16,7 @@ const delimiterByte = 0xff
  * Sets the guest's clock, in milliseconds after 1970. False where no agent answers in time or it refuses.
  * The stream is ended in any case.
  */
-export async function setGuestClock(stream: Duplex, unixMs: number, syncId: number, timeoutMs = limits.agentTimeoutMs): Promise<boolean> {
+export async function setGuestClock(stream: Duplex, unixMs: number, syncId: number, timeoutMs: number = limits.agentTimeoutMs): Promise<boolean> {
   try {
     return await within(talk(stream, unixMs, syncId), timeoutMs, 'The guest agent')
   } catch (error) {

@@ -29,7 +29,7 @@ export function refuseExtra(options: readonly ExtraOption[]): Refusal[] {
 export function extraRegions(options: readonly ExtraOption[]): MemoryRegion[] {
   return options.filter(isMemoryBackend).map(({ properties }) => ({
     id: properties.get('id') ?? 'memory',
-    gpa: Number.NaN,
+    gpa: null,
     size: sizeOf(properties.get('size') ?? ''),
     file: properties.get('mem-path') ?? null,
     offset: 0,

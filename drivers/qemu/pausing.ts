@@ -100,7 +100,11 @@ export class Pausing {
 
   async resume(quiet: Quiet): Promise<ResumeInfo> {
     const pause = this.#own(quiet)
-    if (pause.over) return { resumed: false, timings: { contMs: 0, settleMs: 0 } }
+    // A pause that others broke may have been followed by a new one, which is not to be disturbed.
+    if (pause.over || pause !== this.#current) {
+      pause.end()
+      return { resumed: false, timings: { contMs: 0, settleMs: 0 } }
+    }
     const ours = pause.ours && pause.intact
     if (this.#saving) throw new DriverError('WRONG_STATE', 'The state is being saved: abandon the pause instead.')
     pause.end()

@@ -1,5 +1,7 @@
+import { within } from '../deadline.ts'
 import type { NetPort } from '../driver.ts'
 import { isDriverError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import type { Attachment } from '../spec.ts'
 import type { Control } from './control.ts'
 import { attachmentNode, cable, farPortNode } from './devices.ts'
@@ -10,11 +12,13 @@ export class QemuPort implements NetPort {
   readonly mac: string
   readonly #control: Control
   #attachment: Attachment | null
+  #linked: boolean
 
   constructor(control: Control, mac: string, attachment: Attachment | null) {
     this.#control = control
     this.mac = mac
     this.#attachment = attachment
+    this.#linked = attachment !== null
   }
 
   get attachment(): Attachment | null {
@@ -27,13 +31,15 @@ export class QemuPort implements NetPort {
   }
 
   async plug(attachment: Attachment): Promise<void> {
-    const wasPlugged = this.#attachment !== null
     await this.#remove()
+    using connected = this.#control.event(({ name, data }) => name === 'NETDEV_STREAM_CONNECTED' && data['netdev-id'] === cable.far)
     await this.#control.execute('netdev_add', attachmentNode(attachment))
     await this.#control.execute('netdev_add', farPortNode())
     this.#attachment = attachment
+    // Until then QEMU drops what the guest sends.
+    if (attachment.kind === 'stream') await within(connected, limits.plugTimeoutMs, `Connecting to ${attachment.path}`)
     // A cable that is only plugged again keeps its link: the guest need not notice.
-    if (!wasPlugged) await this.setLink(true)
+    if (!this.#linked) await this.setLink(true)
   }
 
   async unplug(): Promise<void> {
@@ -45,6 +51,7 @@ export class QemuPort implements NetPort {
   /** What the guest sees of the cable. Without it frames would queue in the card until something is plugged in. */
   async setLink(up: boolean): Promise<void> {
     await this.#control.execute('set_link', { name: cable.card, up })
+    this.#linked = up
   }
 
   async #remove(): Promise<void> {

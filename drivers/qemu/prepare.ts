@@ -100,6 +100,7 @@ class QemuPrepared implements Prepared {
     const source = state instanceof Uint8Array ? Readable.from([state], { objectMode: false }) : state
     const fed = pipeline(source, this.#launched.incoming as Duplex)
     const [event] = await this.#control.alive(Promise.all([end, fed]))
+    this.#launched.incoming?.destroy()
     if (event.data['status'] !== 'completed') throw new DriverError('LOAD_FAILED', `The load is ${textOf(event.data['status'])}.`)
   }
 

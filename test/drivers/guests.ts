@@ -19,14 +19,6 @@ export function writeCountingFirmware(path: string): void {
   writeFileSync(path, image)
 }
 
-/** The same, but it sleeps for an hour of guest time: it never runs and prints nothing. */
-export function writeSleepingFirmware(path: string): void {
-  const image = Buffer.alloc(64 * 1024)
-  Buffer.from('faf4ebfd', 'hex').copy(image)
-  Buffer.from('ea000000f0', 'hex').copy(image, 0xfff0)
-  writeFileSync(path, image)
-}
-
 /**
  * A disk that a PC's firmware boots: it sleeps, and counts 18 times a second at the timer's interrupt.
  *
@@ -35,7 +27,8 @@ export function writeSleepingFirmware(path: string): void {
  *   7DFE  55 AA
  */
 export function writeBootDisk(path: string): void {
-  const image = Buffer.alloc(64 * 1024)
+  // Firmware boots no disk that is smaller than one of its cylinders, 504 KiB.
+  const image = Buffer.alloc(1024 * 1024)
   Buffer.from('31c08ed8fb' + 'f466ff060010' + 'baf803a00010240f0441ee' + 'ebed', 'hex').copy(image)
   image.writeUInt16LE(0xaa55, 510)
   writeFileSync(path, image)

@@ -1,4 +1,6 @@
 import test from 'ava'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MachineEvent } from '../../drivers/index.ts'
 import { QmpClient } from '../../drivers/qemu/qmp.ts'
@@ -110,7 +112,11 @@ test.serial('what others paused stays paused, and what others resumed breaks the
   await other.execute('cont')
   await until(() => !ours.intact)
   t.is(await codeOf(t, machine.saveState(ours, new Collected())), 'WRONG_STATE')
+  const next = await machine.quiesce()
   t.false((await machine.resume(ours)).resumed)
+  t.is(machine.state(), 'pausedByUs', 'the old pause does not end the new one')
+  t.true(next.intact)
+  t.true((await machine.resume(next)).resumed)
   await counting(binding)
 })
 
@@ -158,4 +164,26 @@ test.serial('the console is a socket both ways and a log', async (t) => {
   t.regex(heard, /^[A-P]+$/)
   t.true(machine.consoleSocketPath.startsWith(binding.runDirectory))
   await until(() => consoleText(machine).includes(heard.slice(0, 16)))
+})
+
+test.serial('a run directory may have any length of path', async (t) => {
+  await using rig = new Rig()
+  const binding = rig.bind()
+  const runDirectory = join(binding.root, 'x'.repeat(100), 'y'.repeat(100))
+  mkdirSync(runDirectory, { recursive: true })
+  const machine = await rig.start(await rig.plan(), { ...binding, runDirectory })
+  t.true((await checkpoint(rig, machine, binding)).state.length > 1000)
+  await machine.close()
+  await using again = await rig.driver.adopt(machine.handle())
+  t.is(again.state(), 'running')
+})
+
+test.serial('the OOM score is set, or a warning says why not', async (t) => {
+  await using rig = new Rig()
+  const plan = await rig.plan()
+  const machine = await rig.start(plan, rig.bind(undefined, { oomScoreAdjust: 123 }))
+  t.is(readFileSync(`/proc/${machine.process.pid}/oom_score_adj`, 'utf8'), '123\n')
+  t.deepEqual(machine.warnings, [])
+  const other = await rig.start(plan, rig.bind(undefined, { oomScoreAdjust: 5000 }))
+  t.regex(other.warnings.join(), /could not be set to 5000/)
 })

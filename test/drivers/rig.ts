@@ -23,6 +23,7 @@ export class Rig implements AsyncDisposable {
   readonly #killAll = (): void => {
     for (const handle of this.#handles) linuxHost.find(handle.process)?.kill('SIGKILL')
   }
+  readonly #endAll = (): void => process.exit(143)
   #incarnations = 0
 
   constructor(host: Host = linuxHost) {
@@ -31,6 +32,7 @@ export class Rig implements AsyncDisposable {
     writeCountingFirmware(this.firmware)
     this.driver = new QemuDriver({ cachePath: join(cacheDirectory(), 'facts.json'), host })
     process.once('exit', this.#killAll)
+    process.once('SIGTERM', this.#endAll)
   }
 
   async plan(options: Partial<MachineSpec> = {}): Promise<Plan> {
@@ -82,6 +84,7 @@ export class Rig implements AsyncDisposable {
     for (const handle of this.#handles) await this.driver.reap(handle)
     for (const machine of this.#machines) await machine[Symbol.asyncDispose]()
     process.off('exit', this.#killAll)
+    process.off('SIGTERM', this.#endAll)
     rmSync(this.directory, { recursive: true, force: true })
   }
 }
