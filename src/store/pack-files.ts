@@ -12,13 +12,21 @@ import { type PackName, type StoreLayout, parsePackName } from './layout.ts'
 export interface PackSource {
   /** Fills `target` from `offset`; returns the bytes read: 0 for an unknown pack, fewer at its end. */
   read(packNumber: number, target: Buffer, offset: number): number
+  /** Whether the pack is there and at least so long; cheaper than reading its last byte. */
+  reaches(packNumber: number, end: number): boolean
+}
+
+interface OpenFile {
+  readonly file: EnvFile
+  /** As last seen: the open pack grows. */
+  bytes: number
 }
 
 export class PackFiles implements PackSource, Disposable {
   readonly #env: Env
   readonly #layout: StoreLayout
   readonly #names = new Map<number, PackName>()
-  readonly #open = new Map<number, EnvFile>()
+  readonly #open = new Map<number, OpenFile>()
 
   constructor(env: Env, layout: StoreLayout) {
     this.#env = env
@@ -47,7 +55,7 @@ export class PackFiles implements PackSource, Disposable {
   /** Forgets a pack whose file is gone or is about to be. */
   remove(packNumber: number): void {
     this.#names.delete(packNumber)
-    this.#open.get(packNumber)?.close()
+    this.#open.get(packNumber)?.file.close()
     this.#open.delete(packNumber)
   }
 
@@ -56,11 +64,18 @@ export class PackFiles implements PackSource, Disposable {
   }
 
   read(packNumber: number, target: Buffer, offset: number): number {
-    return this.#file(packNumber)?.read(target, offset) ?? 0
+    return this.#file(packNumber)?.file.read(target, offset) ?? 0
+  }
+
+  reaches(packNumber: number, end: number): boolean {
+    const open = this.#file(packNumber)
+    if (open === undefined) return false
+    if (open.bytes < end) open.bytes = open.file.size()
+    return open.bytes >= end
   }
 
   close(): void {
-    for (const file of this.#open.values()) file.close()
+    for (const { file } of this.#open.values()) file.close()
     this.#open.clear()
   }
 
@@ -68,20 +83,21 @@ export class PackFiles implements PackSource, Disposable {
     this.close()
   }
 
-  #file(packNumber: number): EnvFile | undefined {
-    const file = this.#open.get(packNumber)
-    if (file !== undefined) return file
+  #file(packNumber: number): OpenFile | undefined {
+    const open = this.#open.get(packNumber)
+    if (open !== undefined) return open
     if (!this.#names.has(packNumber)) this.refresh()
     const name = this.#names.get(packNumber)
     return name === undefined ? undefined : this.#openFile(name)
   }
 
-  #openFile(name: PackName): EnvFile | undefined {
+  #openFile(name: PackName): OpenFile | undefined {
     try {
       const file = this.#env.open(this.#layout.pack(name), 'read')
-      this.#open.set(name.number, file)
+      const open = { file, bytes: file.size() }
+      this.#open.set(name.number, open)
       this.#closeOldest()
-      return file
+      return open
     } catch (error) {
       // The collector may have removed the pack since it was listed: the record has moved, or is gone.
       if (!isCode(error, 'NOT_FOUND')) throw error
@@ -92,7 +108,7 @@ export class PackFiles implements PackSource, Disposable {
 
   #closeOldest(): void {
     if (this.#open.size <= packFilesOpenMax) return
-    for (const [packNumber, file] of this.#open) {
+    for (const [packNumber, { file }] of this.#open) {
       file.close()
       this.#open.delete(packNumber)
       return

@@ -99,6 +99,11 @@ export class PackSet implements PackSource, Disposable {
     return this.#files.read(packNumber, target, offset)
   }
 
+  reaches(packNumber: number, end: number): boolean {
+    if (packNumber === this.#open?.name.number) return this.#open.bytes >= end
+    return this.#files.reaches(packNumber, end)
+  }
+
   /** By number, oldest first, the open pack included. */
   packs(): PackInfo[] {
     return this.#files.names().map((name) => this.#info(name))

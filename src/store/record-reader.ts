@@ -22,7 +22,6 @@ export class RecordReader implements ChunkReader {
   readonly #nodes: ByteCache
   readonly #damaged = new Set<string>()
   readonly #scratch = Buffer.allocUnsafeSlow(recordBytesMax)
-  readonly #lastByte = Buffer.allocUnsafeSlow(1)
 
   constructor(lookup: RecordLookup, packs: PackSource, chunkBytesMax = chunkCacheBytes, nodeBytesMax = nodeCacheBytes) {
     this.#lookup = lookup
@@ -160,8 +159,7 @@ export class RecordReader implements ChunkReader {
     if (this.#packs.read(location.packNumber, bytes, location.offset) < bytes.length) return undefined
     const header = readRecordHeader(bytes, 0)
     if (header === undefined || !isRecordOf(id, location, header)) return undefined
-    const lastAt = location.offset + location.recordBytes - 1
-    return this.#packs.read(location.packNumber, this.#lastByte, lastAt) === 1 ? header : undefined
+    return this.#packs.reaches(location.packNumber, location.offset + location.recordBytes) ? header : undefined
   }
 
   #remember(id: ChunkId, kind: number, plain: Buffer): Buffer {
