@@ -34,7 +34,7 @@ export class Image {
     this.#caller = caller
   }
 
-  /** Newest first. */
+  /** Oldest first. */
   log(): Promise<EpochSummary[]> {
     return this.#caller.call('log', { image: this.name })
   }

@@ -11,5 +11,13 @@ export interface HostOptions {
 
 export type OpenHost = (store: string, options: HostOptions) => Promise<Host>
 
-export const openLocalHost: OpenHost = (store) =>
-  Promise.reject(new HoldfastError('UNSUPPORTED', `${store}: this build has no store engine`))
+export const openLocalHost: OpenHost = async (store, { create }) => {
+  if (create === true) await makeStore(store)
+  throw new HoldfastError('UNSUPPORTED', `${store}: this build has no host`)
+}
+
+async function makeStore(store: string): Promise<void> {
+  const { initStore } = await import('../store/identity.ts')
+  const { systemEnv } = await import('../env/system.ts')
+  initStore(systemEnv(), store)
+}

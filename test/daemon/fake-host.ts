@@ -92,8 +92,9 @@ function fakeEngine(store: string): Engine {
     log: async ({ image }) => epochsOf(image),
     async sealHead({ image, note }) {
       const epochs = epochsOf(image)
-      epochs.unshift(epochOf(image, epochs.length, note ?? ''))
-      return epochs[0]
+      const epoch = epochOf(image, epochs.length, note ?? '')
+      epochs.push(epoch)
+      return epoch
     },
     async stats() {
       return {

@@ -21,7 +21,7 @@ for (const [way, open] of Object.entries(ways)) {
     t.teardown(() => store.close())
     const image = await store.createImage('web')
     t.like(await image.seal({ note: 'first' }), { epoch: { image: 'web', number: 1, note: 'first' } })
-    t.deepEqual((await image.log()).map(({ number }) => number), [1, 0])
+    t.deepEqual((await image.log()).map(({ number }) => number), [0, 1])
     t.like(await store.images(), { 0: { image: 'web', epochs: 2 }, length: 1 })
     t.like(await image.mount('relative'), { directory: `${process.cwd()}/relative` })
     t.is((await store.mounts()).length, 1)

@@ -20,7 +20,7 @@ export const epochVerbs = {
     run: ({ host }) => host.engine.images(),
   }),
   log: verb({
-    help: 'list the epochs of an image, newest first',
+    help: 'list the epochs of an image, oldest first',
     place: 'anywhere',
     parameters: { image: positional(kinds.imageName, 'whose epochs') },
     run: ({ host }, args) => host.engine.log(args),
