@@ -63,8 +63,8 @@ function note(node: Node, source: Source, file: SourceFile): void {
   const line = lineOf(node.getStart(file), source)
   const specifier = specifierOf(node)
   if (specifier !== null) source.imports.push({ ...targetOf(specifier, source.path), line })
-  if (is.isStringLiteral(node) && specifier === null && /^\.\.?\/.*\.ts$/.test(node.text)) {
-    source.files.push(targetOf(node.text, source.path).target)
+  if (is.isStringLiteral(node) && /^[\w./-]+\.ts$/.test(node.text)) {
+    source.files.push(targetOf(node.text.startsWith('.') ? node.text : `./${node.text}`, source.path).target)
   }
   if (is.isNewExpression(node) && node.getText(file) === 'new Date()') source.uses.push({ what: 'new Date', line })
   if (is.isCallExpression(node)) source.uses.push({ what: `${bare(node.expression.getText(file))}()`, line })

@@ -162,10 +162,10 @@ function foreignHosts(lockFile: string): string[] {
   return [...new Set(resolved)].filter((host) => host !== 'registry.npmjs.org')
 }
 
-/** What is started by name: the two entries of the package, processes and threads, tests, and the scripts' mains. */
+/** What is started by name: the two entries of the package, processes and threads, tests, the scripts' mains, makers of golden files. */
 function isEntry(path: string): boolean {
   if (path === 'src/index.ts' || path.endsWith('.test.ts')) return true
-  return /(^|\/)(main|run)\.ts$/.test(path) || /^bench\/[^/]+\.ts$/.test(path)
+  return /(^|\/)(main|run)\.ts$/.test(path) || /^(bench\/[^/]+|test\/golden\/make-[^/]+)\.ts$/.test(path)
 }
 
 function breaking(
