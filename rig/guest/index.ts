@@ -46,7 +46,7 @@ export async function guest(options: GuestOptions = {}): Promise<Guest> {
 
 /** Named by what the guest is made from: the scripts and files here. */
 function cachedDirectory(): string {
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(portableAppend());
   for (const folder of ['build', 'files']) {
     for (const name of readdirSync(join(import.meta.dirname, folder)).sort()) {
       const content = readFileSync(join(import.meta.dirname, folder, name));

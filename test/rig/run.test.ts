@@ -1,7 +1,7 @@
 import test from 'ava';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Leftovers, RUN_VARIABLE } from '../run/leftovers.ts';
@@ -33,6 +33,25 @@ test('a process and a file that a run left are named and removed; others are lef
   t.is(other.exitCode, null);
   t.false(existsSync(directory));
 });
+
+test('a mount that nobody serves any more is named and removed, wherever it is', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'left-'));
+  const elsewhere = mkdtempSync(join(tmpdir(), 'else-'));
+  const leftovers = new Leftovers(`mount-${process.pid}`, directory);
+  deadMount(elsewhere);
+  t.teardown(() => {
+    spawnSync('umount', ['-l', elsewhere]);
+    rmSync(elsewhere, { recursive: true });
+  });
+  t.deepEqual(await leftovers.clean(), [`mount ${elsewhere}`]);
+  t.false(readFileSync('/proc/self/mountinfo', 'utf8').includes(elsewhere));
+});
+
+/** Mounts with a connection that is closed at once. */
+function deadMount(point: string): void {
+  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+  execFileSync('sh', ['-c', `exec 3<>/dev/fuse; mount -i -t fuse.holdfast -o ${options} holdfast "$0"`, point]);
+}
 
 test('a clean run has no leftovers', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'left-'));
