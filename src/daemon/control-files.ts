@@ -1,8 +1,15 @@
 /** Files of the control directory that a daemon makes, and what is left of them when it dies. */
-import { existsSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { HoldfastError } from '../errors.ts'
 import { StoreLayout } from '../store/layout.ts'
 import { controlPaths } from './socket-path.ts'
+
+/** Makes the control directory; it is the owner's alone, also if it was made otherwise. */
+export function makeControlDirectory(store: string): void {
+  const { directory } = controlPaths(store)
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  chmodSync(directory, 0o700)
+}
 
 /** Only for who holds the store's lock: then no daemon uses them. */
 export function removeControlFiles(store: string): void {

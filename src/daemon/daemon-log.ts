@@ -11,8 +11,6 @@ import { logFileBytesMax, logTailBytes } from './limits.ts'
 
 export type LogLine = (line: string) => void
 
-const standardOutput = 1
-
 /** Opens the log for a daemon about to start; a full one is moved aside. Returns a descriptor to hand down. */
 export function openDaemonLog(path: string): number {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > logFileBytesMax) renameSync(path, `${path}.old`)
@@ -25,33 +23,37 @@ export function daemonLogTail(path: string): string {
 }
 
 export class DaemonLog {
-  /** Null when standard output is not the log file (a daemon run by hand or by an init system). */
+  /** Null when what is written to is not the log file (a daemon run by hand or by an init system). */
   readonly #path: string | null
+  readonly #fd: number
   readonly #bytesMax: number
   #lostLines = 0
+  #lastFault = ''
 
-  constructor(path: string | null, bytesMax: number = logFileBytesMax) {
+  /** `fd` is open for appending to the file at `path`. */
+  constructor(path: string | null, fd: number, bytesMax: number = logFileBytesMax) {
     this.#path = path
+    this.#fd = fd
     this.#bytesMax = bytesMax
   }
 
   readonly write: LogLine = (line) => {
     const when = new Date(systemEnv().wallMs()).toISOString()
-    const lost = this.#lostLines > 0 ? ` (${this.#lostLines} lines before this one were lost)` : ''
+    const lost = this.#lostLines > 0 ? ` (${this.#lostLines} lines before this one were lost: ${this.#lastFault})` : ''
     try {
-      writeSync(standardOutput, `${when} ${process.pid}${lost} ${line}\n`)
+      writeSync(this.#fd, `${when} ${process.pid}${lost} ${line}\n`)
       this.#lostLines = 0
       this.#rotate()
     } catch (error) {
       // A full disk must not end the daemon that serves mounts; the count is written once lines get through.
       this.#lostLines += 1
-      process.emitWarning(`the log cannot be written: ${messageOf(error)}`)
+      this.#lastFault = messageOf(error)
     }
   }
 
   #rotate(): void {
-    if (this.#path === null || fstatSync(standardOutput).size <= this.#bytesMax) return
+    if (this.#path === null || fstatSync(this.#fd).size <= this.#bytesMax) return
     copyFileSync(this.#path, `${this.#path}.old`)
-    ftruncateSync(standardOutput, 0)
+    ftruncateSync(this.#fd, 0)
   }
 }

@@ -23,7 +23,7 @@ export interface DaemonProcessOptions {
 /** Runs until the daemon has stopped, then ends the process. */
 export async function runDaemonProcess({ store, readyFd, openHost }: DaemonProcessOptions): Promise<never> {
   process.umask(0o077)
-  const log = new DaemonLog(readyFd === null ? null : controlPaths(store).log).write
+  const log = new DaemonLog(readyFd === null ? null : controlPaths(store).log, process.stdout.fd).write
   process.on('uncaughtException', (error) => {
     log(`ends after a defect: ${error.stack ?? error.message}`)
     process.exit(1)

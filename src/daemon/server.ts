@@ -5,6 +5,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { HoldfastError, messageOf } from '../errors.ts'
+import { makeControlDirectory } from './control-files.ts'
 import { clientsMax } from './limits.ts'
 import type { Hello } from './protocol.ts'
 import { Session, type RunCall } from './session.ts'
@@ -21,6 +22,7 @@ export class ControlServer implements AsyncDisposable {
   /** Listens on the store's control socket; DAEMON when the system refuses. */
   static async listen(store: string, hello: Hello, run: RunCall): Promise<ControlServer> {
     const { socket } = controlPaths(store)
+    makeControlDirectory(store)
     rmSync(socket, { force: true })
     const path = new SocketPath(socket)
     const server = new ControlServer(path, hello, run)

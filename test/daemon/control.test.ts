@@ -112,6 +112,21 @@ test('the calls of a client that goes away are aborted', async (t) => {
   }
 })
 
+test('a detached call outlives its client, and ends with the daemon', async (t) => {
+  const { client, store } = await served(t)
+  const leaving = await clientOf(t, store)
+  const began = Promise.withResolvers<void>()
+  const options = { detached: true, progress: () => began.resolve() }
+  const call = leaving.call('create', { image: 'a', base: ['/slow'] }, options)
+  await began.promise
+  await leaving.close()
+  await t.throwsAsync(call)
+  while ((await client.call('daemon status', {}) as { clients: number }).clients > 1) continue
+  const refused = await t.throwsAsync(client.call('daemon stop', {}))
+  t.regex(refused?.message ?? '', /"create" is under way/)
+  t.like(await client.call('daemon stop', { force: true }), { running: false })
+})
+
 test('the calls of one client and the clients are bounded', async (t) => {
   const { client, store } = await served(t)
   const abort = new AbortController()

@@ -7,8 +7,7 @@ export const roomsWithFiles = ['env', 'fuse', 'rig', 'bench', 'test']
 export const filesWithFiles: Record<string, string> = {
   'src/daemon/socket-path.ts': 'opens a directory for its descriptor; the client loads nothing more than it must',
   'src/daemon/server.ts': 'removes and protects the socket, which is no data of the store',
-  'src/daemon/control-files.ts': 'removes a dead daemon’s socket and pid file',
-  'src/daemon/start-lock.ts': 'makes the control directory with its mode',
+  'src/daemon/control-files.ts': 'makes the control directory with its mode, removes a dead daemon’s socket and pid file',
   'src/daemon/daemon.ts': 'removes the pid file',
   'src/daemon/daemon-log.ts': 'appends to standard output and cuts the log',
   'src/daemon/process.ts': 'writes the ready word to an inherited descriptor',
