@@ -45,7 +45,6 @@ function lockedBy(file: EnvFile): HoldfastError {
   const text = Buffer.alloc(holderBytesMax)
   const holder = text.toString('latin1', 0, file.read(text, 0)).trim()
   const pid = /^\d+$/.test(holder) ? Number(holder) : undefined
-  return new HoldfastError('LOCKED', `${file.path} is held by process ${pid ?? '(unknown)'}: stop it, or talk to its daemon`, {
-    info: { path: file.path, pid },
-  })
+  const by = `held by process ${pid ?? '(unknown)'}: stop it, or talk to its daemon`
+  return new HoldfastError('LOCKED', `${file.path} is ${by}`, { info: { path: file.path, pid } })
 }

@@ -25,7 +25,7 @@ const environment: Env = Object.freeze({
   readdir: (path: string) => attempt(`listing ${path}`, () => fs.readdirSync(path)),
   readlink: (path: string) => attempt(`reading ${path}`, () => fs.readlinkSync(path, 'buffer')),
   stat: (path: string) => attempt(`looking at ${path}`, () => describe(fs.lstatSync(path, { bigint: true }))),
-  exists: (path: string) => attempt(`looking at ${path}`, () => fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined),
+  exists: (path: string) => attempt(`looking at ${path}`, () => isThere(path)),
   syncDirectory,
   freeBytes: (path: string) => attempt(`asking for the free space of ${path}`, () => freeBytesOf(path)),
   wallMs: () => Date.now(),
@@ -114,6 +114,10 @@ function syncDirectory(path: string): void {
   })
 }
 
+function isThere(path: string): boolean {
+  return fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
 function freeBytesOf(path: string): number {
   const space = fs.statfsSync(path)
   return space.bavail * space.bsize
@@ -150,7 +154,8 @@ function attempt<T>(doing: string, call: () => T): T {
 }
 
 function translate(error: unknown, doing: string): HoldfastError {
-  if (isCode(error, 'ENOENT', 'ENOTDIR')) return new HoldfastError('NOT_FOUND', `${doing}: no such path`, { cause: error })
-  if (isCode(error, 'EEXIST', 'ENOTEMPTY')) return new HoldfastError('EXISTS', `${doing}: it exists already`, { cause: error })
+  const detail = { cause: error }
+  if (isCode(error, 'ENOENT', 'ENOTDIR')) return new HoldfastError('NOT_FOUND', `${doing}: no such path`, detail)
+  if (isCode(error, 'EEXIST', 'ENOTEMPTY')) return new HoldfastError('EXISTS', `${doing}: it exists already`, detail)
   return wrapIo(error, doing)
 }

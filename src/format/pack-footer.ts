@@ -111,7 +111,8 @@ export function decodeFooter(bytes: Buffer, fileBytes: number): PackFooter {
   const reader = new ByteReader(bytes, 'pack footer')
   const checksumAt = bytes.length - endMagic.length - 4
   if (!reader.bytes(footerMagic.length).equals(footerMagic)) throw reader.damaged('does not begin as one')
-  if (crc32(bytes.subarray(0, checksumAt)) !== bytes.readUInt32LE(checksumAt)) throw reader.damaged('fails its checksum')
+  const checksum = bytes.readUInt32LE(checksumAt)
+  if (crc32(bytes.subarray(0, checksumAt)) !== checksum) throw reader.damaged('fails its checksum')
   const count = reader.count32(packBytesMax / recordHeaderBytesMin, footerEntryBytes)
   const totals = readTotals(reader)
   if (bytes.length !== footerBytesFor(count)) throw reader.damaged('has a length that does not fit its count')

@@ -46,7 +46,8 @@ export function encodePackHeader(header: PackHeader): Buffer {
 export function decodePackHeader(bytes: Uint8Array): PackHeader {
   const reader = new ByteReader(bytes, 'pack header')
   if (reader.left < packHeaderBytes) throw new HoldfastError('BAD_FORMAT', 'a pack is shorter than its header')
-  if (!reader.bytes(packMagic.length).equals(packMagic)) throw new HoldfastError('BAD_FORMAT', 'this file is not a pack')
+  const magic = reader.bytes(packMagic.length)
+  if (!magic.equals(packMagic)) throw new HoldfastError('BAD_FORMAT', 'this file is not a pack')
   const version = reader.u16()
   if (version > packVersion) {
     throw new HoldfastError('NEWER_VERSION', `pack version ${version} is newer than ${packVersion}: update Holdfast`)
@@ -58,8 +59,9 @@ export function decodePackHeader(bytes: Uint8Array): PackHeader {
   const packId = Buffer.from(reader.bytes(identityBytes))
   const createdMs = reader.safe64()
   const reserved = reader.u32()
-  if (reader.u32() !== crc32(bytes.subarray(0, packHeaderBytes - checksumBytes))) throw reader.damaged('fails its checksum')
-  if (version !== packVersion || flags !== 0 || reserved !== 0) throw reader.damaged('holds values this version never writes')
+  const checksum = crc32(bytes.subarray(0, packHeaderBytes - checksumBytes))
+  if (reader.u32() !== checksum) throw reader.damaged('fails its checksum')
+  if (version !== packVersion || flags !== 0 || reserved !== 0) throw reader.damaged('holds what is never written')
   if (keyId !== 0) throw new HoldfastError('UNSUPPORTED', `the pack is encrypted with key ${keyId}, which is not here`)
   return { keyId, storeId, domainId, packId, createdMs }
 }

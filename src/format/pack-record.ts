@@ -72,7 +72,10 @@ export function recordHeaderBytesFor(codec: number): number {
   return codec === codecDelta ? recordHeaderBytesMax : recordHeaderBytesMin
 }
 
+/** What a record says, whatever the length of its payload. */
 export type RecordContent = Omit<RecordHeader, 'payloadBytes' | 'headerBytes'>
+
+type RecordNumbers = Omit<RecordContent, 'id' | 'baseId'>
 
 /** Writes header and payload at `offset`, where there must be room. Returns the record's length. */
 export function writeRecord(target: Buffer, offset: number, record: RecordContent, payload: Uint8Array): number {
@@ -127,7 +130,7 @@ export function recordChecksumHolds(bytes: Buffer, offset: number, header: Recor
   return bytes.readUInt32LE(offset + checksumAt) === crc32(bytes.subarray(offset + kindAt, end))
 }
 
-function writeHeader(target: Buffer, offset: number, record: Omit<RecordContent, 'id' | 'baseId'>, payloadBytes: number): void {
+function writeHeader(target: Buffer, offset: number, record: RecordNumbers, payloadBytes: number): void {
   recordMagic.copy(target, offset)
   target[offset + kindAt] = record.kind
   target[offset + codecAt] = record.codec

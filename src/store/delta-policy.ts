@@ -46,7 +46,8 @@ export function chooseForm(plain: Uint8Array, versions: readonly Version[]): Chu
 export function wholeForm(plain: Uint8Array): ChunkForm {
   const compressed = compressWhole(plain)
   const alone = { depth: 0, paidBytes: 0, baseId: undefined, baseDepth: 0 }
-  return compressed === undefined ? { codec: codecRaw, payload: plain, ...alone } : { codec: codecLz4, payload: compressed, ...alone }
+  if (compressed === undefined) return { codec: codecRaw, payload: plain, ...alone }
+  return { codec: codecLz4, payload: compressed, ...alone }
 }
 
 function chooseDelta(plain: Uint8Array, versions: readonly Version[]): ChunkForm | undefined {

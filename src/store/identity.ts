@@ -46,10 +46,11 @@ export function readIdentity(env: Env, layout: StoreLayout): StoreIdentity {
   if (fields.magic !== storeMagic) throw new HoldfastError('BAD_FORMAT', `${layout.identity} is not a store's`)
   if (typeof fields.version !== 'number' || fields.version < 1) throw damaged('version')
   if (fields.version > storeVersion) {
-    throw new HoldfastError('NEWER_VERSION', `store version ${fields.version} is newer than ${storeVersion}: update Holdfast`)
+    const versions = `store version ${fields.version} is newer than ${storeVersion}`
+    throw new HoldfastError('NEWER_VERSION', `${versions}: update Holdfast`)
   }
   if (typeof fields.keyId !== 'number') throw damaged('keyId')
-  if (fields.keyId !== 0) throw new HoldfastError('UNSUPPORTED', 'this store is encrypted, which this version cannot read')
+  if (fields.keyId !== 0) throw new HoldfastError('UNSUPPORTED', 'this store is encrypted: update Holdfast')
   return { storeId: hex(fields.storeId, 'storeId'), domainId: hex(fields.domainId, 'domainId'), keyId: fields.keyId }
 }
 

@@ -211,7 +211,8 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const deadlineMs = this.#parts.env.monotonicMs() + publishTimeoutMs
     while (!this.#index.isApplied(last.key, last.value)) {
       Atomics.wait(cell, 0, 0, 1)
-      if (this.#parts.env.monotonicMs() > deadlineMs) this.#packs.fail(new HoldfastError('IO', 'the index takes no more records'))
+      const isLate = this.#parts.env.monotonicMs() > deadlineMs
+      if (isLate) this.#packs.fail(new HoldfastError('IO', 'the index takes no more records'))
       this.#packs.requireUsable()
     }
   }

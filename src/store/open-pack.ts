@@ -1,6 +1,7 @@
 /**
  * The one pack that is written to. Records are gathered in memory, written in large pieces, durable after
- * `sync`, and never touched again. After an error only `close` works. Layout: format/pack-header.ts, pack-record.ts, pack-footer.ts.
+ * `sync`, and never touched again. After an error only `close` works. The layout is drawn in format/pack-header.ts,
+ * pack-record.ts and pack-footer.ts.
  */
 import { Buffer } from 'node:buffer'
 import type { Env, EnvFile } from '../env/env.ts'

@@ -108,7 +108,9 @@ interface OpenedIndex {
   readonly rebuilding: boolean
 }
 
-async function openIndex(env: Env, layout: StoreLayout, identity: StoreIdentity, options: OpenOptions): Promise<OpenedIndex> {
+async function openIndex(
+  env: Env, layout: StoreLayout, identity: StoreIdentity, options: OpenOptions,
+): Promise<OpenedIndex> {
   if (options.rebuildIndex !== true) {
     const index = await openUndamaged(layout)
     if (index?.belongsTo(identity.storeId)) return { index, rebuilding: false }

@@ -5,7 +5,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { Level } from 'level'
-import { HoldfastError, isCode, wrapIo } from '../errors.ts'
+import { HoldfastError, isCode, messageOf, wrapIo } from '../errors.ts'
 import {
   type PackEntry, type RecordLocation, decodeLocation, decodePackEntry, encodeLocation, encodePackEntry, identityKey,
   identityValue, packKey, packKeyRange, packNumberOf, recordKey, recordKeyId, recordKeyRange,
@@ -156,5 +156,5 @@ function openFailure(error: unknown, path: string): HoldfastError {
   if (isCode(cause, 'LEVEL_CORRUPTION') || (cause instanceof Error && cause.message.includes('No such file'))) {
     return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause: error })
   }
-  return new HoldfastError('IO', `opening the index failed: ${cause instanceof Error ? cause.message : String(error)}`, { cause: error })
+  return new HoldfastError('IO', `opening the index failed: ${messageOf(cause ?? error)}`, { cause: error })
 }

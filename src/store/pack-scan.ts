@@ -4,9 +4,11 @@
  */
 import { Buffer } from 'node:buffer'
 import type { EnvFile } from '../env/env.ts'
-import { type PackFooter, decodeFooter, footerBytesFrom, footerTrailerBytes } from '../format/pack-footer.ts'
-import { type RecordHeader, kindVoid, readRecordHeader, recordBytesMax, recordBytesOf, recordChecksumHolds, recordMagic } from '../format/pack-record.ts'
 import { isCode } from '../errors.ts'
+import { type PackFooter, decodeFooter, footerBytesFrom, footerTrailerBytes } from '../format/pack-footer.ts'
+import {
+  type RecordHeader, kindVoid, readRecordHeader, recordBytesMax, recordBytesOf, recordChecksumHolds, recordMagic,
+} from '../format/pack-record.ts'
 import { scanWindowBytes } from '../limits.ts'
 
 export interface ScannedRecord {

@@ -57,7 +57,8 @@ export class PackSet implements PackSource, Disposable {
   /** Errors: FAILED_STATE once a write failed: nothing is known of the file's tail then. */
   requireUsable(): void {
     if (this.#failure === undefined) return
-    throw new HoldfastError('FAILED_STATE', 'an earlier write failed: close the store and open it again', { cause: this.#failure })
+    const detail = { cause: this.#failure }
+    throw new HoldfastError('FAILED_STATE', 'an earlier write failed: close the store and open it again', detail)
   }
 
   /** Ends in FAILED_STATE whatever comes. */
@@ -178,7 +179,8 @@ export class PackSet implements PackSource, Disposable {
   #requireSpace(bytes: number): void {
     const freeBytes = this.#env.freeBytes(this.#layout.packs)
     if (freeBytes >= bytes + storeFreeBytesMin) return
-    throw new HoldfastError('NO_SPACE', 'the store’s file system is full: free some space, or run gc', { info: { freeBytes } })
+    const detail = { info: { freeBytes } }
+    throw new HoldfastError('NO_SPACE', 'the store’s file system is full: free some space, or run gc', detail)
   }
 
   #guard<T>(call: () => T): T {

@@ -8,7 +8,10 @@ import { applyDelta, decompressWhole } from '../chunk/codec.ts'
 import { digest } from '../chunk/digest.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { RecordLocation } from '../format/keys.ts'
-import { type RecordContent, type RecordHeader, codecDelta, codecRaw, kindNode, readRecordHeader, recordBytesOf, recordBytesMax, recordHeaderBytesFor } from '../format/pack-record.ts'
+import {
+  type RecordContent, type RecordHeader, codecDelta, codecRaw, kindNode, readRecordHeader, recordBytesMax,
+  recordBytesOf, recordHeaderBytesFor,
+} from '../format/pack-record.ts'
 import { chunkCacheBytes, damagedRecordsMax, deltaDepthMax, nodeCacheBytes } from '../limits.ts'
 import { ByteCache } from './byte-cache.ts'
 import type { ChunkId, ChunkReader } from './chunks.ts'
@@ -151,7 +154,8 @@ export class RecordReader implements ChunkReader {
     const count = this.#packs.read(location.packNumber, bytes, location.offset)
     const header = count === bytes.length ? readRecordHeader(bytes, 0) : undefined
     if (header !== undefined && isRecordOf(id, location, header)) return header
-    throw new HoldfastError('DAMAGED', `pack ${location.packNumber} holds no record of chunk ${id.toString('hex')} where the index says`)
+    const where = `at ${location.offset} of pack ${location.packNumber}`
+    throw new HoldfastError('DAMAGED', `${where} is no record of chunk ${id.toString('hex')}`)
   }
 
   #headerAt(id: ChunkId, location: RecordLocation): RecordHeader | undefined {
@@ -182,8 +186,9 @@ function freshCopy(bytes: Buffer): Buffer {
 
 function unreadable(id: ChunkId, failure: unknown): HoldfastError {
   const name = id.toString('hex')
-  if (failure === undefined) return new HoldfastError('NOT_FOUND', `chunk ${name} is not in the store`, { info: { id: name } })
-  return new HoldfastError('DAMAGED', `chunk ${name} cannot be read: run check --repair`, { cause: failure, info: { id: name } })
+  const info = { id: name }
+  if (failure === undefined) return new HoldfastError('NOT_FOUND', `chunk ${name} is not in the store`, { info })
+  return new HoldfastError('DAMAGED', `chunk ${name} cannot be read: run check --repair`, { cause: failure, info })
 }
 
 function cacheKey(id: ChunkId): string {

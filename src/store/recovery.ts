@@ -3,9 +3,9 @@
  * pack is indexed for good; what lies behind is read again: from the footer where there is one, else record
  * by record. After a clean stop there is nothing to read.
  *
- * The open pack, the newest of our own without a footer, may end in what a crash left. A valid record is never cut off: the file is cut behind the
- * last one. A gap before it is either damage or a write that never arrived (the system writes pages in any
- * order). If the index knows a record behind the gap, the gap was once synced: it stays, and `verify` reports
+ * The open pack, the newest of our own without a footer, may end in what a crash left. A valid record is never
+ * cut off: the file is cut behind the last one. A gap before it is either damage or a write that never arrived
+ * (the system writes pages in any order). If the index knows a record behind the gap, the gap was once synced: it stays, and `verify` reports
  * it. Else nobody was ever told that it is durable: it becomes a void.
  */
 import { Buffer } from 'node:buffer'
@@ -69,11 +69,15 @@ class Recovery {
     for (const [done, name] of names.entries()) {
       await this.#pack(name, known.get(name.number))
       known.delete(name.number)
-      call.progress?.({ step: this.#input.rebuilding ? 'rebuilding the index' : 'opening packs', done: done + 1, total: names.length, unit: 'packs' })
+      call.progress?.({ step: this.#step, done: done + 1, total: names.length, unit: 'packs' })
     }
     for (const gone of known.keys()) this.#operations.push(deletePack(gone))
     await this.#write()
     return { entries: this.#entries, open: this.#open, changed: this.#changed, unsettledBytes: this.#unsettledBytes }
+  }
+
+  get #step(): string {
+    return this.#input.rebuilding ? 'rebuilding the index' : 'opening packs'
   }
 
   async #pack(name: PackName, known: PackEntry | undefined): Promise<void> {
@@ -109,15 +113,17 @@ class Recovery {
     for (let at = 0; at < footer.count; at++) {
       await this.#add(footer.id(at), { packNumber: name.number, ...footer.place(at) })
     }
-    const { totals, recordsEnd } = footer
-    this.#entries.set(name.number, { packId: name.packId, indexedBytes: recordsEnd, fileBytes: file.size(), closed: true, totals })
-    this.#unsettledBytes += recordsEnd
+    const { totals, recordsEnd: indexedBytes } = footer
+    const entry = { packId: name.packId, indexedBytes, fileBytes: file.size(), closed: true, totals }
+    this.#entries.set(name.number, entry)
+    this.#unsettledBytes += indexedBytes
     return true
   }
 
   async #fromRecords(name: PackName, file: EnvFile, entry: PackEntry | undefined, mayGrow: boolean): Promise<void> {
     const fileBytes = file.size()
-    const known = entry !== undefined && entry.indexedBytes >= packHeaderBytes && entry.indexedBytes <= fileBytes ? entry : undefined
+    const isShorter = entry !== undefined && entry.indexedBytes > fileBytes
+    const known = isShorter ? undefined : entry
     const start = Math.min(known?.indexedBytes ?? packHeaderBytes, fileBytes)
     const totals = known === undefined ? emptyTotals() : structuredClone(known.totals)
     const gaps: ScannedGap[] = []
@@ -132,7 +138,8 @@ class Recovery {
       const { kind, codec, depth } = header
       countRecord(totals, kind, header.plainBytes, recordBytes)
       end = offset + recordBytes
-      if (await this.#add(header.id, { packNumber: name.number, offset, recordBytes, kind, codec, depth })) witnessedBytes = end
+      const location = { packNumber: name.number, offset, recordBytes, kind, codec, depth }
+      if (await this.#add(header.id, location)) witnessedBytes = end
     }
     this.#unsettledBytes += fileBytes - start
     const settled = { packId: name.packId, indexedBytes: end, totals }
@@ -150,7 +157,8 @@ class Recovery {
   #mend(file: EnvFile, gaps: ScannedGap[], witnessedBytes: number, end: number): void {
     for (const gap of gaps) {
       const neverSynced = gap.offset >= witnessedBytes && !this.#input.rebuilding
-      if (gap.offset < end && neverSynced && gap.gapBytes >= voidHeaderBytes) file.write(encodeVoidHeader(gap.gapBytes), gap.offset)
+      const coverable = gap.offset < end && gap.gapBytes >= voidHeaderBytes
+      if (neverSynced && coverable) file.write(encodeVoidHeader(gap.gapBytes), gap.offset)
     }
     if (file.size() > end) file.truncate(end)
     // What was read may have been written, but not synced, by the process that died.
@@ -161,7 +169,8 @@ class Recovery {
   async #add(id: Buffer, location: RecordLocation): Promise<boolean> {
     const indexed = this.#input.index.locate(id, location.depth)
     if (indexed?.packNumber === location.packNumber && indexed.offset === location.offset) return true
-    if (indexed !== undefined && indexed.packNumber > location.packNumber && this.#input.files.has(indexed.packNumber)) return false
+    const isOlder = indexed !== undefined && indexed.packNumber > location.packNumber
+    if (isOlder && this.#input.files.has(indexed.packNumber)) return false
     this.#operations.push(putRecord(id, location))
     if (this.#operations.length >= batchRecords) await this.#write()
     return false
@@ -183,8 +192,9 @@ class Recovery {
   #isOurs(file: EnvFile): boolean {
     const bytes = Buffer.alloc(packHeaderBytes)
     try {
-      const header = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
-      return header.storeId.equals(this.#input.identity.storeId) && header.domainId.equals(this.#input.identity.domainId)
+      const { storeId, domainId } = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
+      const own = this.#input.identity
+      return storeId.equals(own.storeId) && domainId.equals(own.domainId)
     } catch (error) {
       // A newer or encrypted pack must not be written to, nor passed over in silence.
       if (!isCode(error, 'DAMAGED', 'BAD_FORMAT')) throw error

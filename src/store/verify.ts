@@ -108,7 +108,8 @@ class Verification {
     const bytes = Buffer.alloc(packHeaderBytes)
     try {
       const header = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
-      if (!header.packId.equals(pack.packId)) this.#damage(pack, 0, packHeaderBytes, 'the pack has another name than its header')
+      const isNamed = header.packId.equals(pack.packId)
+      if (!isNamed) this.#damage(pack, 0, packHeaderBytes, 'the pack has another name than its header')
     } catch (error) {
       if (codeOf(error) === undefined) throw error
       this.#damage(pack, 0, packHeaderBytes, messageOf(error))
@@ -147,7 +148,8 @@ class Verification {
   #damage(pack: PackInfo, offset: number, bytes: number, reason: string, id?: Buffer): void {
     this.#report.damagedCount += 1
     if (this.#report.damaged.length >= damageReportsMax) return
-    this.#report.damaged.push({ path: pack.path, packNumber: pack.number, offset, bytes, id: id?.toString('hex'), reason })
+    const { path, number } = pack
+    this.#report.damaged.push({ path, packNumber: number, offset, bytes, id: id?.toString('hex'), reason })
   }
 
   async #breathe(doneBytes: number): Promise<void> {

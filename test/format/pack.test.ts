@@ -5,10 +5,15 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { digest } from '../../src/chunk/digest.ts'
 import { ByteReader, ByteWriter } from '../../src/format/bytes.ts'
-import { decodeLocation, decodePackEntry, encodeLocation, encodePackEntry, packKey, packNumberOf, recordKey, recordKeyId } from '../../src/format/keys.ts'
+import {
+  decodeLocation, decodePackEntry, encodeLocation, encodePackEntry, packKey, packNumberOf, recordKey, recordKeyId,
+} from '../../src/format/keys.ts'
 import { FooterTable, decodeFooter, footerBytesFrom, readPlace } from '../../src/format/pack-footer.ts'
 import { decodePackHeader, encodePackHeader, packHeaderBytes } from '../../src/format/pack-header.ts'
-import { codecDelta, codecLz4, codecRaw, encodeVoidHeader, kindData, kindNode, kindVoid, readRecordHeader, recordChecksumHolds, writeRecord } from '../../src/format/pack-record.ts'
+import {
+  codecDelta, codecLz4, codecRaw, encodeVoidHeader, kindData, kindNode, kindVoid, readRecordHeader, recordChecksumHolds,
+  writeRecord,
+} from '../../src/format/pack-record.ts'
 import { emptyTotals } from '../../src/format/pack-totals.ts'
 import { chunkBytes } from '../../src/limits.ts'
 import { initStore } from '../../src/store/identity.ts'
@@ -31,7 +36,8 @@ test('the golden pack: header, records, footer as version 1 wrote them', (t) => 
   t.deepEqual(footer.totals.data, { records: 0, plainBytes: 0, storedBytes: 0 })
   t.is(footer.totals.node.plainBytes, goldenPlains[0].length + goldenPlains[1].length + goldenPlains[2].length)
   const found = [...scanRecords(file, packHeaderBytes, footer.recordsEnd)].map((step) => {
-    return step.type === 'record' ? [step.offset, step.recordBytes, step.header.codec, step.header.depth, step.header.paidBytes] : 'gap'
+    if (step.type === 'gap') return 'gap'
+    return [step.offset, step.recordBytes, step.header.codec, step.header.depth, step.header.paidBytes]
   })
   t.deepEqual(found, [[80, 120, codecRaw, 0, 0], [200, 105, codecLz4, 0, 0], [405, 124, codecDelta, 1, 77]])
   for (const [at, plain] of goldenPlains.entries()) {
@@ -68,7 +74,8 @@ test('headers that are not ours, newer, encrypted or damaged say which', (t) => 
 })
 
 const id = Buffer.alloc(32, 1)
-const content = { kind: kindData, codec: codecRaw, depth: 0, baseDepth: 0, plainBytes: 40, paidBytes: 9, id, baseId: undefined }
+const alone = { depth: 0, baseDepth: 0, baseId: undefined }
+const content = { kind: kindData, codec: codecRaw, ...alone, plainBytes: 40, paidBytes: 9, id }
 
 test('a record’s header is refused where a field is not what may be', (t) => {
   const record = Buffer.alloc(200)
@@ -92,10 +99,13 @@ test('a record’s header is refused where a field is not what may be', (t) => {
 
 test('a delta’s base is shallower than itself, at most two deep', (t) => {
   const record = Buffer.alloc(300)
-  for (const [depth, baseDepth, good] of [[1, 0, true], [3, 2, true], [3, 0, true], [0, 0, false], [1, 1, false], [2, 3, false], [4, 3, false]] as const) {
-    writeRecord(record, 0, { ...content, codec: codecDelta, depth, baseDepth, baseId: Buffer.alloc(32, 2) }, Buffer.alloc(20))
-    t.is(readRecordHeader(record, 0) !== undefined, good, `${depth} on ${baseDepth}`)
+  const isTaken = (depth: number, baseDepth: number) => {
+    const delta = { ...content, codec: codecDelta, depth, baseDepth, baseId: Buffer.alloc(32, 2) }
+    writeRecord(record, 0, delta, Buffer.alloc(20))
+    return readRecordHeader(record, 0) !== undefined
   }
+  for (const [depth, baseDepth] of [[1, 0], [3, 2], [3, 0]]) t.true(isTaken(depth, baseDepth))
+  for (const [depth, baseDepth] of [[0, 0], [1, 1], [2, 3], [4, 3]]) t.false(isTaken(depth, baseDepth))
 })
 
 test('any changed bit of a record fails its checksum', (t) => {
@@ -118,7 +128,8 @@ test('a void covers what it says', (t) => {
 
 test('footers with hostile lengths are refused before anything is allocated', (t) => {
   const table = new FooterTable()
-  for (let n = 0; n < 100; n++) table.add(id, { offset: 80 + n * 60, recordBytes: 60, kind: kindNode, codec: codecLz4, depth: 0 })
+  const form = { recordBytes: 60, kind: kindNode, codec: codecLz4, depth: 0 }
+  for (let n = 0; n < 100; n++) table.add(id, { offset: 80 + n * 60, ...form })
   const totals = emptyTotals()
   const footer = table.encode(totals)
   const fileBytes = 80 + 6000 + footer.length
@@ -143,7 +154,8 @@ function mend(footer: Buffer): void {
 }
 
 test('keys sort by id and depth, values come back', (t) => {
-  const location = { packNumber: 0x01020304, offset: 0x0f0e0d0c, recordBytes: 65_624, kind: kindNode, codec: codecDelta, depth: 3 }
+  const form = { kind: kindNode, codec: codecDelta, depth: 3 }
+  const location = { packNumber: 0x01020304, offset: 0x0f0e0d0c, recordBytes: 65_624, ...form }
   t.deepEqual(decodeLocation(encodeLocation(location)), location)
   t.is(decodeLocation(Buffer.alloc(11)), undefined)
   t.deepEqual(readPlace(encodeLocation(location), 4).recordBytes, 65_624)
@@ -156,7 +168,8 @@ test('keys sort by id and depth, values come back', (t) => {
 })
 
 test('cursors check every length', (t) => {
-  const bytes = new ByteWriter(100, 1).u8(1).u16(2).u32(3).u64(4n).bytes16(Buffer.from('ab')).bytes32(Buffer.from('cde')).zeros(2).view()
+  const writer = new ByteWriter(100, 1).u8(1).u16(2).u32(3).u64(4n)
+  const bytes = writer.bytes16(Buffer.from('ab')).bytes32(Buffer.from('cde')).zeros(2).view()
   const reader = new ByteReader(bytes, 'thing')
   t.deepEqual([reader.u8(), reader.u16(), reader.u32(), reader.safe64()], [1, 2, 3, 4])
   t.is(reader.bytes16(2).toString(), 'ab')

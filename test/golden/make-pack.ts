@@ -23,10 +23,8 @@ const alone = { kind: kindNode, depth: 0, paidBytes: 0, baseDepth: 0, baseId: un
 append({ ...alone, codec: codecRaw, id: digest(raw), plainBytes: raw.length }, raw)
 append({ ...alone, codec: codecLz4, id: digest(text), plainBytes: text.length }, present(compressWhole(text)))
 parts.push(encodeVoidHeader(100), Buffer.alloc(76, 0xee))
-append(
-  { ...alone, codec: codecDelta, depth: 1, baseId: digest(text), paidBytes: 77, id: digest(changed), plainBytes: changed.length },
-  present(compressDelta(changed, text)),
-)
+const delta = { ...alone, codec: codecDelta, depth: 1, baseId: digest(text), paidBytes: 77 }
+append({ ...delta, id: digest(changed), plainBytes: changed.length }, present(compressDelta(changed, text)))
 parts.push(table.encode(totals))
 fs.writeFileSync(process.argv[2], Buffer.concat(parts))
 

@@ -11,7 +11,8 @@ export const goldenHeader = {
 
 const raw = Buffer.from(Array.from({ length: 64 }, (_, at) => (at * 167 + 13) & 0xff))
 const text = Buffer.from('a chunk is named by its content; '.repeat(8))
-const changed = Buffer.concat([text.subarray(0, 100), Buffer.from('CHANGED'), text.subarray(107), Buffer.from(' and longer')])
+const pieces = [text.subarray(0, 100), Buffer.from('CHANGED'), text.subarray(107), Buffer.from(' and longer')]
+const changed = Buffer.concat(pieces)
 
 /** Stored raw, as LZ4, as a delta of the second; a void of 100 bytes lies before the last. */
 export const goldenPlains = [raw, text, changed] as const

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { compressDelta } from '../../src/chunk/codec.ts'
 import { digest } from '../../src/chunk/digest.ts'
 import { codecDelta, recordHeaderBytesFor } from '../../src/format/pack-record.ts'
-import { deltaDepthMax } from '../../src/limits.ts'
+import { chunkBytes, deltaDepthMax } from '../../src/limits.ts'
 import { type ChunkForm, type Version, chooseForm, wholeForm } from '../../src/store/delta-policy.ts'
 import { Random, seeded } from './support.ts'
 
@@ -20,18 +20,36 @@ const policies: Record<string, Policy> = {
   'as built': (plain, newest) => chooseForm(plain, [newest, ...newest.bases]),
   'whole each time': (plain) => wholeForm(plain),
   'always on the first': (plain, newest) => smallest(plain, delta(plain, newest.bases.at(-1) ?? newest)),
-  'chain of three, then whole': (plain, newest) => (newest.depth < deltaDepthMax ? smallest(plain, delta(plain, newest)) : wholeForm(plain)),
-  'always on the deepest': (plain, newest) => smallest(plain, delta(plain, newest.depth < deltaDepthMax ? newest : newest.bases[0])),
+  'chain of three, then whole': (plain, newest) => {
+    return newest.depth < deltaDepthMax ? smallest(plain, delta(plain, newest)) : wholeForm(plain)
+  },
+  'always on the deepest': (plain, newest) => {
+    return smallest(plain, delta(plain, newest.depth < deltaDepthMax ? newest : newest.bases[0]))
+  },
 }
 
 /** How a guest's pages change from one epoch to the next. */
 const workloads: Record<string, (random: Random) => Buffer[]> = {
-  'the same page again and again': (random) => versions(random, random.chunk(), (chunk) => random.bytes(2000).copy(chunk, 8192)),
-  'other places each time': (random) => versions(random, random.chunk(), (chunk) => scatter(random, chunk, 8, chunk.length)),
-  'a hot page and rare other ones': (random) => versions(random, random.chunk(), (chunk, n) => scatter(random, chunk, 30, n % 5 === 0 ? chunk.length : 4096)),
-  'a log that grows': (random) => versions(random, Buffer.alloc(65_536), (chunk, n) => random.chunk().copy(chunk, n * 1300, 0, 1300)),
-  'a manifest node': (random) => versions(random, random.bytes(4096), (node) => random.bytes(32).copy(node, 32 * random.below(128))),
-  'rewritten now and then': (random) => versions(random, random.chunk(), (chunk, n) => (n % 17 === 0 ? random.chunk().copy(chunk) : scatter(random, chunk, 4, chunk.length))),
+  'the same page again and again': (random) => {
+    return versions(random, random.chunk(), (chunk) => random.bytes(2000).copy(chunk, 8192))
+  },
+  'other places each time': (random) => {
+    return versions(random, random.chunk(), (chunk) => scatter(random, chunk, 8, chunk.length))
+  },
+  'a hot page and rare other ones': (random) => {
+    const end = (n: number) => (n % 5 === 0 ? chunkBytes : 4096)
+    return versions(random, random.chunk(), (chunk, n) => scatter(random, chunk, 30, end(n)))
+  },
+  'a log that grows': (random) => {
+    return versions(random, Buffer.alloc(chunkBytes), (chunk, n) => random.chunk().copy(chunk, n * 1300, 0, 1300))
+  },
+  'a manifest node': (random) => {
+    return versions(random, random.bytes(4096), (node) => random.bytes(32).copy(node, 32 * random.below(128)))
+  },
+  'rewritten now and then': (random) => versions(random, random.chunk(), (chunk, n) => {
+    if (n % 17 === 0) random.chunk().copy(chunk)
+    else scatter(random, chunk, 4, chunk.length)
+  }),
 }
 
 function versions(random: Random, first: Buffer, change: (chunk: Buffer, generation: number) => void): Buffer[] {
@@ -51,7 +69,8 @@ function scatter(random: Random, chunk: Buffer, places: number, end: number): vo
 
 function delta(plain: Buffer, base: Stored): ChunkForm | undefined {
   const payload = compressDelta(plain, base.plain())
-  return payload && { codec: codecDelta, depth: base.depth + 1, payload, paidBytes: 0, baseId: base.id, baseDepth: base.depth }
+  const { id: baseId, depth: baseDepth } = base
+  return payload && { codec: codecDelta, depth: baseDepth + 1, payload, paidBytes: 0, baseId, baseDepth }
 }
 
 function smallest(plain: Buffer, form: ChunkForm | undefined): ChunkForm {
@@ -72,7 +91,8 @@ function simulate(plains: readonly Buffer[], policy: Policy, check: (form: Chunk
     bytes += bytesOf(form)
     const chain = [newest, ...newest.bases]
     const from = chain.findIndex(({ id }) => form.baseId?.equals(id))
-    newest = { id: digest(plain), depth: form.depth, paidBytes: form.paidBytes, plain: () => plain, bases: from < 0 ? [] : chain.slice(from) }
+    const { depth, paidBytes } = form
+    newest = { id: digest(plain), depth, paidBytes, plain: () => plain, bases: from < 0 ? [] : chain.slice(from) }
   }
   return bytes
 }
@@ -82,7 +102,9 @@ for (const [name, make] of Object.entries(workloads)) {
     const plains = make(seeded(t))
     const stored: Record<string, number> = {}
     for (const [label, policy] of Object.entries(policies)) {
-      stored[label] = simulate(plains, policy, (form) => t.true(form.depth <= deltaDepthMax && (form.depth === 0 || form.baseDepth < form.depth)))
+      stored[label] = simulate(plains, policy, ({ depth, baseDepth }) => {
+        t.true(depth <= deltaDepthMax && (depth === 0 || baseDepth < depth))
+      })
       t.log(`${label.padEnd(28)} ${stored[label]}`)
     }
     const others = Object.entries(stored).filter(([label]) => label !== 'as built').map(([, bytes]) => bytes)

@@ -29,7 +29,8 @@ test('a store’s identity is published last', (t) => {
   const directory = join(temporaryStore(t), 'inner')
   const watched = new FailingEnv()
   initStore(watched.env, directory)
-  t.deepEqual(watched.calls.slice(-4), ['write store.json.tmp', 'sync store.json.tmp', 'rename store.json', 'syncDirectory inner'])
+  const expected = ['write store.json.tmp', 'sync store.json.tmp', 'rename store.json', 'syncDirectory inner']
+  t.deepEqual(watched.calls.slice(-4), expected)
 })
 
 for (const operation of ['write', 'sync', 'createNew', 'syncDirectory'] satisfies Operation[]) {
