@@ -204,8 +204,8 @@ export interface Machine extends AsyncDisposable {
    * @throws TOO_LARGE, SAVE_FAILED, STATE_SPENT, TIMEOUT, ABORTED, GONE; WRONG_STATE when the pause is broken
    */
   saveState(quiet: Quiet, sink: Writable, limit?: CallLimit & { bytesMax?: number }): Promise<StateInfo>
-  /** Undoes our own pause, and nothing else. Idempotent. */
-  resume(quiet: Quiet): Promise<ResumeInfo>
+  /** Undoes our own pause, and nothing else. Idempotent; after a failure it may be tried again. @throws TIMEOUT, COMMAND_FAILED, GONE */
+  resume(quiet: Quiet, limit?: CallLimit): Promise<ResumeInfo>
   /** Cancels a save under way and goes back to the state before `quiesce`. Idempotent. */
   abandon(quiet: Quiet): Promise<void>
   /** Asks the guest to shut down, then ends the hypervisor, then kills it. */

@@ -2,6 +2,7 @@
  * A user's own arguments, and what of them a checkpoint cannot carry. The rules are a table of small
  * predicates; a false refusal costs a question, a missed one costs guest memory, so they lean to refusing.
  */
+import { isAbsolute } from 'node:path'
 import type { MemoryRegion, Refusal } from '../driver.ts'
 import { isObject, parseObject } from './json.ts'
 
@@ -116,6 +117,7 @@ function diskReason(name: string): string {
 
 function memoryBackendRule({ head, properties }: ExtraOption): string | null {
   if (head !== 'memory-backend-file' || !properties.has('mem-path')) return `${head} is memory that no file holds, so it would silently be missing from every checkpoint: use memory-backend-file with a mem-path in the image.`
+  if (!isAbsolute(properties.get('mem-path')!)) return `${head} needs an absolute mem-path, so that the file can be looked for in the image.`
   if (!isOn(properties.get('share'))) return `${head} without share=on keeps its writes from the file, so they would be sent while the guest is paused: add share=on.`
   return null
 }

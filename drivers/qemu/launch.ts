@@ -24,7 +24,7 @@ export interface Launched {
 /** @throws DriverError REFUSED, START_FAILED, TIMEOUT, ABORTED; no process is left then */
 export async function launch(host: Host, plan: Plan, binding: Binding, role: Role, limit: CallLimit = {}): Promise<Launched> {
   if (plan.refusals.length > 0) throw new DriverError('REFUSED', plan.refusals.map(({ reason }) => reason).join(' '))
-  limit.signal?.throwIfAborted()
+  if (limit.signal?.aborted) throw new DriverError('ABORTED', 'The start was aborted.', { cause: limit.signal.reason })
   await host.remove(runPath(binding.runDirectory, 'pauseMark'))
   const startMs = host.nowMs()
   const sockets = host.openSockets(binding.runDirectory)

@@ -86,8 +86,8 @@ export class QemuMachine implements Machine {
     return this.#pausing.save(quiet, sink, limit)
   }
 
-  resume(quiet: Quiet): Promise<ResumeInfo> {
-    return this.#pausing.resume(quiet)
+  resume(quiet: Quiet, limit?: CallLimit): Promise<ResumeInfo> {
+    return this.#pausing.resume(quiet, limit)
   }
 
   abandon(quiet: Quiet): Promise<void> {

@@ -39,10 +39,15 @@ class Pause implements Quiet {
     this.timings = timings
   }
 
-  end(): void {
-    this.over = true
+  /** The guest ran. */
+  break(): void {
     this.intact = false
     this.state = null
+  }
+
+  end(): void {
+    this.over = true
+    this.break()
   }
 }
 
@@ -68,7 +73,7 @@ export class Pausing {
     if (initial.paused) this.#current = new Pause(tracker.state === 'pausedByUs', initial.spent, { armMs: 0, stopMs: 0 })
     control.qmp.events.listen((event) => {
       // Whoever let the guest run: what belongs to the pause is worthless from here on.
-      if (event.name === 'RESUME' && this.#current !== null) this.#current.intact = false
+      if (event.name === 'RESUME') this.#current?.break()
     })
   }
 
@@ -79,7 +84,7 @@ export class Pausing {
     if (before === 'exited') throw new DriverError('GONE', 'The hypervisor has ended.')
     if (before !== 'running' && before !== 'pausedByOthers') throw new DriverError('WRONG_STATE', `A machine that is ${before} cannot be paused.`)
     const timeoutMs = limit.timeoutMs ?? limits.quiesceTimeoutMs
-    await this.#prepare(timeoutMs, limit.signal)
+    await this.#makeReady(timeoutMs, limit.signal)
     const armedMs = this.#host.nowMs()
     if (before === 'running') await this.#stop(Math.max(0, timeoutMs - (armedMs - startMs)), limit.signal)
     const timings = { armMs: armedMs - startMs, stopMs: this.#host.nowMs() - armedMs }
@@ -98,19 +103,18 @@ export class Pausing {
     return { bytes: state.length, repeated, timings: { saveMs: savedMs - startMs, writeMs: this.#host.nowMs() - savedMs } }
   }
 
-  async resume(quiet: Quiet): Promise<ResumeInfo> {
+  async resume(quiet: Quiet, limit: CallLimit = {}): Promise<ResumeInfo> {
     const pause = this.#own(quiet)
-    // A pause that others broke may have been followed by a new one, which is not to be disturbed.
-    if (pause.over || pause !== this.#current) {
-      pause.end()
-      return { resumed: false, timings: { contMs: 0, settleMs: 0 } }
-    }
-    const ours = pause.ours && pause.intact
     if (this.#saving) throw new DriverError('WRONG_STATE', 'The state is being saved: abandon the pause instead.')
-    pause.end()
+    // A pause that others broke may have been followed by a new one, which is not to be disturbed.
+    if (pause.over || pause !== this.#current) return { resumed: false, timings: { contMs: 0, settleMs: 0 } }
     const startMs = this.#host.nowMs()
-    if (ours) await this.#control.execute('cont')
+    const ours = pause.ours && pause.intact
+    // When it fails the pause is as it was, and can be resumed again.
+    if (ours) await this.#control.execute('cont', undefined, limit)
     const runningMs = this.#host.nowMs()
+    // What others paused stays paused, and what was saved of it stays good.
+    if (pause.ours || !pause.intact) pause.end()
     await this.#settle()
     return { resumed: ours, timings: { contMs: runningMs - startMs, settleMs: this.#host.nowMs() - runningMs } }
   }
@@ -145,7 +149,7 @@ export class Pausing {
   }
 
   /** What can be done while the guest still runs. */
-  async #prepare(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  async #makeReady(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     try {
       await within(this.#undone().then(() => this.#arm()), timeoutMs, 'Preparing the pause', signal)
       if (this.#tracker.state === 'running') await this.#host.write(this.#markPath, '')
@@ -178,7 +182,7 @@ export class Pausing {
       pause.state = await takeState(this.#control, this.#listener!, {
         bytesMax: limit.bytesMax ?? limits.stateBytesMax, timeoutMs: limit.timeoutMs ?? limits.saveTimeoutMs, signal: limit.signal,
       })
-      if (!pause.intact) throw new DriverError('WRONG_STATE', 'The guest ran while its state was saved.')
+      if (!pause.intact || pause.state === null) throw new DriverError('WRONG_STATE', 'The guest ran while its state was saved.')
       this.#saving = false
       return pause.state
     } catch (error) {

@@ -165,6 +165,21 @@ test.serial('a save that is too large or too slow is abandoned, and the next one
   t.true((await checkpoint(rig, machine, binding)).state.length > 1000)
 })
 
+test.serial('a resume that takes too long may be tried again', async (t) => {
+  await using rig = new Rig()
+  const binding = rig.bind()
+  const machine = await rig.start(await rig.plan(), binding)
+  const quiet = await machine.quiesce()
+  process.kill(machine.process.pid, 'SIGSTOP')
+  t.is(await codeOf(t, machine.resume(quiet, { timeoutMs: 50 })), 'TIMEOUT')
+  t.true(quiet.intact)
+  process.kill(machine.process.pid, 'SIGCONT')
+  await machine.resume(quiet)
+  t.is(machine.state(), 'running')
+  await counting(binding)
+  t.true((await checkpoint(rig, machine, binding)).state.length > 1000)
+})
+
 test.serial('a sink that fails keeps the pause and the state', async (t) => {
   await using rig = new Rig()
   const machine = await rig.start(await rig.plan(), rig.bind())

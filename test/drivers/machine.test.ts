@@ -105,6 +105,8 @@ test.serial('what others paused stays paused, and what others resumed breaks the
   t.true(sink.bytes.length > 1000)
   t.false((await machine.resume(theirs)).resumed)
   t.is(machine.state(), 'pausedByOthers')
+  t.true((await machine.saveState(await machine.quiesce(), new Collected())).repeated, 'nothing ran, so the state is still right')
+  await machine.resume(theirs)
   await other.execute('cont')
   await until(() => machine.state() === 'running')
 

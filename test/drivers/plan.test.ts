@@ -48,6 +48,7 @@ const refused: [string[], RegExp][] = [
   [['-object', 'memory-backend-ram,id=x,size=1M'], /no file holds/],
   [['-object', '{"qom-type":"memory-backend-ram","id":"x","size":1048576}'], /no file holds/],
   [['-object', '{"qom-type":"memory-backend-file","id":"x","mem-path":"/x","share":false}'], /share=on/],
+  [['-object', 'memory-backend-file,id=x,mem-path=x,size=1M,share=on'], /absolute/],
   [['-object', 'sev-guest,id=sev0'], /Encrypted/],
   [['-device', 'vfio-pci,host=01:00.0'], /pins guest memory/],
   [['-device', '{"driver":"vfio-pci"}'], /pins guest memory/],
