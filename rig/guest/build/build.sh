@@ -142,10 +142,11 @@ make_disk() {
   # Python would otherwise write these at its first start, in each run again.
   chroot "$root" python3 -m compileall -q /usr/local/lib/holdfast
   same_times "$root"
-  truncate --size="$disk_bytes" "$work/out/disk.raw"
+  truncate --size="$disk_bytes" "$work/disk.raw"
   mke2fs -q -F -t ext4 -L holdfast-guest -U "$disk_uuid" -E "hash_seed=$hash_seed,lazy_itable_init=0,nodiscard" \
-    -d "$root" "$work/out/disk.raw"
-  fallocate --dig-holes "$work/out/disk.raw"
+    -d "$root" "$work/disk.raw"
+  # The zeros that were written become holes.
+  cp --sparse=always "$work/disk.raw" "$work/out/disk.raw"
 }
 
 rm -rf --one-file-system "$work"
