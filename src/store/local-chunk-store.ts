@@ -10,7 +10,7 @@ import type { Env } from '../env/env.ts'
 import type { FileLock } from '../env/lock.ts'
 import { HoldfastError, assert, isCode } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
-import { codecRaw, kindData, kindNode } from '../format/pack-record.ts'
+import { type RecordContent, codecRaw, kindData, kindNode } from '../format/pack-record.ts'
 import {
   chunkBytes, deltaDepthMax, pendingRecordsMax, publishTimeoutMs, recordPlainBytesMax, settleBytes, settleOnCloseBytes,
 } from '../limits.ts'
@@ -19,6 +19,7 @@ import { type ChunkForm, type Version, chooseForm, wholeForm } from './delta-pol
 import type { StoreIdentity } from './identity.ts'
 import type { StoreLayout } from './layout.ts'
 import type { IndexedRecord, PackIndex } from './pack-index.ts'
+import { adoptPack, dropPack } from './pack-moves.ts'
 import type { PackInfo, PackSet, StoreStats } from './pack-set.ts'
 import { type Generation, PendingRecords, operationsOf } from './pending-records.ts'
 import { RecordReader } from './record-reader.ts'
@@ -77,14 +78,9 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     assert(kind === 'node' || plain.length === chunkBytes, 'a data chunk has 65,536 bytes')
     const id = digest(plain)
     if (this.#reader.has(id)) return { id, storedBytes: 0 }
-    if (this.#pending.count >= pendingRecordsMax) this.#publishNow()
-    this.#packs.makeRoom()
     const recordKind = kind === 'data' ? kindData : kindNode
     const form = this.#proven(id, plain, recordKind, this.#chooseForm(id, plain, base))
-    const location = this.#packs.append({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload)
-    this.#unsettledBytes += location.recordBytes
-    this.#pending.add(id, location)
-    return { id, storedBytes: location.recordBytes }
+    return { id, storedBytes: this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload) }
   }
 
   sync(): Promise<void> {
@@ -117,6 +113,30 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const condemn = (id: Buffer, depth: number) => this.#reader.condemn(id, depth)
     const reader = new RecordReader(lookup, this.#packs)
     return verifyPacks({ env: this.#parts.env, packs: this.packs(), lookup, reader, condemn }, options)
+  }
+
+  /** See pack-moves.ts: a pack fetched from elsewhere becomes one of ours. */
+  async adoptPack(path: string): Promise<PackInfo> {
+    this.#requireUsable()
+    const pack = await adoptPack({ env: this.#parts.env, packs: this.#packs, index: this.#index }, path)
+    this.#unsettledBytes += pack.fileBytes
+    return pack
+  }
+
+  /** See pack-moves.ts: the records that anybody needs were moved, and synced, before. */
+  async dropPack(pack: PackInfo): Promise<void> {
+    this.#requireUsable()
+    await dropPack({ env: this.#parts.env, packs: this.#packs, index: this.#index }, pack)
+  }
+
+  /**
+   * Copies a record as it is into the open pack; after the next sync the index points to the copy. Its base
+   * must be kept too. Errors: as `put`, and DAMAGED, NOT_FOUND.
+   */
+  moveRecord({ id, location }: IndexedRecord): void {
+    this.#requireUsable()
+    const { content, payload } = this.#reader.copyAt(id, location)
+    this.#add(content, payload)
   }
 
   /** Idempotent. What was put since the last sync may be lost. */
@@ -152,6 +172,16 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
       if (!isCode(error, 'DAMAGED', 'NOT_FOUND')) throw error
       return wholeForm(plain)
     }
+  }
+
+  /** Returns the record's length. */
+  #add(content: RecordContent, payload: Uint8Array): number {
+    if (this.#pending.count >= pendingRecordsMax) this.#publishNow()
+    this.#packs.makeRoom()
+    const location = this.#packs.append(content, payload)
+    this.#unsettledBytes += location.recordBytes
+    this.#pending.add(content.id, location)
+    return location.recordBytes
   }
 
   #isIndexed(id: ChunkId): boolean {

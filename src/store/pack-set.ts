@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, assert } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
-import { FooterTable } from '../format/pack-footer.ts'
+import { FooterTable, type PackFooter } from '../format/pack-footer.ts'
 import { packHeaderBytes } from '../format/pack-header.ts'
 import type { RecordContent } from '../format/pack-record.ts'
 import { type PackTotals, addTotals, countRecord, emptyTotals } from '../format/pack-totals.ts'
@@ -41,6 +41,8 @@ export class PackSet implements PackSource, Disposable {
   readonly #entries: Map<number, PackEntry>
   /** Packs whose entries in the index are not what they should be. */
   readonly #changed: Set<number>
+  /** Numbers of removed packs are not given again while readers may hold their files open. */
+  #numberMax: number
   #open: OpenPack | undefined
   #failure: unknown
 
@@ -52,6 +54,7 @@ export class PackSet implements PackSource, Disposable {
     this.#entries = recovered.entries
     this.#changed = recovered.changed
     this.#open = recovered.open
+    this.#numberMax = files.names().at(-1)?.number ?? 0
   }
 
   /** Errors: FAILED_STATE once a write failed: nothing is known of the file's tail then. */
@@ -128,6 +131,29 @@ export class PackSet implements PackSource, Disposable {
     return entries
   }
 
+  /** Takes a whole pack over by renaming its file, durably. The index is the caller's affair. */
+  adopt(path: string, packId: Buffer, footer: PackFooter): PackInfo {
+    const name = { number: this.#nextNumber(), packId }
+    const fileBytes = this.#env.stat(path).bytes
+    this.#env.rename(path, this.#layout.pack(name))
+    this.#env.syncDirectory(this.#layout.packs)
+    this.#files.add(name)
+    const entry = { packId, indexedBytes: footer.recordsEnd, fileBytes, closed: true, totals: footer.totals }
+    this.#entries.set(name.number, entry)
+    this.#changed.add(name.number)
+    return this.#info(name)
+  }
+
+  /** Removes a closed pack's file, which the index no longer knows. Threads that have it open read on. */
+  remove(pack: PackInfo): void {
+    assert(pack.number !== this.#open?.name.number, 'the open pack is not removed')
+    this.#entries.delete(pack.number)
+    this.#changed.delete(pack.number)
+    this.#files.remove(pack.number)
+    this.#env.unlink(pack.path)
+    this.#env.syncDirectory(this.#layout.packs)
+  }
+
   /** Idempotent. */
   close(): void {
     this.#open?.close()
@@ -150,12 +176,17 @@ export class PackSet implements PackSource, Disposable {
   }
 
   #begin(): void {
-    const number = (this.#files.names().at(-1)?.number ?? 0) + 1
-    assert(number <= packNumberMax, 'pack numbers suffice')
     this.#requireSpace(packHeaderBytes)
+    const number = this.#nextNumber()
     const pack = this.#guard(() => OpenPack.create(this.#env, this.#layout, this.#identity, number))
     this.#files.add(pack.name)
     this.#open = pack
+  }
+
+  #nextNumber(): number {
+    this.#numberMax += 1
+    assert(this.#numberMax <= packNumberMax, 'pack numbers suffice')
+    return this.#numberMax
   }
 
   #flush(pack: OpenPack): void {

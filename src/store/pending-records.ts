@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { RecordLocation } from '../format/keys.ts'
+import { digestBytes } from '../limits.ts'
 import type { ChunkId } from './chunks.ts'
 import { type IndexOperation, type RecordLookup, putRecord } from './pack-index.ts'
 
@@ -18,14 +19,13 @@ export class PendingRecords implements RecordLookup {
   }
 
   add(id: ChunkId, location: RecordLocation): void {
-    this.#growing.set(id.toString('latin1'), location)
+    this.#growing.set(recordName(id, location.depth), location)
   }
 
   locate(id: Buffer, depth: number): RecordLocation | undefined {
     if (this.#growing.size === 0 && this.#leaving.length === 0) return undefined
-    const key = id.toString('latin1')
-    const location = this.#growing.get(key) ?? this.#leaving.findLast((generation) => generation.has(key))?.get(key)
-    return location?.depth === depth ? location : undefined
+    const name = recordName(id, depth)
+    return this.#growing.get(name) ?? this.#leaving.findLast((generation) => generation.has(name))?.get(name)
   }
 
   /** Ends the growing generation; it is found until it is dropped. */
@@ -43,5 +43,14 @@ export class PendingRecords implements RecordLookup {
 }
 
 export function operationsOf(generation: Generation): IndexOperation[] {
-  return Array.from(generation, ([key, location]) => putRecord(Buffer.from(key, 'latin1'), location))
+  return Array.from(generation, ([name, location]) => putRecord(idOf(name), location))
+}
+
+/** An id and a depth as one key of a map. */
+export function recordName(id: ChunkId, depth: number): string {
+  return id.toString('latin1') + depth
+}
+
+function idOf(name: string): ChunkId {
+  return Buffer.from(name.slice(0, digestBytes), 'latin1')
 }

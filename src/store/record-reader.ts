@@ -17,6 +17,7 @@ import { ByteCache } from './byte-cache.ts'
 import type { ChunkId, ChunkReader } from './chunks.ts'
 import type { PackSource } from './pack-files.ts'
 import type { RecordLookup } from './pack-index.ts'
+import { recordName } from './pending-records.ts'
 
 export class RecordReader implements ChunkReader {
   readonly #lookup: RecordLookup
@@ -66,6 +67,17 @@ export class RecordReader implements ChunkReader {
       at = base
     }
     return found
+  }
+
+  /** A copy of the record at that place, decoded once and found right. Errors: DAMAGED, NOT_FOUND (its base). */
+  copyAt(id: ChunkId, location: RecordLocation): { content: RecordContent; payload: Buffer } {
+    this.#load(id, location)
+    const bytes = Buffer.from(this.#scratch.subarray(0, location.recordBytes))
+    const content = readRecordHeader(bytes, 0)
+    if (content === undefined) throw new HoldfastError('DAMAGED', 'a record changed while it was read')
+    const payload = bytes.subarray(content.headerBytes)
+    this.decode(content, payload)
+    return { content, payload }
   }
 
   /**
@@ -126,17 +138,27 @@ export class RecordReader implements ChunkReader {
   #readAtMost(id: ChunkId, depthMax: number): Buffer {
     let failure: unknown
     for (let depth = 0; depth <= depthMax; depth++) {
-      const location = this.#lookup.locate(id, depth)
-      if (location === undefined) continue
-      try {
-        return this.#remember(id, location.kind, this.decodeAt(id, location))
-      } catch (error) {
-        if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
-        failure = error
-        this.condemn(id, depth)
+      let location = this.#lookup.locate(id, depth)
+      while (location !== undefined) {
+        try {
+          return this.#remember(id, location.kind, this.decodeAt(id, location))
+        } catch (error) {
+          if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
+          failure = error
+        }
+        location = this.#movedFrom(id, location)
       }
     }
     throw unreadable(id, failure)
+  }
+
+  /** Where the record is now, if the collector moved it while it was read; else it is bad. */
+  #movedFrom(id: ChunkId, from: RecordLocation): RecordLocation | undefined {
+    const now = this.#lookup.locate(id, from.depth)
+    if (now === undefined) return undefined
+    if (now.packNumber !== from.packNumber || now.offset !== from.offset) return now
+    this.condemn(id, from.depth)
+    return undefined
   }
 
   #decodePayload(header: RecordContent, payload: Buffer): Buffer {
@@ -193,8 +215,4 @@ function unreadable(id: ChunkId, failure: unknown): HoldfastError {
 
 function cacheKey(id: ChunkId): string {
   return id.toString('latin1')
-}
-
-function recordName(id: ChunkId, depth: number): string {
-  return id.toString('latin1') + depth
 }

@@ -1,0 +1,93 @@
+/**
+ * Whole packs that come (fetched from a replica) and go (emptied by the collector). A pack is named and synced
+ * before the index points into it, and leaves the index, durably, before it leaves the disk.
+ */
+import { Buffer } from 'node:buffer'
+import type { Env, EnvFile } from '../env/env.ts'
+import { HoldfastError } from '../errors.ts'
+import type { RecordLocation } from '../format/keys.ts'
+import type { PackFooter } from '../format/pack-footer.ts'
+import { type PackHeader, decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
+import { type IndexOperation, type PackIndex, deletePack, deleteRecord, putRecord } from './pack-index.ts'
+import { readFooter, scanRecords } from './pack-scan.ts'
+import type { PackInfo, PackSet } from './pack-set.ts'
+
+const batchRecords = 4096
+
+export interface PackMove {
+  readonly env: Env
+  readonly packs: PackSet
+  readonly index: PackIndex
+}
+
+/**
+ * `path` is a complete pack on the store's file system, in `tmp/`; it is renamed. A pack that is there already
+ * (by its id) is kept and the file removed. Errors: BAD_FORMAT, NEWER_VERSION, UNSUPPORTED, DAMAGED, IO.
+ */
+export async function adoptPack({ env, packs, index }: PackMove, path: string): Promise<PackInfo> {
+  const { header, footer } = examine(env, path)
+  const present = packs.packs().find(({ packId }) => packId.equals(header.packId))
+  if (present !== undefined) {
+    env.unlink(path)
+    return present
+  }
+  const pack = packs.adopt(path, header.packId, footer)
+  let operations: IndexOperation[] = []
+  for (let at = 0; at < footer.count; at++) {
+    const location = { packNumber: pack.number, ...footer.place(at) }
+    const id = Buffer.from(footer.id(at))
+    if (!isHeld(packs, index.locate(id, location.depth))) operations.push(putRecord(id, location))
+    if (operations.length < batchRecords) continue
+    await index.write(operations)
+    operations = []
+  }
+  await index.write(operations)
+  return pack
+}
+
+/**
+ * Removes a closed pack and every entry of the index that still points into it: whoever needs its records has
+ * moved them before. Errors: IO.
+ */
+export async function dropPack({ env, packs, index }: PackMove, pack: PackInfo): Promise<void> {
+  let operations: IndexOperation[] = [deletePack(pack.number)]
+  {
+    using file = env.open(pack.path, 'read')
+    for (const { id, depth, offset } of recordsIn(file)) {
+      const indexed = index.locate(id, depth)
+      if (indexed?.packNumber === pack.number && indexed.offset === offset) operations.push(deleteRecord(id, depth))
+      if (operations.length < batchRecords) continue
+      await index.write(operations)
+      operations = []
+    }
+  }
+  await index.write(operations)
+  await index.settle(new Map())
+  packs.remove(pack)
+}
+
+function examine(env: Env, path: string): { header: PackHeader; footer: PackFooter } {
+  using file = env.open(path, 'read')
+  const bytes = Buffer.alloc(packHeaderBytes)
+  const header = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
+  const footer = readFooter(file)
+  if (footer === undefined) throw new HoldfastError('DAMAGED', `${path} has no sound footer: fetch it again`)
+  file.sync()
+  return { header, footer }
+}
+
+function isHeld(packs: PackSet, location: RecordLocation | undefined): boolean {
+  return location !== undefined && packs.reaches(location.packNumber, location.offset + location.recordBytes)
+}
+
+function* recordsIn(file: EnvFile): Generator<{ id: Buffer; depth: number; offset: number }> {
+  const footer = readFooter(file)
+  if (footer !== undefined) {
+    for (let at = 0; at < footer.count; at++) yield { id: Buffer.from(footer.id(at)), ...footer.place(at) }
+    return
+  }
+  for (const found of scanRecords(file, packHeaderBytes, file.size())) {
+    if (found.type === 'gap') continue
+    yield { id: Buffer.from(found.header.id), depth: found.header.depth, offset: found.offset }
+  }
+}
