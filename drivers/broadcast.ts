@@ -2,7 +2,9 @@
 import { limits } from './limits.ts'
 
 /** What a reader gets in place of events that it was too slow for. */
-export interface Lost { readonly lost: number }
+export interface Lost {
+  readonly lost: number
+}
 
 type Waiter<T> = (result: IteratorResult<T>) => void
 

@@ -24,7 +24,16 @@ export function within<T>(work: Promise<T>, timeoutMs: number, what: string, sig
       finish()
       reject(new DriverError('TIMEOUT', `${what} took longer than ${timeoutMs} ms.`))
     }, timeoutMs)
-    work.then((value) => { finish(); resolve(value) }, (error: unknown) => { finish(); reject(error) })
+    work.then(
+      (value) => {
+        finish()
+        resolve(value)
+      },
+      (error: unknown) => {
+        finish()
+        reject(error)
+      },
+    )
     if (signal?.aborted) abort()
     else signal?.addEventListener('abort', abort)
   })

@@ -16,7 +16,10 @@ import type { Accelerator, Attachment, MachineSpec } from './spec.ts'
 
 export interface Driver {
   readonly name: string
-  /** What this host has. Costs a boot with a time limit at the first call after a host boot; then it is read from the cache. */
+  /**
+   * What this host has. Costs a boot with a time limit at the first call after a host boot;
+   * then it is read from the cache.
+   */
   probe(options?: ProbeOptions): Promise<DriverFacts>
   /** Pure. A plan kept in an epoch is never started: take its spec, plan again here, and compare the fingerprints. */
   plan(spec: MachineSpec, facts: DriverFacts): Plan
@@ -49,16 +52,18 @@ export interface AcceleratorProof {
 
 export interface DriverFacts {
   readonly driver: string
-  readonly binary: { readonly path: string, readonly version: string, readonly digest: string }
+  readonly binary: { readonly path: string; readonly version: string; readonly digest: string }
   readonly accelerators: Readonly<Record<Accelerator, AcceleratorProof>>
-  readonly machineTypes: readonly { readonly name: string, readonly alias: string | null }[]
+  readonly machineTypes: readonly { readonly name: string; readonly alias: string | null }[]
   readonly capabilities: readonly string[]
   /** For `accelerator:model`, the properties the guest sees: `name` for true, `name=value` for the rest, sorted. */
   readonly cpuModels: Readonly<Record<string, readonly string[]>>
 }
 
 /** A sentence that says what cannot be done and what to do instead. */
-export interface Refusal { readonly reason: string }
+export interface Refusal {
+  readonly reason: string
+}
 
 /** Everything decided about a machine. JSON; the paths that change with each incarnation are not in it. */
 export interface Plan {
@@ -128,18 +133,19 @@ export interface Prepared extends AsyncDisposable {
   discard(): Promise<void>
 }
 
-export type RunState = 'running' | 'pausedByUs' | 'pausedByOthers' | 'pausedByError' | 'shutdown' | 'exited' | 'unknown'
+export type RunState =
+  'running' | 'pausedByUs' | 'pausedByOthers' | 'pausedByError' | 'shutdown' | 'exited' | 'unknown'
 
 export type MachineEvent =
-  | { readonly kind: 'stop' | 'resume', readonly state: RunState }
-  | { readonly kind: 'reset' | 'shutdown', readonly byGuest: boolean, readonly reason: string }
-  | { readonly kind: 'panic', readonly action: string }
-  | { readonly kind: 'ioError', readonly device: string, readonly action: string, readonly reason: string }
-  | { readonly kind: 'nicDisconnected', readonly port: string }
-  | { readonly kind: 'deviceChanged', readonly device: string }
-  | { readonly kind: 'exited', readonly exit: ProcessExit }
+  | { readonly kind: 'stop' | 'resume'; readonly state: RunState }
+  | { readonly kind: 'reset' | 'shutdown'; readonly byGuest: boolean; readonly reason: string }
+  | { readonly kind: 'panic'; readonly action: string }
+  | { readonly kind: 'ioError'; readonly device: string; readonly action: string; readonly reason: string }
+  | { readonly kind: 'nicDisconnected'; readonly port: string }
+  | { readonly kind: 'deviceChanged'; readonly device: string }
+  | { readonly kind: 'exited'; readonly exit: ProcessExit }
   /** The reader was too slow for this many events: look at `state()` again. */
-  | { readonly kind: 'lost', readonly lost: number }
+  | { readonly kind: 'lost'; readonly lost: number }
 
 /** A pause. Valid until it is resumed, abandoned or broken. */
 export interface Quiet {
@@ -147,21 +153,21 @@ export interface Quiet {
   readonly ours: boolean
   /** Turns false when the guest ran again, by whomever: what was saved or flushed after that is worthless. */
   readonly intact: boolean
-  readonly timings: { readonly armMs: number, readonly stopMs: number }
+  readonly timings: { readonly armMs: number; readonly stopMs: number }
 }
 
 export interface StateInfo {
   readonly bytes: number
   /** True when this pause was saved before and the kept bytes were given again. */
   readonly repeated: boolean
-  readonly timings: { readonly saveMs: number, readonly writeMs: number }
+  readonly timings: { readonly saveMs: number; readonly writeMs: number }
 }
 
 export interface ResumeInfo {
   /** False where there was nothing of ours to undo. */
   readonly resumed: boolean
   /** The guest runs after `contMs`; the rest is tidying up beside it. */
-  readonly timings: { readonly contMs: number, readonly settleMs: number }
+  readonly timings: { readonly contMs: number; readonly settleMs: number }
 }
 
 export interface StopOptions {
@@ -171,7 +177,10 @@ export interface StopOptions {
   readonly signal?: AbortSignal
 }
 
-export interface StopResult { readonly how: 'guest' | 'quit' | 'kill', readonly exit: ProcessExit }
+export interface StopResult {
+  readonly how: 'guest' | 'quit' | 'kill'
+  readonly exit: ProcessExit
+}
 
 export interface Machine extends AsyncDisposable {
   readonly process: ProcessIdentity
@@ -204,7 +213,10 @@ export interface Machine extends AsyncDisposable {
    * @throws TOO_LARGE, SAVE_FAILED, STATE_SPENT, TIMEOUT, ABORTED, GONE; WRONG_STATE when the pause is broken
    */
   saveState(quiet: Quiet, sink: Writable, limit?: CallLimit & { bytesMax?: number }): Promise<StateInfo>
-  /** Undoes our own pause, and nothing else. Idempotent; after a failure it may be tried again. @throws TIMEOUT, COMMAND_FAILED, GONE */
+  /**
+   * Undoes our own pause, and nothing else. Idempotent; after a failure it may be tried again.
+   * @throws TIMEOUT, COMMAND_FAILED, GONE
+   */
   resume(quiet: Quiet, limit?: CallLimit): Promise<ResumeInfo>
   /** Cancels a save under way and goes back to the state before `quiesce`. Idempotent. */
   abandon(quiet: Quiet): Promise<void>

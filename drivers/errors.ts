@@ -1,8 +1,10 @@
 /**
  * What can go wrong in a driver and be handled. The code is API, the message is for people and may change.
  *
- * - `REFUSED` the plan has refusals; `UNSUPPORTED` this hypervisor or host cannot do it; `INVALID` a malformed argument.
- * - `START_FAILED`, `LOAD_FAILED`, `SAVE_FAILED` the step did not come about; the message carries the hypervisor's words.
+ * - `REFUSED` the plan has refusals; `UNSUPPORTED` this hypervisor or host cannot do it;
+ *   `INVALID` a malformed argument.
+ * - `START_FAILED`, `LOAD_FAILED`, `SAVE_FAILED` the step did not come about; the message carries the
+ *   hypervisor's words.
  * - `TOO_LARGE` more bytes than the caller or the protocol allows.
  * - `STATE_SPENT` this pause cannot be saved again: resume and quiesce first.
  * - `WRONG_STATE` the machine is not in a state that allows the call.
@@ -13,11 +15,23 @@
  * - `BUSY` a queue is full.
  */
 export type DriverErrorCode =
-  | 'REFUSED' | 'UNSUPPORTED' | 'INVALID'
-  | 'START_FAILED' | 'LOAD_FAILED' | 'SAVE_FAILED'
-  | 'TOO_LARGE' | 'STATE_SPENT' | 'WRONG_STATE'
-  | 'TIMEOUT' | 'ABORTED' | 'GONE'
-  | 'COMMAND_FAILED' | 'PROTOCOL' | 'DISCONNECTED' | 'CLOSED' | 'BUSY'
+  | 'REFUSED'
+  | 'UNSUPPORTED'
+  | 'INVALID'
+  | 'START_FAILED'
+  | 'LOAD_FAILED'
+  | 'SAVE_FAILED'
+  | 'TOO_LARGE'
+  | 'STATE_SPENT'
+  | 'WRONG_STATE'
+  | 'TIMEOUT'
+  | 'ABORTED'
+  | 'GONE'
+  | 'COMMAND_FAILED'
+  | 'PROTOCOL'
+  | 'DISCONNECTED'
+  | 'CLOSED'
+  | 'BUSY'
 
 export class DriverError extends Error {
   readonly code: DriverErrorCode

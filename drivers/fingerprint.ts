@@ -21,13 +21,22 @@ export interface Fingerprint {
 
 const namesListedMax = 12
 
-/** Sentences that say what differs between the machine that was saved and the one at hand, and what to do. Empty: it will load. */
+/**
+ * Sentences that say what differs between the machine that was saved and the one at hand, and what to do.
+ * Empty: it will load.
+ */
 export function mismatch(saved: Fingerprint, here: Fingerprint): string[] {
-  if (saved.driver !== here.driver) return [`The state was saved by ${saved.driver} and this is ${here.driver}: resume it with ${saved.driver}.`]
+  if (saved.driver !== here.driver)
+    return [`The state was saved by ${saved.driver} and this is ${here.driver}: resume it with ${saved.driver}.`]
   return [
     ...binaryMismatch(saved, here),
     ...different('machine type', saved.machineType, here.machineType, 'ask for the first'),
-    ...different('accelerator', saved.accelerator, here.accelerator, 'state does not move between accelerators, so resume on a host that has the first'),
+    ...different(
+      'accelerator',
+      saved.accelerator,
+      here.accelerator,
+      'state does not move between accelerators, so resume on a host that has the first',
+    ),
     ...cpuMismatch(saved, here),
     ...different('number of processors', saved.cpus, here.cpus, 'ask for the first'),
     ...different('memory in bytes', saved.memoryBytes, here.memoryBytes, 'ask for the first'),
@@ -42,10 +51,17 @@ function different(what: string, saved: string | number, here: string | number, 
 function binaryMismatch(saved: Fingerprint, here: Fingerprint): string[] {
   if (!saved.machineVersioned) {
     if (saved.binaryDigest === here.binaryDigest) return []
-    return [`Machine type ${saved.machineType} has no versions, so only the binary that saved it can load it: version ${saved.binaryVersion}, SHA-256 ${saved.binaryDigest}; this one is ${here.binaryVersion}, ${here.binaryDigest}. Install that binary, or use q35 for machines that must outlive an upgrade.`]
+    return [
+      `Machine type ${saved.machineType} has no versions, so only the binary that saved it can load it: ` +
+        `version ${saved.binaryVersion}, SHA-256 ${saved.binaryDigest}; this one is ${here.binaryVersion}, ` +
+        `${here.binaryDigest}. Install that binary, or use q35 for machines that must outlive an upgrade.`,
+    ]
   }
   if (compareVersions(here.binaryVersion, saved.binaryVersion) >= 0) return []
-  return [`The state was saved by version ${saved.binaryVersion} and this is ${here.binaryVersion}, which is older: install ${saved.binaryVersion} or newer.`]
+  return [
+    `The state was saved by version ${saved.binaryVersion} and this is ${here.binaryVersion}, which is older: ` +
+      `install ${saved.binaryVersion} or newer.`,
+  ]
 }
 
 /** Compares dotted numbers; what follows the numbers does not count. */
@@ -62,8 +78,16 @@ function cpuMismatch(saved: Fingerprint, here: Fingerprint): string[] {
   const sentences = different('CPU model', saved.cpuModel, here.cpuModel, 'ask for the first')
   const missing = without(saved.cpuProperties, here.cpuProperties)
   const added = without(here.cpuProperties, saved.cpuProperties)
-  if (missing.length > 0) sentences.push(`The guest was given CPU properties that this host does not have (${listed(missing)}): resume on a host that has them, or start the machine with a plainer CPU model that both have.`)
-  if (added.length > 0) sentences.push(`This host would give the guest CPU properties that it did not have (${listed(added)}): name a CPU model without them.`)
+  if (missing.length > 0)
+    sentences.push(
+      `The guest was given CPU properties that this host does not have (${listed(missing)}): resume on a host ` +
+        'that has them, or start the machine with a plainer CPU model that both have.',
+    )
+  if (added.length > 0)
+    sentences.push(
+      `This host would give the guest CPU properties that it did not have (${listed(added)}): ` +
+        'name a CPU model without them.',
+    )
   return sentences
 }
 

@@ -8,7 +8,16 @@ import { basename, delimiter, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { DriverError, messageOf } from './errors.ts'
-import type { Host, HostFile, HostProcess, ProcessExit, ProcessIdentity, SocketDirectory, SpawnRequest, SpawnedProcess } from './host.ts'
+import type {
+  Host,
+  HostFile,
+  HostProcess,
+  ProcessExit,
+  ProcessIdentity,
+  SocketDirectory,
+  SpawnRequest,
+  SpawnedProcess,
+} from './host.ts'
 import { limits } from './limits.ts'
 import { listen } from './listen.ts'
 
@@ -21,7 +30,11 @@ export const linuxHost: Host = Object.freeze({
   digest,
   readText,
   write,
-  mayUse: (path: string) => access(path, constants.R_OK | constants.W_OK).then(() => true, () => false),
+  mayUse: (path: string) =>
+    access(path, constants.R_OK | constants.W_OK).then(
+      () => true,
+      () => false,
+    ),
   writeControl: (path: string, text: string) => writeFile(path, text, { flag: 'r+' }),
   remove: (path: string) => rm(path, { force: true }),
   kernelStamp,
@@ -60,7 +73,11 @@ async function start(request: SpawnRequest): Promise<SpawnedProcess> {
   const pipes = Array<'pipe'>(request.channelsCount).fill('pipe')
   try {
     // A session of its own: the guest must survive the end of the daemon and signals to its group.
-    const child = spawn(request.binary, [...request.argv], { cwd: request.directory, detached: true, stdio: ['ignore', out, out, ...pipes] })
+    const child = spawn(request.binary, [...request.argv], {
+      cwd: request.directory,
+      detached: true,
+      stdio: ['ignore', out, out, ...pipes],
+    })
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }))
     })
@@ -69,7 +86,8 @@ async function start(request: SpawnRequest): Promise<SpawnedProcess> {
       child.on('error', reject)
     })
     const given = child.stdio.slice(3) as unknown as Duplex[]
-    // The end of the process may show as an error of a channel that nobody uses at that moment; users have listeners of their own.
+    // The end of the process may show as an error of a channel that nobody uses at that moment;
+    // users have listeners of their own.
     for (const channel of given) channel.on('error', () => undefined)
     const identity = { pid: child.pid!, startTicks: startTicksOf(child.pid!) ?? 0 }
     return {
@@ -113,15 +131,22 @@ function openSockets(directory: string): SocketDirectory {
   const pathOf = (name: string): string => {
     // The number may belong to another directory by now.
     if (!open) throw new DriverError('CLOSED', `The sockets in ${directory} are closed.`)
-    if (Buffer.byteLength(name) > limits.socketNameBytesMax) throw new DriverError('INVALID', `The socket name ${name} is too long.`)
+    if (Buffer.byteLength(name) > limits.socketNameBytesMax)
+      throw new DriverError('INVALID', `The socket name ${name} is too long.`)
     return `/proc/self/fd/${fd}/${name}`
   }
   return {
-    connect: (name) => new Promise((resolve, reject) => {
-      const socket = connect(pathOf(name))
-      socket.once('error', (error) => reject(new DriverError('DISCONNECTED', `${join(directory, name)}: ${error.message}`, { cause: error })))
-      socket.once('connect', () => { socket.removeAllListeners('error'); resolve(socket) })
-    }),
+    connect: (name) =>
+      new Promise((resolve, reject) => {
+        const socket = connect(pathOf(name))
+        socket.once('error', (error) =>
+          reject(new DriverError('DISCONNECTED', `${join(directory, name)}: ${error.message}`, { cause: error })),
+        )
+        socket.once('connect', () => {
+          socket.removeAllListeners('error')
+          resolve(socket)
+        })
+      }),
     listen: async (name) => {
       await rm(pathOf(name), { force: true })
       return listen(pathOf(name))
@@ -136,13 +161,24 @@ function openSockets(directory: string): SocketDirectory {
 async function locate(pathOrCommand: string): Promise<HostFile | null> {
   const candidates = pathOrCommand.includes('/')
     ? [pathOrCommand]
-    : (process.env['PATH'] ?? '').split(delimiter).filter((directory) => directory !== '').map((directory) => join(directory, pathOrCommand))
+    : (process.env['PATH'] ?? '')
+        .split(delimiter)
+        .filter((directory) => directory !== '')
+        .map((directory) => join(directory, pathOrCommand))
   for (const candidate of candidates) {
-    const executable = await access(candidate, constants.X_OK).then(() => true, () => false)
+    const executable = await access(candidate, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
     if (!executable) continue
     const path = await realpath(candidate)
     const found = await stat(path)
-    if (found.isFile()) return { path, bytes: found.size, stamp: `${found.dev}:${found.ino}:${found.size}:${found.mtimeMs}:${found.ctimeMs}` }
+    if (found.isFile())
+      return {
+        path,
+        bytes: found.size,
+        stamp: `${found.dev}:${found.ino}:${found.size}:${found.mtimeMs}:${found.ctimeMs}`,
+      }
   }
   return null
 }
@@ -174,6 +210,9 @@ async function write(path: string, content: string | Uint8Array): Promise<void> 
 }
 
 async function kernelStamp(): Promise<string> {
-  const [release, boot] = await Promise.all([readFile('/proc/sys/kernel/osrelease', 'utf8'), readFile('/proc/sys/kernel/random/boot_id', 'utf8')])
+  const [release, boot] = await Promise.all([
+    readFile('/proc/sys/kernel/osrelease', 'utf8'),
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+  ])
   return `${release.trim()} ${boot.trim()}`
 }

@@ -19,7 +19,7 @@ export async function listen(path: string): Promise<SocketListener> {
 class Listener implements SocketListener {
   readonly #server: Server
   #waiting: Socket | null = null
-  #accept: { resolve: (socket: Socket) => void, reject: (error: DriverError) => void } | null = null
+  #accept: { resolve: (socket: Socket) => void; reject: (error: DriverError) => void } | null = null
   #closed = false
 
   constructor(server: Server) {
@@ -34,7 +34,9 @@ class Listener implements SocketListener {
     if (socket) return Promise.resolve(socket)
     // The caller before has given up, or it would have its connection: what comes is not its any more.
     this.#accept?.reject(new DriverError('ABORTED', 'Another call waits for this connection now.'))
-    return new Promise((resolve, reject) => { this.#accept = { resolve, reject } })
+    return new Promise((resolve, reject) => {
+      this.#accept = { resolve, reject }
+    })
   }
 
   close(): void {

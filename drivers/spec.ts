@@ -28,9 +28,9 @@ export interface HostForward {
 /** What the far end of the machine's network cable is plugged into. */
 export type Attachment =
   /** The hypervisor's own user-mode network. */
-  | { readonly kind: 'user', readonly hostForward: readonly HostForward[] }
+  | { readonly kind: 'user'; readonly hostForward: readonly HostForward[] }
   /** A switch's unix socket, which the hypervisor connects to: 32-bit big-endian length, then the frame. */
-  | { readonly kind: 'stream', readonly path: string }
+  | { readonly kind: 'stream'; readonly path: string }
 
 export interface NetworkSpec {
   readonly mac: string
@@ -50,7 +50,11 @@ export interface MachineSpec {
   /** Null is the best the accelerator has. */
   readonly cpuModel: string | null
   readonly disks: readonly DiskSpec[]
-  readonly kernel: { readonly image: MachineFile, readonly initrd: MachineFile | null, readonly append: string } | null
+  readonly kernel: {
+    readonly image: MachineFile
+    readonly initrd: MachineFile | null
+    readonly append: string
+  } | null
   /** A firmware image in place of the hypervisor's own. */
   readonly firmware: MachineFile | null
   readonly network: NetworkSpec | null
@@ -63,7 +67,9 @@ export interface MachineSpec {
 }
 
 /** A spec with everything but its name, memory and type left at its default. */
-export function machineSpec(options: Pick<MachineSpec, 'name' | 'memoryBytes' | 'memoryFile'> & Partial<MachineSpec>): MachineSpec {
+export function machineSpec(
+  options: Pick<MachineSpec, 'name' | 'memoryBytes' | 'memoryFile'> & Partial<MachineSpec>,
+): MachineSpec {
   return Object.freeze({
     cpus: 1,
     accelerator: 'auto',

@@ -39,31 +39,48 @@ export async function reap(host: Host, handle: Handle): Promise<void> {
   const process = host.find(handle.process)
   if (process === null) return
   process.kill('SIGKILL')
-  await within(process.exited, limits.killTimeoutMs, 'The end of the killed hypervisor').finally(() => process.release())
+  await within(process.exited, limits.killTimeoutMs, 'The end of the killed hypervisor').finally(() =>
+    process.release(),
+  )
 }
 
 async function connect(process: HostProcess, sockets: SocketDirectory, limit: CallLimit): Promise<Control> {
   try {
     return new Control(process, await QmpClient.open(await sockets.connect(runFiles.adoptSocket), limit))
   } catch (error) {
-    if (!process.alive()) throw new DriverError('GONE', `Process ${process.identity.pid} has ended.`, { cause: error })
+    if (!process.alive())
+      throw new DriverError('GONE', `Process ${process.identity.pid} has ended.`, { cause: error })
     throw error
   }
 }
 
-async function settle(host: Host, control: Control, sockets: SocketDirectory, handle: Handle, startMs: number): Promise<Machine> {
+async function settle(
+  host: Host,
+  control: Control,
+  sockets: SocketDirectory,
+  handle: Handle,
+  startMs: number,
+): Promise<Machine> {
   await cancelSave(control)
   await prepareSaves(control)
   const status = textOf(objectOf(await control.execute('query-status'))['status'])
-  if (status === 'inmigrate' || status === 'prelaunch') throw new DriverError('WRONG_STATE', 'The machine was prepared and never loaded: reap it.')
-  const marked = await host.readText(runPath(handle.binding.runDirectory, 'pauseMark')) !== null
+  if (status === 'inmigrate' || status === 'prelaunch')
+    throw new DriverError('WRONG_STATE', 'The machine was prepared and never loaded: reap it.')
+  const marked = (await host.readText(runPath(handle.binding.runDirectory, 'pauseMark'))) !== null
   const tracker = new RunStateTracker('unknown')
   tracker.settle(status, marked)
   const ours = tracker.state === 'pausedByUs'
   return new QemuMachine({
-    host, control, sockets, plan: handle.plan, binding: handle.binding, state: tracker.state, loaded: false,
+    host,
+    control,
+    sockets,
+    plan: handle.plan,
+    binding: handle.binding,
+    state: tracker.state,
+    loaded: false,
     pause: { paused: ours, armed: await isArmed(control), spent: status === 'postmigrate' },
-    timings: { adoptMs: host.nowMs() - startMs }, warnings: [],
+    timings: { adoptMs: host.nowMs() - startMs },
+    warnings: [],
   })
 }
 

@@ -16,7 +16,12 @@ const delimiterByte = 0xff
  * Sets the guest's clock, in milliseconds after 1970. False where no agent answers in time or it refuses.
  * The stream is ended in any case.
  */
-export async function setGuestClock(stream: Duplex, unixMs: number, syncId: number, timeoutMs: number = limits.agentTimeoutMs): Promise<boolean> {
+export async function setGuestClock(
+  stream: Duplex,
+  unixMs: number,
+  syncId: number,
+  timeoutMs: number = limits.agentTimeoutMs,
+): Promise<boolean> {
   try {
     return await within(talk(stream, unixMs, syncId), timeoutMs, 'The guest agent')
   } catch (error) {
@@ -45,21 +50,28 @@ function readReplies(stream: Duplex): { next(): Promise<JsonObject> } {
   const ready: JsonObject[] = []
   let wake: () => void = () => undefined
   let failure: DriverError | null = null
-  const fail = (error: DriverError): void => { failure ??= error; wake() }
+  const fail = (error: DriverError): void => {
+    failure ??= error
+    wake()
+  }
   stream.on('data', (bytes: Buffer) => {
     try {
       for (const line of decoder.push(bytes)) ready.push(parseObject(afterDelimiter(line)) ?? {})
-      if (ready.length > limits.commandsPendingMax) fail(new DriverError('PROTOCOL', 'The guest agent talks without being asked.'))
+      if (ready.length > limits.commandsPendingMax)
+        fail(new DriverError('PROTOCOL', 'The guest agent talks without being asked.'))
     } catch (error) {
       fail(error as DriverError)
     }
     wake()
   })
-  const end = (): void => fail(new DriverError('DISCONNECTED', 'The guest agent\'s channel closed.'))
+  const end = (): void => fail(new DriverError('DISCONNECTED', "The guest agent's channel closed."))
   stream.on('error', end).on('close', end).on('end', end)
   return {
     next: async () => {
-      while (ready.length === 0 && failure === null) await new Promise<void>((resolve) => { wake = resolve })
+      while (ready.length === 0 && failure === null)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
       if (failure !== null) throw failure
       return ready.shift()!
     },

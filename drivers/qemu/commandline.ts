@@ -1,6 +1,13 @@
 /** The arguments of one incarnation of a planned machine. Pure. */
 import type { Binding, Plan } from '../driver.ts'
-import { agentArguments, diskArguments, generationArguments, networkArguments, resolveFile } from './devices.ts'
+import {
+  agentArguments,
+  attachmentOf,
+  diskArguments,
+  generationArguments,
+  networkArguments,
+  resolveFile,
+} from './devices.ts'
 import { isMicrovm } from './plan.ts'
 import { runFiles } from './rundir.ts'
 
@@ -11,22 +18,30 @@ export type Role = 'start' | 'prepare'
 export const channels = Object.freeze({ qmp: 3, incoming: 4 })
 export const channelsCount: Readonly<Record<Role, number>> = Object.freeze({ start: 1, prepare: 2 })
 
-/** Every argument after the binary's name. Relative socket names are resolved in the run directory, where the process starts. */
+/** Every argument after the binary's name. Socket names are resolved in the run directory, where the process starts. */
 export function commandLine(plan: Plan, binding: Binding, role: Role): string[] {
-  const { spec } = plan
-  const attachment = binding.attachment === undefined ? spec.network?.attachment ?? null : binding.attachment
+  const { spec, machineType } = plan
   return [
-    '-name', `${spec.name},debug-threads=on`,
-    '-no-user-config', '-nodefaults', '-only-migratable', '-display', 'none', '-msg', 'timestamp=on',
-    '-machine', machineValue(plan), '-accel', plan.accelerator, '-cpu', plan.cpuModel, '-smp', `cpus=${spec.cpus}`,
+    ...['-name', `${spec.name},debug-threads=on`, '-msg', 'timestamp=on'],
+    ...['-no-user-config', '-nodefaults', '-only-migratable', '-display', 'none'],
+    ...[
+      '-machine',
+      machineValue(plan),
+      '-accel',
+      plan.accelerator,
+      '-cpu',
+      plan.cpuModel,
+      '-smp',
+      `cpus=${spec.cpus}`,
+    ],
     ...memoryArguments(plan, binding),
     ...monitorArguments(),
     ...consoleArguments(),
     ...bootArguments(plan, binding),
-    ...diskArguments(spec, plan.machineType, binding),
-    ...networkArguments(spec, plan.machineType, attachment),
-    ...generationArguments(spec, plan.machineType, binding),
-    ...agentArguments(spec, plan.machineType),
+    ...diskArguments(spec, machineType, binding),
+    ...networkArguments(spec, machineType, attachmentOf(plan, binding)),
+    ...generationArguments(spec, machineType, binding),
+    ...agentArguments(spec, machineType),
     ...spec.extraArguments,
     ...(role === 'prepare' ? ['-S', '-incoming', 'defer'] : []),
   ]
@@ -38,27 +53,49 @@ function machineValue({ machineType }: Plan): string {
 
 function memoryArguments({ spec }: Plan, binding: Binding): string[] {
   const backend = {
-    'qom-type': 'memory-backend-file', id: 'memory', size: spec.memoryBytes, 'mem-path': resolveFile(spec.memoryFile, binding), share: true, prealloc: false,
+    'qom-type': 'memory-backend-file',
+    id: 'memory',
+    size: spec.memoryBytes,
+    'mem-path': resolveFile(spec.memoryFile, binding),
+    share: true,
+    prealloc: false,
   }
   return ['-m', `size=${spec.memoryBytes / 1024}k`, '-object', JSON.stringify(backend)]
 }
 
-/** Two control connections: an inherited one, which is there from the first instant, and one that a later daemon finds. */
+/** Two control connections: an inherited one, there from the first instant, and one that a later daemon finds. */
 function monitorArguments(): string[] {
   return [
-    '-chardev', `socket,id=qmp,fd=${channels.qmp}`, '-mon', 'chardev=qmp,mode=control',
-    '-chardev', `socket,id=adopt,path=${runFiles.adoptSocket},server=on,wait=off`, '-mon', 'chardev=adopt,mode=control',
+    '-chardev',
+    `socket,id=qmp,fd=${channels.qmp}`,
+    '-mon',
+    'chardev=qmp,mode=control',
+    '-chardev',
+    `socket,id=adopt,path=${runFiles.adoptSocket},server=on,wait=off`,
+    '-mon',
+    'chardev=adopt,mode=control',
   ]
 }
 
 function consoleArguments(): string[] {
-  return ['-chardev', `socket,id=console,path=${runFiles.consoleSocket},server=on,wait=off,logfile=${runFiles.consoleLog},logappend=on`, '-serial', 'chardev:console']
+  return [
+    '-chardev',
+    `socket,id=console,path=${runFiles.consoleSocket},server=on,wait=off,logfile=${runFiles.consoleLog},logappend=on`,
+    '-serial',
+    'chardev:console',
+  ]
 }
 
 function bootArguments({ spec }: Plan, binding: Binding): string[] {
-  const kernel = spec.kernel === null ? [] : [
-    '-kernel', resolveFile(spec.kernel.image, binding), '-append', spec.kernel.append,
-    ...(spec.kernel.initrd === null ? [] : ['-initrd', resolveFile(spec.kernel.initrd, binding)]),
-  ]
+  const kernel =
+    spec.kernel === null
+      ? []
+      : [
+          '-kernel',
+          resolveFile(spec.kernel.image, binding),
+          '-append',
+          spec.kernel.append,
+          ...(spec.kernel.initrd === null ? [] : ['-initrd', resolveFile(spec.kernel.initrd, binding)]),
+        ]
   return spec.firmware === null ? kernel : [...kernel, '-bios', resolveFile(spec.firmware, binding)]
 }

@@ -16,10 +16,12 @@ export class Control {
   constructor(process: HostProcess, qmp: QmpClient) {
     this.process = process
     this.qmp = qmp
-    this.#gone = handled(process.exited.then((exit) => {
-      this.#exit = exit
-      throw goneError(exit)
-    }))
+    this.#gone = handled(
+      process.exited.then((exit) => {
+        this.#exit = exit
+        throw goneError(exit)
+      }),
+    )
   }
 
   /** @throws DriverError GONE, COMMAND_FAILED, TIMEOUT, ABORTED, DISCONNECTED, CLOSED */
@@ -41,7 +43,9 @@ export class Control {
   event(match: (event: QmpEvent) => boolean): Promise<QmpEvent> & Disposable {
     let stop: Disposable
     const found = new Promise<QmpEvent>((resolve, reject) => {
-      stop = this.qmp.events.listen((event) => { if (match(event)) resolve(event) })
+      stop = this.qmp.events.listen((event) => {
+        if (match(event)) resolve(event)
+      })
       void this.qmp.closed.then(async (reason) => reject(await this.explain(reason)))
     })
     return Object.assign(handled(this.alive(found)), { [Symbol.dispose]: () => stop[Symbol.dispose]() })
@@ -56,6 +60,7 @@ export class Control {
 }
 
 function goneError(exit: ProcessExit): DriverError {
-  const how = exit.signal !== null ? `by ${exit.signal}` : exit.exitCode !== null ? `with status ${exit.exitCode}` : 'unseen'
+  const how =
+    exit.signal !== null ? `by ${exit.signal}` : exit.exitCode !== null ? `with status ${exit.exitCode}` : 'unseen'
   return new DriverError('GONE', `The hypervisor has ended ${how}.`)
 }

@@ -1,6 +1,6 @@
 /** The devices of a machine: their arguments for the command line, and their names for the fingerprint. */
 import { isAbsolute, resolve } from 'node:path'
-import type { Binding } from '../driver.ts'
+import type { Binding, Plan } from '../driver.ts'
 import type { Attachment, DiskSpec, MachineFile, MachineSpec } from '../spec.ts'
 import type { JsonObject } from './json.ts'
 import { runFiles } from './rundir.ts'
@@ -32,15 +32,29 @@ export function hasGenerationId(spec: MachineSpec, machineType: string): boolean
   return spec.generationId && machineType !== 'microvm'
 }
 
+/** Where the cable goes in this incarnation. */
+export function attachmentOf({ spec }: Pick<Plan, 'spec'>, binding: Binding): Attachment | null {
+  return binding.attachment === undefined ? (spec.network?.attachment ?? null) : binding.attachment
+}
+
 export function resolveFile(file: MachineFile, binding: Pick<Binding, 'root'>): string {
   return isAbsolute(file) ? file : resolve(binding.root, file)
 }
 
 /** `-blockdev` and `-device` for each disk. JSON, so that no path needs quoting. */
 export function diskArguments(spec: MachineSpec, machineType: string, binding: Binding): string[] {
-  return spec.disks.flatMap((disk, index) => ['-blockdev', JSON.stringify(diskNode(disk, index, binding)), '-device', JSON.stringify({
-    driver: `virtio-blk-${busSuffix(machineType)}`, id: `disk${index}`, drive: `file${index}`, serial: disk.serial, ...(isFirmwareBoot(spec) && { bootindex: index }),
-  })])
+  return spec.disks.flatMap((disk, index) => [
+    '-blockdev',
+    JSON.stringify(diskNode(disk, index, binding)),
+    '-device',
+    JSON.stringify({
+      driver: `virtio-blk-${busSuffix(machineType)}`,
+      id: `disk${index}`,
+      drive: `file${index}`,
+      serial: disk.serial,
+      ...(isFirmwareBoot(spec) && { bootindex: index }),
+    }),
+  ])
 }
 
 function isFirmwareBoot(spec: MachineSpec): boolean {
@@ -49,7 +63,10 @@ function isFirmwareBoot(spec: MachineSpec): boolean {
 
 function diskNode(disk: DiskSpec, index: number, binding: Binding): JsonObject {
   return {
-    'node-name': `file${index}`, driver: 'raw', 'read-only': disk.readOnly, discard: 'unmap',
+    'node-name': `file${index}`,
+    driver: 'raw',
+    'read-only': disk.readOnly,
+    discard: 'unmap',
     file: { driver: 'file', filename: resolveFile(disk.path, binding), discard: 'unmap', 'read-only': disk.readOnly },
   }
 }
@@ -59,7 +76,12 @@ export function networkArguments(spec: MachineSpec, machineType: string, attachm
   const ends = attachment === null ? [] : [attachmentNode(attachment), farPortNode()]
   const nodes: JsonObject[] = [...ends, { type: 'hubport', id: cable.cardPort, hubid: cable.hub }]
   const suffix = busSuffix(machineType)
-  const card: JsonObject = { driver: `virtio-net-${suffix}`, id: cable.card, netdev: cable.cardPort, mac: spec.network.mac }
+  const card: JsonObject = {
+    driver: `virtio-net-${suffix}`,
+    id: cable.card,
+    netdev: cable.cardPort,
+    mac: spec.network.mac,
+  }
   // Boot firmware for the card would be one more piece of state, and one more package that a host must have.
   if (suffix === 'pci') card['romfile'] = ''
   return [...nodes.flatMap((node) => ['-netdev', JSON.stringify(node)]), '-device', JSON.stringify(card)]
@@ -68,8 +90,11 @@ export function networkArguments(spec: MachineSpec, machineType: string, attachm
 /** The properties of the far end of the cable, as `netdev_add` and `-netdev` take them. */
 export function attachmentNode(attachment: Attachment): JsonObject {
   // As a server QEMU 7.2 blocks its main loop when the peer does not read: it is only ever the client.
-  if (attachment.kind === 'stream') return { type: 'stream', id: cable.far, server: false, addr: { type: 'unix', path: attachment.path } }
-  const forwards = attachment.hostForward.map(({ protocol, hostAddress, hostPort, guestPort }) => ({ str: `${protocol}:${hostAddress}:${hostPort}-:${guestPort}` }))
+  if (attachment.kind === 'stream')
+    return { type: 'stream', id: cable.far, server: false, addr: { type: 'unix', path: attachment.path } }
+  const forwards = attachment.hostForward.map(({ protocol, hostAddress, hostPort, guestPort }) => ({
+    str: `${protocol}:${hostAddress}:${hostPort}-:${guestPort}`,
+  }))
   return { type: 'user', id: cable.far, hostfwd: forwards }
 }
 
@@ -79,15 +104,21 @@ export function farPortNode(): JsonObject {
 
 export function generationArguments(spec: MachineSpec, machineType: string, binding: Binding): string[] {
   if (!hasGenerationId(spec, machineType)) return []
-  return ['-device', JSON.stringify({ driver: 'vmgenid', id: generationDevice, guid: binding.generationId ?? 'auto' })]
+  return [
+    '-device',
+    JSON.stringify({ driver: 'vmgenid', id: generationDevice, guid: binding.generationId ?? 'auto' }),
+  ]
 }
 
 export function agentArguments(spec: MachineSpec, machineType: string): string[] {
   if (!spec.guestAgent) return []
   return [
-    '-chardev', `socket,id=agent,path=${runFiles.agentSocket},server=on,wait=off`,
-    '-device', JSON.stringify({ driver: `virtio-serial-${busSuffix(machineType)}`, id: 'serial0' }),
-    '-device', JSON.stringify({ driver: 'virtserialport', bus: 'serial0.0', chardev: 'agent', name: 'org.qemu.guest_agent.0' }),
+    '-chardev',
+    `socket,id=agent,path=${runFiles.agentSocket},server=on,wait=off`,
+    '-device',
+    JSON.stringify({ driver: `virtio-serial-${busSuffix(machineType)}`, id: 'serial0' }),
+    '-device',
+    JSON.stringify({ driver: 'virtserialport', bus: 'serial0.0', chardev: 'agent', name: 'org.qemu.guest_agent.0' }),
   ]
 }
 

@@ -9,7 +9,10 @@ import { runFiles } from './rundir.ts'
 const announcement = Object.freeze({ initial: 50, max: 550, rounds: 5, step: 100 })
 
 export interface IdentityTraits {
-  /** The generation id was renewed by the load: QEMU writes the new one into the guest and notifies it then, and has no other time. */
+  /**
+   * The generation id was renewed by the load: QEMU writes the new one into the guest and notifies it then,
+   * and has no other time.
+   */
   readonly generationRenewed: boolean
   readonly guestAgent: boolean
   readonly network: boolean
@@ -35,7 +38,11 @@ export class QemuIdentity implements Identity {
   async setWallClock(unixMs: number): Promise<boolean> {
     if (!this.#traits.guestAgent) return false
     try {
-      return await setGuestClock(await this.#sockets.connect(runFiles.agentSocket), unixMs, Math.round(this.#host.nowMs() * 1000))
+      return await setGuestClock(
+        await this.#sockets.connect(runFiles.agentSocket),
+        unixMs,
+        Math.round(this.#host.nowMs() * 1000),
+      )
     } catch (error) {
       if (isDriverError(error, 'DISCONNECTED')) throw await this.#control.explain(error)
       throw error

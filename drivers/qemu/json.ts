@@ -1,6 +1,8 @@
 /** JSON from outside, looked at before it is believed. */
 export type Json = null | boolean | number | string | Json[] | JsonObject
-export interface JsonObject { [key: string]: Json | undefined }
+export interface JsonObject {
+  [key: string]: Json | undefined
+}
 
 /** The object that `text` is, or null when it is not JSON or not an object. */
 export function parseObject(text: string): JsonObject | null {
@@ -21,7 +23,7 @@ export function objectOf(value: unknown): JsonObject {
 }
 
 export function listOf(value: unknown): Json[] {
-  return Array.isArray(value) ? value as Json[] : []
+  return Array.isArray(value) ? (value as Json[]) : []
 }
 
 export function textOf(value: unknown): string {

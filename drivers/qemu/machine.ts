@@ -2,12 +2,26 @@ import type { Writable } from 'node:stream'
 import { Broadcast } from '../broadcast.ts'
 import { within } from '../deadline.ts'
 import type { CallLimit } from '../deadline.ts'
-import type { Binding, Handle, Identity, Machine, MachineEvent, MemoryPlan, Plan, Quiet, ResumeInfo, RunState, StateInfo, StopOptions, StopResult } from '../driver.ts'
+import type {
+  Binding,
+  Handle,
+  Identity,
+  Machine,
+  MachineEvent,
+  MemoryPlan,
+  Plan,
+  Quiet,
+  ResumeInfo,
+  RunState,
+  StateInfo,
+  StopOptions,
+  StopResult,
+} from '../driver.ts'
 import { isDriverError } from '../errors.ts'
 import type { Host, ProcessExit, ProcessIdentity, SocketDirectory } from '../host.ts'
 import { limits } from '../limits.ts'
 import type { Control } from './control.ts'
-import { hasGenerationId } from './devices.ts'
+import { attachmentOf, hasGenerationId } from './devices.ts'
 import { machineEvent } from './events.ts'
 import { QemuIdentity } from './identity.ts'
 import { Pausing } from './pausing.ts'
@@ -55,7 +69,8 @@ export class QemuMachine implements Machine {
     this.timings = parts.timings
     this.warnings = parts.warnings
     this.memory = plan.memory
-    this.ports = plan.spec.network === null ? [] : [new QemuPort(control, plan.spec.network.mac, attachmentOf(plan, binding))]
+    this.ports =
+      plan.spec.network === null ? [] : [new QemuPort(control, plan.spec.network.mac, attachmentOf(plan, binding))]
     this.consoleSocketPath = runPath(binding.runDirectory, 'consoleSocket')
     this.consoleLogPath = runPath(binding.runDirectory, 'consoleLog')
     this.#control = control
@@ -63,15 +78,29 @@ export class QemuMachine implements Machine {
     this.#binding = binding
     this.#tracker = new RunStateTracker(parts.state)
     this.identity = new QemuIdentity(host, control, sockets, {
-      generationRenewed: parts.loaded && hasGenerationId(plan.spec, plan.machineType), guestAgent: plan.spec.guestAgent, network: this.ports.length > 0,
+      generationRenewed: parts.loaded && hasGenerationId(plan.spec, plan.machineType),
+      guestAgent: plan.spec.guestAgent,
+      network: this.ports.length > 0,
     })
     this.#watch()
-    this.#pausing = new Pausing(host, control, this.#tracker, sockets, runPath(binding.runDirectory, 'pauseMark'), parts.pause)
+    this.#pausing = new Pausing(
+      host,
+      control,
+      this.#tracker,
+      sockets,
+      runPath(binding.runDirectory, 'pauseMark'),
+      parts.pause,
+    )
   }
 
   handle(): Handle {
     const attachment = this.ports[0]?.attachment
-    return { driver: 'qemu', process: this.process, plan: this.plan, binding: attachment === undefined ? this.#binding : { ...this.#binding, attachment } }
+    return {
+      driver: 'qemu',
+      process: this.process,
+      plan: this.plan,
+      binding: attachment === undefined ? this.#binding : { ...this.#binding, attachment },
+    }
   }
 
   state(): RunState {
@@ -156,8 +185,4 @@ export class QemuMachine implements Machine {
       throw error
     }
   }
-}
-
-function attachmentOf(plan: Plan, binding: Binding): Binding['attachment'] & {} | null {
-  return binding.attachment === undefined ? plan.spec.network?.attachment ?? null : binding.attachment
 }

@@ -63,14 +63,22 @@ export class Pausing {
   #saving = false
   #undoing: Promise<void> = Promise.resolve()
 
-  constructor(host: Host, control: Control, tracker: RunStateTracker, sockets: SocketDirectory, markPath: string, initial: InitialPause) {
+  constructor(
+    host: Host,
+    control: Control,
+    tracker: RunStateTracker,
+    sockets: SocketDirectory,
+    markPath: string,
+    initial: InitialPause,
+  ) {
     this.#host = host
     this.#control = control
     this.#tracker = tracker
     this.#sockets = sockets
     this.#markPath = markPath
     this.#armed = initial.armed
-    if (initial.paused) this.#current = new Pause(tracker.state === 'pausedByUs', initial.spent, { armMs: 0, stopMs: 0 })
+    if (initial.paused)
+      this.#current = new Pause(tracker.state === 'pausedByUs', initial.spent, { armMs: 0, stopMs: 0 })
     control.qmp.events.listen((event) => {
       // Whoever let the guest run: what belongs to the pause is worthless from here on.
       if (event.name === 'RESUME') this.#current?.break()
@@ -82,7 +90,8 @@ export class Pausing {
     const startMs = this.#host.nowMs()
     const before = this.#tracker.state
     if (before === 'exited') throw new DriverError('GONE', 'The hypervisor has ended.')
-    if (before !== 'running' && before !== 'pausedByOthers') throw new DriverError('WRONG_STATE', `A machine that is ${before} cannot be paused.`)
+    if (before !== 'running' && before !== 'pausedByOthers')
+      throw new DriverError('WRONG_STATE', `A machine that is ${before} cannot be paused.`)
     const timeoutMs = limit.timeoutMs ?? limits.quiesceTimeoutMs
     await this.#makeReady(timeoutMs, limit.signal)
     const armedMs = this.#host.nowMs()
@@ -94,13 +103,18 @@ export class Pausing {
 
   async save(quiet: Quiet, sink: Writable, limit: CallLimit & { bytesMax?: number } = {}): Promise<StateInfo> {
     const pause = this.#own(quiet)
-    if (!pause.intact) throw new DriverError('WRONG_STATE', 'The pause is over or the guest ran in between: quiesce again.')
+    if (!pause.intact)
+      throw new DriverError('WRONG_STATE', 'The pause is over or the guest ran in between: quiesce again.')
     const repeated = pause.state !== null
     const startMs = this.#host.nowMs()
-    const state = pause.state ?? await this.#take(pause, limit)
+    const state = pause.state ?? (await this.#take(pause, limit))
     const savedMs = this.#host.nowMs()
     await pipeline(Readable.from([state], { objectMode: false }), sink, { signal: limit.signal })
-    return { bytes: state.length, repeated, timings: { saveMs: savedMs - startMs, writeMs: this.#host.nowMs() - savedMs } }
+    return {
+      bytes: state.length,
+      repeated,
+      timings: { saveMs: savedMs - startMs, writeMs: this.#host.nowMs() - savedMs },
+    }
   }
 
   async resume(quiet: Quiet, limit: CallLimit = {}): Promise<ResumeInfo> {
@@ -151,7 +165,12 @@ export class Pausing {
   /** What can be done while the guest still runs. */
   async #makeReady(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     try {
-      await within(this.#undone().then(() => this.#arm()), timeoutMs, 'Preparing the pause', signal)
+      await within(
+        this.#undone().then(() => this.#arm()),
+        timeoutMs,
+        'Preparing the pause',
+        signal,
+      )
       if (this.#tracker.state === 'running') await this.#host.write(this.#markPath, '')
     } catch (error) {
       this.#undoing = handled(this.#settle())
@@ -174,15 +193,19 @@ export class Pausing {
   }
 
   async #take(pause: Pause, limit: CallLimit & { bytesMax?: number }): Promise<Buffer> {
-    if (pause.spent) throw new DriverError('STATE_SPENT', 'QEMU gives the state of a pause only once: resume and quiesce again.')
+    if (pause.spent)
+      throw new DriverError('STATE_SPENT', 'QEMU gives the state of a pause only once: resume and quiesce again.')
     await this.#arm()
     this.#saving = true
     pause.spent = true
     try {
       pause.state = await takeState(this.#control, this.#listener!, {
-        bytesMax: limit.bytesMax ?? limits.stateBytesMax, timeoutMs: limit.timeoutMs ?? limits.saveTimeoutMs, signal: limit.signal,
+        bytesMax: limit.bytesMax ?? limits.stateBytesMax,
+        timeoutMs: limit.timeoutMs ?? limits.saveTimeoutMs,
+        signal: limit.signal,
       })
-      if (!pause.intact || pause.state === null) throw new DriverError('WRONG_STATE', 'The guest ran while its state was saved.')
+      if (!pause.intact || pause.state === null)
+        throw new DriverError('WRONG_STATE', 'The guest ran while its state was saved.')
       this.#saving = false
       return pause.state
     } catch (error) {
@@ -198,7 +221,11 @@ export class Pausing {
       await this.abandon(pause)
     } catch (second) {
       if (second instanceof DriverError && second.code === 'GONE') throw second
-      throw new DriverError('SAVE_FAILED', `${messageOf(error)} Nor could the guest be resumed: ${messageOf(second)}`, { cause: error })
+      throw new DriverError(
+        'SAVE_FAILED',
+        `${messageOf(error)} Nor could the guest be resumed: ${messageOf(second)}`,
+        { cause: error },
+      )
     }
   }
 

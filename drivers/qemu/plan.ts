@@ -49,7 +49,13 @@ function chooseAccelerator(spec: MachineSpec, facts: DriverFacts): Accelerator {
   return facts.accelerators.kvm.proven ? 'kvm' : 'tcg'
 }
 
-function fingerprint(spec: MachineSpec, facts: DriverFacts, accelerator: Accelerator, machineType: string, cpuModel: string): Fingerprint {
+function fingerprint(
+  spec: MachineSpec,
+  facts: DriverFacts,
+  accelerator: Accelerator,
+  machineType: string,
+  cpuModel: string,
+): Fingerprint {
   return {
     driver: 'qemu',
     binaryVersion: facts.binary.version,
@@ -70,8 +76,19 @@ function fingerprint(spec: MachineSpec, facts: DriverFacts, accelerator: Acceler
  * Source: pc_q35_init in hw/i386/pc_q35.c and microvm_memory_init in hw/i386/microvm.c of QEMU 7.2.
  */
 function mainRegions(spec: MachineSpec, machineType: string): MemoryRegion[] {
-  const [limit, low] = isMicrovm(machineType) ? [3 * gibibyte, 3 * gibibyte] : machineType.includes('q35') ? [0xb0000000, 2 * gibibyte] : [0xe0000000, 3 * gibibyte]
-  const region = (id: string, gpa: number, size: number, offset: number): MemoryRegion => ({ id, gpa, size, file: spec.memoryFile, offset, shared: true })
+  const [limit, low] = isMicrovm(machineType)
+    ? [3 * gibibyte, 3 * gibibyte]
+    : machineType.includes('q35')
+      ? [0xb0000000, 2 * gibibyte]
+      : [0xe0000000, 3 * gibibyte]
+  const region = (id: string, gpa: number, size: number, offset: number): MemoryRegion => ({
+    id,
+    gpa,
+    size,
+    file: spec.memoryFile,
+    offset,
+    shared: true,
+  })
   if (spec.memoryBytes < limit) return [region('low', 0, spec.memoryBytes, 0)]
   const all = [region('low', 0, low, 0), region('high', 4 * gibibyte, spec.memoryBytes - low, low)]
   return all.filter(({ size }) => size > 0)
@@ -81,26 +98,67 @@ function refuseHost(facts: DriverFacts, accelerator: Accelerator, machineType: s
   const refusals: Refusal[] = []
   const { version } = facts.binary
   const proof = facts.accelerators[accelerator]
-  if (Number.parseFloat(version) < Number.parseFloat(versionOldest)) refusals.push({ reason: `QEMU ${version} is too old: install ${versionOldest} or newer.` })
-  if (!facts.capabilities.includes('x-ignore-shared')) refusals.push({ reason: `QEMU ${version} cannot leave shared memory out of its state (x-ignore-shared): install a build that can.` })
-  if (!proof.proven) refusals.push({ reason: `The accelerator ${accelerator} runs no guest here (${proof.reason}) Use another accelerator.` })
-  if (!facts.machineTypes.some(({ name }) => name === machineType)) refusals.push({ reason: `QEMU ${version} has no machine type ${machineType}.` })
-  if (facts.cpuModels[`${accelerator}:${cpuModel}`] === undefined) refusals.push({ reason: `The CPU model ${cpuModel} was not expanded with ${accelerator}: name it in the probe, or use ${bestModels[accelerator]}.` })
+  if (Number.parseFloat(version) < Number.parseFloat(versionOldest))
+    refusals.push({ reason: `QEMU ${version} is too old: install ${versionOldest} or newer.` })
+  if (!facts.capabilities.includes('x-ignore-shared'))
+    refusals.push({
+      reason: `QEMU ${version} cannot leave shared memory out of its state (x-ignore-shared): install one that can.`,
+    })
+  if (!proof.proven)
+    refusals.push({
+      reason: `The accelerator ${accelerator} runs no guest here (${proof.reason}) Use another accelerator.`,
+    })
+  if (!facts.machineTypes.some(({ name }) => name === machineType))
+    refusals.push({ reason: `QEMU ${version} has no machine type ${machineType}.` })
+  if (facts.cpuModels[`${accelerator}:${cpuModel}`] === undefined)
+    refusals.push({
+      reason:
+        `The CPU model ${cpuModel} was not expanded with ${accelerator}: ` +
+        `name it in the probe, or use ${bestModels[accelerator]}.`,
+    })
   return refusals
 }
 
 function refuseSpec(spec: MachineSpec, facts: DriverFacts): Refusal[] {
   const refusals: Refusal[] = []
-  const refuse = (wrong: boolean, reason: string): void => { if (wrong) refusals.push({ reason }) }
+  const refuse = (wrong: boolean, reason: string): void => {
+    if (wrong) refusals.push({ reason })
+  }
   refuse(facts.driver !== 'qemu', `These facts are about ${facts.driver}, not QEMU.`)
-  refuse(!/^[\w.@-]{1,100}$/.test(spec.name), 'A machine\'s name has 1 to 100 letters, digits, dots, dashes or @.')
-  refuse(!Number.isSafeInteger(spec.memoryBytes) || spec.memoryBytes < limits.memoryBytesMin || spec.memoryBytes % 4096 !== 0, `Memory is a whole number of 4 KiB pages, at least ${limits.memoryBytesMin} bytes.`)
-  refuse(!Number.isInteger(spec.cpus) || spec.cpus < 1 || spec.cpus > limits.cpusMax, `A machine has 1 to ${limits.cpusMax} processors.`)
-  refuse(spec.disks.some((disk) => !/^[\w-]{1,20}$/.test(disk.serial)), 'A disk\'s serial number has 1 to 20 letters, digits, dashes or underscores.')
-  refuse(new Set(spec.disks.map((disk) => disk.serial)).size !== spec.disks.length, 'Two disks have the same serial number.')
-  refuse(spec.disks.some((disk) => disk.format !== 'raw' || disk.interface !== 'virtio'), 'Disks are raw and attached by virtio.')
-  refuse(spec.network !== null && !/^[\da-f][02468ace](:[\da-f]{2}){5}$/i.test(spec.network.mac), 'A card\'s address is six bytes such as 52:54:00:12:34:56, of no group.')
-  refuse(spec.cpuModel !== null && !/^[\w.-]+$/.test(spec.cpuModel), 'A CPU model is a name without features: name a model that has the right ones.')
-  refuse([spec.memoryFile, ...spec.disks.map((disk) => disk.path)].some((path) => path === '' || path.includes('\0')), 'A file name is missing.')
+  refuse(!/^[\w.@-]{1,100}$/.test(spec.name), "A machine's name has 1 to 100 letters, digits, dots, dashes or @.")
+  refuse(
+    !Number.isSafeInteger(spec.memoryBytes) ||
+      spec.memoryBytes < limits.memoryBytesMin ||
+      spec.memoryBytes % 4096 !== 0,
+    `Memory is a whole number of 4 KiB pages, at least ${limits.memoryBytesMin} bytes.`,
+  )
+  refuse(
+    !Number.isInteger(spec.cpus) || spec.cpus < 1 || spec.cpus > limits.cpusMax,
+    `A machine has 1 to ${limits.cpusMax} processors.`,
+  )
+  refuse(
+    spec.disks.some((disk) => !/^[\w-]{1,20}$/.test(disk.serial)),
+    "A disk's serial number has 1 to 20 letters, digits, dashes or underscores.",
+  )
+  refuse(
+    new Set(spec.disks.map((disk) => disk.serial)).size !== spec.disks.length,
+    'Two disks have the same serial number.',
+  )
+  refuse(
+    spec.disks.some((disk) => disk.format !== 'raw' || disk.interface !== 'virtio'),
+    'Disks are raw and attached by virtio.',
+  )
+  refuse(
+    spec.network !== null && !/^[\da-f][02468ace](:[\da-f]{2}){5}$/i.test(spec.network.mac),
+    "A card's address is six bytes such as 52:54:00:12:34:56, of no group.",
+  )
+  refuse(
+    spec.cpuModel !== null && !/^[\w.-]+$/.test(spec.cpuModel),
+    'A CPU model is a name without features: name a model that has the right ones.',
+  )
+  refuse(
+    [spec.memoryFile, ...spec.disks.map((disk) => disk.path)].some((path) => path === '' || path.includes('\0')),
+    'A file name is missing.',
+  )
   return refusals
 }

@@ -32,12 +32,15 @@ export class QemuPort implements NetPort {
 
   async plug(attachment: Attachment): Promise<void> {
     await this.#remove()
-    using connected = this.#control.event(({ name, data }) => name === 'NETDEV_STREAM_CONNECTED' && data['netdev-id'] === cable.far)
+    using connected = this.#control.event(
+      ({ name, data }) => name === 'NETDEV_STREAM_CONNECTED' && data['netdev-id'] === cable.far,
+    )
     await this.#control.execute('netdev_add', attachmentNode(attachment))
     await this.#control.execute('netdev_add', farPortNode())
     this.#attachment = attachment
     // Until then QEMU drops what the guest sends.
-    if (attachment.kind === 'stream') await within(connected, limits.plugTimeoutMs, `Connecting to ${attachment.path}`)
+    if (attachment.kind === 'stream')
+      await within(connected, limits.plugTimeoutMs, `Connecting to ${attachment.path}`)
     // A cable that is only plugged again keeps its link: the guest need not notice.
     if (!this.#linked) await this.setLink(true)
   }

@@ -63,11 +63,17 @@ class QemuPrepared implements Prepared {
   }
 
   async load(state: Readable | Uint8Array, limit: CallLimit = {}): Promise<Machine> {
-    if (this.#state !== 'waiting') throw new DriverError('WRONG_STATE', `Device state is loaded once, and this machine is ${this.#state}.`)
+    if (this.#state !== 'waiting')
+      throw new DriverError('WRONG_STATE', `Device state is loaded once, and this machine is ${this.#state}.`)
     this.#state = 'loading'
     const startMs = this.#host.nowMs()
     try {
-      await within(this.#feed(state), limit.timeoutMs ?? limits.loadTimeoutMs, 'Loading the device state', limit.signal)
+      await within(
+        this.#feed(state),
+        limit.timeoutMs ?? limits.loadTimeoutMs,
+        'Loading the device state',
+        limit.signal,
+      )
       const machine = await this.#machine(startMs)
       this.#state = 'loaded'
       return machine
@@ -101,17 +107,26 @@ class QemuPrepared implements Prepared {
     const fed = pipeline(source, this.#launched.incoming as Duplex)
     const [event] = await this.#control.alive(Promise.all([end, fed]))
     this.#launched.incoming?.destroy()
-    if (event.data['status'] !== 'completed') throw new DriverError('LOAD_FAILED', `The load is ${textOf(event.data['status'])}.`)
+    if (event.data['status'] !== 'completed')
+      throw new DriverError('LOAD_FAILED', `The load is ${textOf(event.data['status'])}.`)
   }
 
   async #machine(startMs: number): Promise<QemuMachine> {
     const status = textOf(objectOf(await this.#control.execute('query-status'))['status'])
-    if (status !== 'paused') throw new DriverError('LOAD_FAILED', `The machine is ${status} after the load, not paused.`)
+    if (status !== 'paused')
+      throw new DriverError('LOAD_FAILED', `The machine is ${status} after the load, not paused.`)
     await this.#host.write(runPath(this.#binding.runDirectory, 'pauseMark'), '')
     const { sockets, timings, warnings } = this.#launched
     const machine = new QemuMachine({
-      host: this.#host, control: this.#control, sockets, plan: this.#plan, binding: this.#binding, warnings, loaded: true,
-      state: 'pausedByUs', pause: { paused: true, armed: true, spent: false },
+      host: this.#host,
+      control: this.#control,
+      sockets,
+      plan: this.#plan,
+      binding: this.#binding,
+      warnings,
+      loaded: true,
+      state: 'pausedByUs',
+      pause: { paused: true, armed: true, spent: false },
       timings: { ...timings, armMs: this.#armMs, loadMs: this.#host.nowMs() - startMs },
     })
     if (machine.ports[0]?.attachment === null) await machine.ports[0].setLink(false)
@@ -121,8 +136,17 @@ class QemuPrepared implements Prepared {
   /** A hypervisor that does not like the state says so in its log and ends by itself; a killed one is simply gone. */
   async #postmortem(error: unknown): Promise<unknown> {
     if (isDriverError(error, 'TIMEOUT', 'ABORTED')) return error
-    const exit = await within(this.#launched.process.exited, postmortemMs, 'The end of the hypervisor').catch(() => null)
-    if (exit !== null && exit.exitCode === null) return new DriverError('GONE', `The hypervisor has ended by ${exit.signal ?? 'an unseen cause'}.`, { cause: error })
-    return new DriverError('LOAD_FAILED', `The device state was not loaded: ${messageOf(error)} ${await lastWords(this.#host, this.#binding.runDirectory)}`, { cause: error })
+    const exit = await within(this.#launched.process.exited, postmortemMs, 'The end of the hypervisor').catch(
+      () => null,
+    )
+    if (exit !== null && exit.exitCode === null)
+      return new DriverError('GONE', `The hypervisor has ended by ${exit.signal ?? 'an unseen cause'}.`, {
+        cause: error,
+      })
+    return new DriverError(
+      'LOAD_FAILED',
+      `The device state was not loaded: ${messageOf(error)} ${await lastWords(this.#host, this.#binding.runDirectory)}`,
+      { cause: error },
+    )
   }
 }

@@ -26,6 +26,10 @@ const exitStatus = (exitByte << 1) | 1
 const firmwareBytes = 64 * 1024
 const resetVectorOffset = 0xfff0
 
+const tooSlow =
+  `A guest did not count to 16 million in ${limits.proofTimeoutMs} ms: ` +
+  'it hangs, or every instruction is emulated.'
+
 const code = [
   'fa 31c0 8ed8 8ec0', //             cli; ax, ds, es = 0
   'bf0010 6631c0 b9000c fc 66f3ab', // zero 12 KiB at 1000
@@ -61,23 +65,37 @@ export function proofFirmware(): Buffer {
 }
 
 /** Runs the proof. Never throws for an accelerator that does not work: the reason is in the result. */
-export async function prove(host: Host, binary: string, accelerator: Accelerator, firmwarePath: string): Promise<AcceleratorProof> {
+export async function prove(
+  host: Host,
+  binary: string,
+  accelerator: Accelerator,
+  firmwarePath: string,
+): Promise<AcceleratorProof> {
   const startMs = host.nowMs()
-  const result = (proven: boolean, reason: string): AcceleratorProof => ({ proven, tookMs: Math.round(host.nowMs() - startMs), reason })
-  const argv = ['-machine', 'q35', '-accel', accelerator, '-m', '4', '-bios', firmwarePath,
-    '-no-user-config', '-nodefaults', '-display', 'none', '-device', `isa-debug-exit,iobase=0xf4,iosize=1`]
+  const result = (proven: boolean, reason: string): AcceleratorProof => ({
+    proven,
+    tookMs: Math.round(host.nowMs() - startMs),
+    reason,
+  })
+  const argv = [
+    ...`-machine q35 -accel ${accelerator} -m 4 -no-user-config -nodefaults -display none`.split(' '),
+    ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1', '-bios', firmwarePath],
+  ]
   try {
     const child = await host.spawn({ binary, argv, directory: '/', logPath: null, channelsCount: 0 })
     try {
       const exit = await within(child.exited, limits.proofTimeoutMs, 'The boot')
       if (exit.exitCode === exitStatus) return result(true, 'A guest ran.')
-      return result(false, `The hypervisor ended with status ${exit.exitCode ?? exit.signal} in place of ${exitStatus}.`)
+      return result(
+        false,
+        `The hypervisor ended with status ${exit.exitCode ?? exit.signal} in place of ${exitStatus}.`,
+      )
     } finally {
       child.kill('SIGKILL')
       await child.exited
     }
   } catch (error) {
-    if (isDriverError(error, 'TIMEOUT')) return result(false, `A guest did not count to 16 million in ${limits.proofTimeoutMs} ms: it hangs, or every instruction is emulated.`)
+    if (isDriverError(error, 'TIMEOUT')) return result(false, tooSlow)
     return result(false, messageOf(error))
   }
 }

@@ -40,12 +40,22 @@ export class QmpClient {
 
   private constructor(stream: Duplex) {
     this.#stream = stream
-    this.closed = new Promise((resolve) => { this.#end = resolve })
-    this.#greeting = new Promise((resolve) => { this.#greeted = resolve })
+    this.closed = new Promise((resolve) => {
+      this.#end = resolve
+    })
+    this.#greeting = new Promise((resolve) => {
+      this.#greeted = resolve
+    })
     stream.on('data', (bytes: Buffer) => this.#receive(bytes))
-    stream.on('error', (error) => this.#finish(new DriverError('DISCONNECTED', `The control connection failed: ${error.message}`, { cause: error })))
+    stream.on('error', (error) =>
+      this.#finish(
+        new DriverError('DISCONNECTED', `The control connection failed: ${error.message}`, { cause: error }),
+      ),
+    )
     stream.on('close', () => this.#finish(new DriverError('DISCONNECTED', 'The control connection closed.')))
-    stream.on('end', () => this.#finish(new DriverError('DISCONNECTED', 'The hypervisor closed the control connection.')))
+    stream.on('end', () =>
+      this.#finish(new DriverError('DISCONNECTED', 'The hypervisor closed the control connection.')),
+    )
   }
 
   /**
@@ -56,7 +66,9 @@ export class QmpClient {
     const client = new QmpClient(stream)
     try {
       const timeoutMs = limit.timeoutMs ?? limits.commandTimeoutMs
-      const lost = client.closed.then((reason) => { throw reason })
+      const lost = client.closed.then((reason) => {
+        throw reason
+      })
       await within(Promise.race([client.#greeting, lost]), timeoutMs, 'The greeting of the hypervisor', limit.signal)
       await client.execute('qmp_capabilities', undefined, limit)
       return client
@@ -79,7 +91,9 @@ export class QmpClient {
     const reply = new Promise<Json>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
     this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
     return within(reply, limit.timeoutMs ?? limits.commandTimeoutMs, command, limit.signal)
-      .catch((error: unknown) => { throw commandError(command, error) })
+      .catch((error: unknown) => {
+        throw commandError(command, error)
+      })
       .finally(() => this.#pending.delete(id))
   }
 
@@ -97,13 +111,16 @@ export class QmpClient {
         this.#take(message)
       }
     } catch (error) {
-      this.#finish(error instanceof DriverError ? error : new DriverError('PROTOCOL', messageOf(error), { cause: error }))
+      this.#finish(
+        error instanceof DriverError ? error : new DriverError('PROTOCOL', messageOf(error), { cause: error }),
+      )
     }
   }
 
   #take(message: JsonObject): void {
     if (isObject(message['QMP'])) this.#greeted?.(message['QMP'])
-    else if (typeof message['event'] === 'string') this.events.publish({ name: message['event'], data: objectOf(message['data']) })
+    else if (typeof message['event'] === 'string')
+      this.events.publish({ name: message['event'], data: objectOf(message['data']) })
     else this.#answer(message)
   }
 
@@ -112,9 +129,13 @@ export class QmpClient {
     const pending = typeof id === 'number' ? this.#pending.get(id) : undefined
     if (pending === undefined) return
     const error = message['error']
-    if (isObject(error)) pending.reject(new DriverError('COMMAND_FAILED', `${textOf(error['class'])}: ${textOf(error['desc'])}`))
+    if (isObject(error))
+      pending.reject(new DriverError('COMMAND_FAILED', `${textOf(error['class'])}: ${textOf(error['desc'])}`))
     else if (message['return'] !== undefined) pending.resolve(message['return'])
-    else pending.reject(new DriverError('PROTOCOL', 'The hypervisor sent an answer that is neither a result nor an error.'))
+    else
+      pending.reject(
+        new DriverError('PROTOCOL', 'The hypervisor sent an answer that is neither a result nor an error.'),
+      )
   }
 
   #finish(reason: DriverError): void {

@@ -28,7 +28,14 @@ export class RunStateTracker {
 
   observe(event: QmpEvent): void {
     if (this.#state === 'exited') return
-    if (event.name === 'STOP') this.#state = this.#failing ? 'pausedByError' : this.#stopIsOurs ? 'pausedByUs' : this.#state === 'running' ? 'pausedByOthers' : this.#state
+    if (event.name === 'STOP')
+      this.#state = this.#failing
+        ? 'pausedByError'
+        : this.#stopIsOurs
+          ? 'pausedByUs'
+          : this.#state === 'running'
+            ? 'pausedByOthers'
+            : this.#state
     else if (event.name === 'RESUME') this.#run()
     else if (event.name === 'SHUTDOWN') this.#state = 'shutdown'
     // An error is told before the stop that it causes.
@@ -56,6 +63,7 @@ function stateOf(status: string, ours: boolean): RunState {
   if (status === 'running') return 'running'
   if (status === 'shutdown') return 'shutdown'
   if (['io-error', 'internal-error', 'guest-panicked', 'watchdog'].includes(status)) return 'pausedByError'
-  if (['paused', 'postmigrate', 'finish-migrate', 'save-vm', 'debug', 'suspended'].includes(status)) return ours ? 'pausedByUs' : 'pausedByOthers'
+  if (['paused', 'postmigrate', 'finish-migrate', 'save-vm', 'debug', 'suspended'].includes(status))
+    return ours ? 'pausedByUs' : 'pausedByOthers'
   return 'unknown'
 }

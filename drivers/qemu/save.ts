@@ -31,7 +31,10 @@ export async function prepareSaves(control: Control): Promise<void> {
   ])
 }
 
-/** Leaves shared memory out of the state while it is on. Off again afterwards, or somebody else's migration would lose the memory. */
+/**
+ * Leaves shared memory out of the state while it is on. Off again afterwards, or somebody else's migration
+ * would lose the memory.
+ */
 export async function ignoreShared(control: Control, on: boolean): Promise<void> {
   await setCapability(control, 'x-ignore-shared', on)
 }
@@ -49,19 +52,25 @@ export async function takeState(control: Control, listener: SocketListener, limi
   const connection = handled(listener.accept())
   const arriving = handled(connection.then((socket) => collect(socket, limit.bytesMax)))
   const run = async (): Promise<Buffer> => {
-    await control.execute('migrate', { uri: `unix:${runFiles.saveSocket}` }).catch((error: unknown) => { throw refused(error) })
+    await control.execute('migrate', { uri: `unix:${runFiles.saveSocket}` }).catch((error: unknown) => {
+      throw refused(error)
+    })
     const completed = end.then(async (event) => {
       if (event.data['status'] !== 'completed') throw await failure(control)
     })
     const [state] = await control.alive(Promise.all([arriving, completed]))
     const info = objectOf(await control.execute('query-migrate'))
-    if (info['status'] !== 'completed') throw new DriverError('SAVE_FAILED', `The save ended and is ${textOf(info['status'])}.`)
+    if (info['status'] !== 'completed')
+      throw new DriverError('SAVE_FAILED', `The save ended and is ${textOf(info['status'])}.`)
     return state
   }
   try {
     return await within(run(), limit.timeoutMs, 'Saving the device state', limit.signal)
   } catch (error) {
-    void connection.then((socket) => socket.destroy(), () => undefined)
+    void connection.then(
+      (socket) => socket.destroy(),
+      () => undefined,
+    )
     throw error
   }
 }
@@ -74,16 +83,27 @@ function collect(socket: Duplex, bytesMax: number): Promise<Buffer> {
       bytes += piece.length
       if (bytes <= bytesMax) return void pieces.push(piece)
       socket.destroy()
-      reject(new DriverError('TOO_LARGE', `The device state is larger than ${bytesMax} bytes: is there memory that is not shared?`))
+      reject(
+        new DriverError(
+          'TOO_LARGE',
+          `The device state is larger than ${bytesMax} bytes: is there memory that is not shared?`,
+        ),
+      )
     })
-    socket.once('end', () => { socket.destroy(); resolve(Buffer.concat(pieces, bytes)) })
+    socket.once('end', () => {
+      socket.destroy()
+      resolve(Buffer.concat(pieces, bytes))
+    })
     socket.once('close', () => reject(new DriverError('SAVE_FAILED', 'The device state ended in the middle.')))
   })
 }
 
 async function failure(control: Control): Promise<DriverError> {
   const info = objectOf(await control.execute('query-migrate'))
-  return new DriverError('SAVE_FAILED', `The save is ${textOf(info['status'])}: ${textOf(info['error-desc']) || 'the hypervisor does not say why.'}`)
+  return new DriverError(
+    'SAVE_FAILED',
+    `The save is ${textOf(info['status'])}: ${textOf(info['error-desc']) || 'the hypervisor does not say why.'}`,
+  )
 }
 
 function refused(error: unknown): unknown {

@@ -12,7 +12,16 @@ export async function start(host: Host, plan: Plan, binding: Binding, limit?: Ca
   const control = new Control(process, qmp)
   try {
     const machine = new QemuMachine({
-      host, control, sockets, plan, binding, state: 'running', pause: { paused: false, armed: false, spent: false }, loaded: false, timings: { ...timings }, warnings,
+      host,
+      control,
+      sockets,
+      plan,
+      binding,
+      state: 'running',
+      pause: { paused: false, armed: false, spent: false },
+      loaded: false,
+      timings: { ...timings },
+      warnings,
     })
     await prepareSaves(control)
     if (machine.ports[0]?.attachment === null) await machine.ports[0].setLink(false)

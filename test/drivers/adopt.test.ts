@@ -66,38 +66,48 @@ test.serial('the end of an adopted machine is seen', async (t) => {
   const machine = await rig.start(await rig.plan(), rig.bind())
   const handle = machine.handle()
   const again = rig.keep(await rig.driver.adopt(handle))
-  const pausing = codeOf(t, (async () => {
-    process.kill(handle.process.pid, 'SIGSTOP')
-    const quiesce = again.quiesce()
-    process.kill(handle.process.pid, 'SIGKILL')
-    await quiesce
-  })())
+  const pausing = codeOf(
+    t,
+    (async () => {
+      process.kill(handle.process.pid, 'SIGSTOP')
+      const quiesce = again.quiesce()
+      process.kill(handle.process.pid, 'SIGKILL')
+      await quiesce
+    })(),
+  )
   t.is(await pausing, 'GONE')
   t.deepEqual(await again.exited, { exitCode: null, signal: null })
   t.is(again.state(), 'exited')
 })
 
 for (const moment of ['running', 'paused', 'saving']) {
-  test.serial(`a daemon that is killed with its machine ${moment}: the guest lives, and the next daemon has it running again`, async (t) => {
-    await using rig = new Rig()
-    const binding = rig.bind()
-    const plan = await rig.plan()
-    const daemon = spawn(process.execPath, [new URL('./daemon.ts', import.meta.url).pathname, moment], { stdio: ['pipe', 'pipe', 'inherit'] })
-    t.teardown(() => daemon.kill('SIGKILL'))
-    daemon.stdin.end(JSON.stringify({ plan, binding }))
-    let said = ''
-    daemon.stdout.setEncoding('utf8').on('data', (text: string) => { said += text })
-    await until(() => said.endsWith('\n') || daemon.exitCode !== null)
-    const handle = JSON.parse(said) as Handle
-    t.teardown(() => rig.driver.reap(handle))
-    daemon.kill('SIGKILL')
-    await once(daemon, 'exit')
+  test.serial(
+    `a daemon that is killed with its machine ${moment}: the guest lives, and the next daemon has it running again`,
+    async (t) => {
+      await using rig = new Rig()
+      const binding = rig.bind()
+      const plan = await rig.plan()
+      const daemon = spawn(process.execPath, [new URL('./daemon.ts', import.meta.url).pathname, moment], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      })
+      t.teardown(() => daemon.kill('SIGKILL'))
+      daemon.stdin.end(JSON.stringify({ plan, binding }))
+      let said = ''
+      daemon.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text
+      })
+      await until(() => said.endsWith('\n') || daemon.exitCode !== null)
+      const handle = JSON.parse(said) as Handle
+      t.teardown(() => rig.driver.reap(handle))
+      daemon.kill('SIGKILL')
+      await once(daemon, 'exit')
 
-    const machine = rig.keep(await rig.driver.adopt(handle))
-    t.is(machine.state(), moment === 'running' ? 'running' : 'pausedByUs')
-    if (machine.state() === 'pausedByUs') t.true((await machine.resume(await machine.quiesce())).resumed)
-    await counting(binding)
-    t.true((await checkpoint(rig, machine, binding)).state.length > 1000)
-    await counting(binding)
-  })
+      const machine = rig.keep(await rig.driver.adopt(handle))
+      t.is(machine.state(), moment === 'running' ? 'running' : 'pausedByUs')
+      if (machine.state() === 'pausedByUs') t.true((await machine.resume(await machine.quiesce())).resumed)
+      await counting(binding)
+      t.true((await checkpoint(rig, machine, binding)).state.length > 1000)
+      await counting(binding)
+    },
+  )
 }

@@ -8,7 +8,7 @@ import { Writable } from 'node:stream'
 import { QemuDriver } from '../../drivers/index.ts'
 import type { Binding, Plan } from '../../drivers/index.ts'
 
-const { plan, binding } = JSON.parse(await text(process.stdin)) as { plan: Plan, binding: Binding }
+const { plan, binding } = JSON.parse(await text(process.stdin)) as { plan: Plan; binding: Binding }
 const machine = await new QemuDriver({ cachePath: 'unused' }).start(plan, binding)
 if (process.argv[2] !== 'running') {
   const quiet = await machine.quiesce()

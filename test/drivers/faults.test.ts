@@ -58,7 +58,10 @@ const steps: Record<string, (machine: Machine) => Promise<unknown>> = {
 for (const [step, run] of Object.entries(steps)) {
   test.serial(`a hypervisor that is killed: ${step}`, async (t) => {
     await using rig = new Rig()
-    const machine = await rig.start(await rig.plan({ network: { mac: '52:54:00:00:00:01', attachment: null } }), rig.bind())
+    const machine = await rig.start(
+      await rig.plan({ network: { mac: '52:54:00:00:00:01', attachment: null } }),
+      rig.bind(),
+    )
     t.is(await codeOf(t, run(machine)), 'GONE')
     t.is((await machine.exited).signal, 'SIGKILL')
     t.is(machine.state(), 'exited')
@@ -197,7 +200,10 @@ test.serial('a hypervisor that does not start says why', async (t) => {
   const plan = await rig.plan()
   const binding = rig.bind()
   truncateSync(join(binding.root, 'memory'), 4096)
-  await t.throwsAsync(rig.driver.start(plan, binding), { code: 'START_FAILED', message: /backing store size 0x1000 does not match/ })
+  await t.throwsAsync(rig.driver.start(plan, binding), {
+    code: 'START_FAILED',
+    message: /backing store size 0x1000 does not match/,
+  })
   const refused = await rig.plan({ extraArguments: ['-mem-prealloc'] })
   t.is(await codeOf(t, rig.driver.start(refused, rig.bind())), 'REFUSED')
   const missing = { ...plan, binaryPath: join(rig.directory, 'nothing') }

@@ -36,5 +36,8 @@ export function writeBootDisk(path: string): void {
 
 /** Whether the letters follow one another in the guests' order. */
 export function isUnbroken(letters: string): boolean {
-  return [...letters].every((letter, index) => index === 0 || letter.charCodeAt(0) === 0x41 + ((letters.charCodeAt(index - 1) - 0x41 + 1) & 15))
+  return [...letters].every(
+    (letter, index) =>
+      index === 0 || letter.charCodeAt(0) === 0x41 + ((letters.charCodeAt(index - 1) - 0x41 + 1) & 15),
+  )
 }

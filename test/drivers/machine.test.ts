@@ -94,7 +94,10 @@ test.serial('what others paused stays paused, and what others resumed breaks the
   const machine = await rig.start(await rig.plan(), binding)
   const sockets = linuxHost.openSockets(binding.runDirectory)
   const other = await QmpClient.open(await sockets.connect('qmp.sock'))
-  t.teardown(() => { other.close(); sockets.close() })
+  t.teardown(() => {
+    other.close()
+    sockets.close()
+  })
 
   await other.execute('stop')
   await until(() => machine.state() === 'pausedByOthers')
@@ -105,7 +108,10 @@ test.serial('what others paused stays paused, and what others resumed breaks the
   t.true(sink.bytes.length > 1000)
   t.false((await machine.resume(theirs)).resumed)
   t.is(machine.state(), 'pausedByOthers')
-  t.true((await machine.saveState(await machine.quiesce(), new Collected())).repeated, 'nothing ran, so the state is still right')
+  t.true(
+    (await machine.saveState(await machine.quiesce(), new Collected())).repeated,
+    'nothing ran, so the state is still right',
+  )
   await machine.resume(theirs)
   await other.execute('cont')
   await until(() => machine.state() === 'running')
@@ -128,9 +134,12 @@ test.serial('shared memory is left out only while we save', async (t) => {
   const machine = await rig.start(await rig.plan(), binding)
   const sockets = linuxHost.openSockets(binding.runDirectory)
   const other = await QmpClient.open(await sockets.connect('qmp.sock'))
-  t.teardown(() => { other.close(); sockets.close() })
+  t.teardown(() => {
+    other.close()
+    sockets.close()
+  })
   const ignores = async (): Promise<unknown> => {
-    const all = await other.execute('query-migrate-capabilities') as { capability: string, state: boolean }[]
+    const all = (await other.execute('query-migrate-capabilities')) as { capability: string; state: boolean }[]
     return all.find(({ capability }) => capability === 'x-ignore-shared')?.state
   }
   t.is(await ignores(), false)
@@ -144,7 +153,9 @@ test.serial('stop ends the hypervisor in its own way, and the events tell it in 
   await using rig = new Rig()
   const machine = await rig.start(await rig.plan(), rig.bind())
   const kinds: MachineEvent['kind'][] = []
-  const reading = (async () => { for await (const event of machine.events) kinds.push(event.kind) })()
+  const reading = (async () => {
+    for await (const event of machine.events) kinds.push(event.kind)
+  })()
   await machine.resume(await machine.quiesce())
   const { how, exit } = await machine.stop({ powerdownTimeoutMs: 20 })
   await reading
@@ -161,7 +172,9 @@ test.serial('the console is a socket both ways and a log', async (t) => {
   const sockets = linuxHost.openSockets(binding.runDirectory)
   t.teardown(() => sockets.close())
   const console = await sockets.connect('console.sock')
-  const heard = await new Promise<string>((resolve) => console.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1'))))
+  const heard = await new Promise<string>((resolve) =>
+    console.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1'))),
+  )
   console.destroy()
   t.regex(heard, /^[A-P]+$/)
   t.true(machine.consoleSocketPath.startsWith(binding.runDirectory))

@@ -20,7 +20,7 @@ async function listening(path: string): Promise<Server> {
 }
 
 async function plugged(server: Server): Promise<Socket> {
-  const [socket] = await once(server, 'connection') as [Socket]
+  const [socket] = (await once(server, 'connection')) as [Socket]
   return socket.on('error', () => undefined)
 }
 
@@ -29,40 +29,44 @@ async function frame(socket: Socket): Promise<Buffer> {
   let bytes = Buffer.alloc(0)
   for await (const piece of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes = Buffer.concat([bytes, piece])
-    if (bytes.length >= 4 && bytes.length >= 4 + bytes.readUInt32BE()) return bytes.subarray(4, 4 + bytes.readUInt32BE())
+    if (bytes.length >= 4 && bytes.length >= 4 + bytes.readUInt32BE())
+      return bytes.subarray(4, 4 + bytes.readUInt32BE())
   }
   return bytes
 }
 
-test.serial('a card is a client of the switch, says where it is, and is plugged again after the switch went away', async (t) => {
-  await using rig = new Rig()
-  const path = join(rig.directory, 'switch')
-  const first = await listening(path)
-  t.teardown(() => first.close())
-  const network: NetworkSpec = { mac, attachment: { kind: 'stream', path } }
-  const connecting = plugged(first)
-  const machine = await rig.start(await rig.plan({ machineType: 'q35', network }), rig.bind())
-  const socket = await connecting
-  const port = machine.ports[0]!
-  t.is(port.mac, mac)
-  t.true(port.exactOutputBoundary)
-  t.deepEqual(machine.handle().binding.attachment, network.attachment)
+test.serial(
+  'a card is a client of the switch, says where it is, and is plugged again after the switch went away',
+  async (t) => {
+    await using rig = new Rig()
+    const path = join(rig.directory, 'switch')
+    const first = await listening(path)
+    t.teardown(() => first.close())
+    const network: NetworkSpec = { mac, attachment: { kind: 'stream', path } }
+    const connecting = plugged(first)
+    const machine = await rig.start(await rig.plan({ machineType: 'q35', network }), rig.bind())
+    const socket = await connecting
+    const port = machine.ports[0]!
+    t.is(port.mac, mac)
+    t.true(port.exactOutputBoundary)
+    t.deepEqual(machine.handle().binding.attachment, network.attachment)
 
-  t.true(await machine.identity.announce(true))
-  t.is((await frame(socket)).toString('hex', 6, 12), mac.replaceAll(':', ''))
+    t.true(await machine.identity.announce(true))
+    t.is((await frame(socket)).toString('hex', 6, 12), mac.replaceAll(':', ''))
 
-  const seen = (async (): Promise<MachineEvent | undefined> => {
-    for await (const event of machine.events) if (event.kind === 'nicDisconnected') return event
-    return undefined
-  })()
-  socket.destroy()
-  t.deepEqual(await seen, { kind: 'nicDisconnected', port: 's0' })
+    const seen = (async (): Promise<MachineEvent | undefined> => {
+      for await (const event of machine.events) if (event.kind === 'nicDisconnected') return event
+      return undefined
+    })()
+    socket.destroy()
+    t.deepEqual(await seen, { kind: 'nicDisconnected', port: 's0' })
 
-  const again = plugged(first)
-  await port.plug({ kind: 'stream', path })
-  await machine.identity.announce(true)
-  t.is((await frame(await again)).toString('hex', 6, 12), mac.replaceAll(':', ''))
-})
+    const again = plugged(first)
+    await port.plug({ kind: 'stream', path })
+    await machine.identity.announce(true)
+    t.is((await frame(await again)).toString('hex', 6, 12), mac.replaceAll(':', ''))
+  },
+)
 
 test.serial('a fork starts with its cable pulled, and is plugged by hand', async (t) => {
   await using rig = new Rig()
@@ -79,7 +83,9 @@ test.serial('a fork starts with its cable pulled, and is plugged by hand', async
   const { state, memory } = await checkpoint(rig, machine, binding)
 
   let connections = 0
-  server.on('connection', () => { connections++ })
+  server.on('connection', () => {
+    connections++
+  })
   const fork = await rig.load(plan, { ...memory, attachment: null }, state)
   await fork.resume(await fork.quiesce())
   const port = fork.ports[0]!
@@ -95,33 +101,46 @@ test.serial('a fork starts with its cable pulled, and is plugged by hand', async
   t.is(port.attachment, null)
 })
 
-test.serial('a card without a cable has its link down: what it sends is dropped and not kept for later', async (t) => {
-  await using rig = new Rig()
-  const path = join(rig.directory, 'switch')
-  const server = await listening(path)
-  t.teardown(() => server.close())
-  const binding = rig.bind()
-  const machine = await rig.start(await rig.plan({ machineType: 'q35', network: { mac, attachment: null } }), binding)
-  const sockets = linuxHost.openSockets(binding.runDirectory)
-  const other = await QmpClient.open(await sockets.connect('qmp.sock'))
-  t.teardown(() => { other.close(); sockets.close() })
-  const announceOnce = (): Promise<unknown> => other.execute('announce-self', { initial: 50, max: 550, rounds: 1, step: 100 })
+test.serial(
+  'a card without a cable has its link down: what it sends is dropped and not kept for later',
+  async (t) => {
+    await using rig = new Rig()
+    const path = join(rig.directory, 'switch')
+    const server = await listening(path)
+    t.teardown(() => server.close())
+    const binding = rig.bind()
+    const machine = await rig.start(
+      await rig.plan({ machineType: 'q35', network: { mac, attachment: null } }),
+      binding,
+    )
+    const sockets = linuxHost.openSockets(binding.runDirectory)
+    const other = await QmpClient.open(await sockets.connect('qmp.sock'))
+    t.teardown(() => {
+      other.close()
+      sockets.close()
+    })
+    const announceOnce = (): Promise<unknown> =>
+      other.execute('announce-self', { initial: 50, max: 550, rounds: 1, step: 100 })
 
-  await announceOnce()
-  const connecting = plugged(server)
-  await machine.ports[0]!.plug({ kind: 'stream', path })
-  const received = buffer(await connecting)
-  await announceOnce()
-  await other.execute('set_link', { name: 'net0', up: false })
-  await announceOnce()
-  await machine.ports[0]!.unplug()
-  const bytes = await received
-  t.is(bytes.length, 4 + bytes.readUInt32BE(), 'one frame')
-})
+    await announceOnce()
+    const connecting = plugged(server)
+    await machine.ports[0]!.plug({ kind: 'stream', path })
+    const received = buffer(await connecting)
+    await announceOnce()
+    await other.execute('set_link', { name: 'net0', up: false })
+    await announceOnce()
+    await machine.ports[0]!.unplug()
+    const bytes = await received
+    t.is(bytes.length, 4 + bytes.readUInt32BE(), 'one frame')
+  },
+)
 
 test.serial('user mode forwards a host port, and a fork on another port stands beside it', async (t) => {
   await using rig = new Rig()
-  const forward = (hostPort: number): NetworkSpec['attachment'] => ({ kind: 'user', hostForward: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort, guestPort: 80 }] })
+  const forward = (hostPort: number): NetworkSpec['attachment'] => ({
+    kind: 'user',
+    hostForward: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort, guestPort: 80 }],
+  })
   const [used, free] = [await freePort(), await freePort()]
   const plan = await rig.plan({ network: { mac, attachment: forward(used) } })
   const binding = rig.bind()

@@ -13,7 +13,10 @@ function countingHost(): Host & { readonly argvs: string[] } {
     ...linuxHost,
     argvs,
     mayUse: () => Promise.resolve(false),
-    spawn: (request) => { argvs.push(request.argv.join(' ')); return linuxHost.spawn(request) },
+    spawn: (request) => {
+      argvs.push(request.argv.join(' '))
+      return linuxHost.spawn(request)
+    },
   }
 }
 
@@ -50,7 +53,10 @@ test.serial('what was found is kept until the key changes or the file is damaged
   t.is(host.argvs.length, 5)
   await driver.probe({ refresh: true })
   t.is(host.argvs.length, 7)
-  const rebooted = new QemuDriver({ cachePath, host: { ...host, kernelStamp: () => Promise.resolve('another boot') } })
+  const rebooted = new QemuDriver({
+    cachePath,
+    host: { ...host, kernelStamp: () => Promise.resolve('another boot') },
+  })
   await rebooted.probe()
   t.is(host.argvs.length, 9)
 })
@@ -79,7 +85,17 @@ test.serial('an accelerator that hangs or ends wrongly is not proven, and its pr
   t.true(accelerators.tcg.proven)
   for (const pid of pids) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
 
-  const liar = new QemuDriver({ cachePath: join(rig.directory, 'other.json'), binary: script('liar', 'exit 3'), host: countingHost() })
+  const liar = new QemuDriver({
+    cachePath: join(rig.directory, 'other.json'),
+    binary: script('liar', 'exit 3'),
+    host: countingHost(),
+  })
   t.is(await codeOf(t, liar.probe()), 'UNSUPPORTED')
-  t.is(await codeOf(t, new QemuDriver({ cachePath: join(rig.directory, 'none.json'), binary: 'no-such-hypervisor' }).probe()), 'UNSUPPORTED')
+  t.is(
+    await codeOf(
+      t,
+      new QemuDriver({ cachePath: join(rig.directory, 'none.json'), binary: 'no-such-hypervisor' }).probe(),
+    ),
+    'UNSUPPORTED',
+  )
 })

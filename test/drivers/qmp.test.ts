@@ -10,7 +10,11 @@ import { codeOf } from './rig.ts'
 
 const greeting = '{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n'
 
-interface Request { execute: string, id: number, arguments?: Record<string, unknown> }
+interface Request {
+  execute: string
+  id: number
+  arguments?: Record<string, unknown>
+}
 
 /** A server that says what it is told to. */
 class Server {
@@ -23,14 +27,16 @@ class Server {
     this.client = client
     this.stream = stream
     const lines = new LineDecoder(1024 * 1024)
-    stream.on('error', () => undefined).on('data', (bytes: Buffer) => {
-      for (const line of lines.push(bytes)) {
-        const request = JSON.parse(line) as Request
-        this.requests.push(request)
-        if (request.execute === 'qmp_capabilities') this.say({ return: {}, id: request.id })
-        else answer(request, this)
-      }
-    })
+    stream
+      .on('error', () => undefined)
+      .on('data', (bytes: Buffer) => {
+        for (const line of lines.push(bytes)) {
+          const request = JSON.parse(line) as Request
+          this.requests.push(request)
+          if (request.execute === 'qmp_capabilities') this.say({ return: {}, id: request.id })
+          else answer(request, this)
+        }
+      })
     stream.write(greeting)
   }
 
@@ -46,14 +52,17 @@ async function connected(answer: (request: Request, server: Server) => void): Pr
 
 test('replies find their commands in whatever order they come', async (t) => {
   const [qmp] = await connected((_request, server) => {
-    if (server.requests.length === 4) for (const { id, execute } of server.requests.slice(1).reverse()) server.say({ return: execute, id })
+    if (server.requests.length === 4)
+      for (const { id, execute } of server.requests.slice(1).reverse()) server.say({ return: execute, id })
   })
   t.deepEqual(await Promise.all([qmp.execute('a'), qmp.execute('b'), qmp.execute('c')]), ['a', 'b', 'c'])
   qmp.close()
 })
 
 test('an error carries the class and the description', async (t) => {
-  const [qmp] = await connected(({ id }, server) => server.say({ error: { class: 'CommandNotFound', desc: 'no such thing' }, id }))
+  const [qmp] = await connected(({ id }, server) =>
+    server.say({ error: { class: 'CommandNotFound', desc: 'no such thing' }, id }),
+  )
   const error = await t.throwsAsync(qmp.execute('jump'))
   t.true(isDriverError(error, 'COMMAND_FAILED'))
   t.regex(error?.message ?? '', /jump.*CommandNotFound.*no such thing/)
@@ -61,7 +70,9 @@ test('an error carries the class and the description', async (t) => {
 })
 
 test('a command has a deadline and a signal, and a late answer harms nobody', async (t) => {
-  const [qmp, server] = await connected(({ execute, id }) => { if (execute === 'quick') server.say({ return: 1, id }) })
+  const [qmp, server] = await connected(({ execute, id }) => {
+    if (execute === 'quick') server.say({ return: 1, id })
+  })
   t.is(await codeOf(t, qmp.execute('slow', undefined, { timeoutMs: 10 })), 'TIMEOUT')
   t.is(await codeOf(t, qmp.execute('slow', undefined, { signal: AbortSignal.abort() })), 'ABORTED')
   for (const { id } of server.requests) server.say({ return: 'late', id })
@@ -131,7 +142,12 @@ test('the decoder gives the same lines whatever the pieces, and nothing for a li
       at = end
     }
     t.deepEqual(found, lines)
-    t.throws(() => { for (let index = 0; index < 11; index++) decoder.push(Buffer.alloc(10, 'z')) }, { code: 'PROTOCOL' })
+    t.throws(
+      () => {
+        for (let index = 0; index < 11; index++) decoder.push(Buffer.alloc(10, 'z'))
+      },
+      { code: 'PROTOCOL' },
+    )
     t.throws(() => decoder.push(Buffer.from('\n')), { code: 'PROTOCOL' })
   }
 })
@@ -143,12 +159,14 @@ test('hostile bytes end the connection or change nothing: a command is answered 
   let answered = 0
   for (let round = 0; round < 300; round++) {
     const server = new Server(({ id }) => {
-      server.stream.write(mutated(random, Buffer.from(`{"event": "STOP", "data": {}}\n{"return": {"right": true}, "id": ${id}}\n`)))
+      server.stream.write(
+        mutated(random, Buffer.from(`{"event": "STOP", "data": {}}\n{"return": {"right": true}, "id": ${id}}\n`)),
+      )
       server.stream.end()
     })
     try {
       const qmp = await QmpClient.open(server.client)
-      const result = await qmp.execute('query') as { right?: boolean } | null
+      const result = (await qmp.execute('query')) as { right?: boolean } | null
       answered++
       t.true(typeof result !== 'undefined')
       qmp.close()

@@ -1,6 +1,17 @@
 /** Machines for tests: each in directories of its own, ended by process and removed, also after a failure. */
 import type { ExecutionContext } from 'ava'
-import { copyFileSync, mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -44,7 +55,15 @@ export class Rig implements AsyncDisposable {
   }
 
   spec(options: Partial<MachineSpec> = {}): MachineSpec {
-    return machineSpec({ name: 'test', memoryBytes, memoryFile: 'memory', machineType: 'microvm', accelerator: 'tcg', firmware: this.firmware, ...options })
+    return machineSpec({
+      name: 'test',
+      memoryBytes,
+      memoryFile: 'memory',
+      machineType: 'microvm',
+      accelerator: 'tcg',
+      firmware: this.firmware,
+      ...options,
+    })
   }
 
   /** A fresh incarnation, with empty memory or a copy of another's. */
@@ -129,7 +148,11 @@ export class Collected extends Writable {
   }
 }
 
-export interface Taken { readonly state: Buffer, readonly memory: Binding, readonly console: string }
+export interface Taken {
+  readonly state: Buffer
+  readonly memory: Binding
+  readonly console: string
+}
 
 /** A checkpoint: the state, and a copy of the memory as it is in the pause. */
 export async function checkpoint(rig: Rig, machine: Machine, binding: Binding): Promise<Taken> {
@@ -144,7 +167,7 @@ export async function checkpoint(rig: Rig, machine: Machine, binding: Binding): 
 
 /** The code of the error that `work` rejects with. */
 export async function codeOf(t: ExecutionContext, work: Promise<unknown>): Promise<string> {
-  const error = await t.throwsAsync(work) as Error & { code?: string } | undefined
+  const error = (await t.throwsAsync(work)) as (Error & { code?: string }) | undefined
   return error?.code ?? String(error)
 }
 
