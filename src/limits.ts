@@ -86,6 +86,8 @@ export const reserveBytes = 64 * MIB
 /** Decoded chunks and manifest nodes that one reading thread keeps. */
 export const chunkCacheBytes = 32 * MIB
 export const nodeCacheBytes = 8 * MIB
+/** The writer's: the newest version and the deepest base of 500 chunks, twice what a busy epoch dirties. */
+export const writerChunkCacheBytes = 64 * MIB
 
 /** An epoch's record: fixed part, texts, machine description. */
 export const epochRecordBytesMax = 4 * MIB

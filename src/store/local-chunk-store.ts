@@ -13,6 +13,7 @@ import type { PackEntry, RecordLocation } from '../format/keys.ts'
 import { type RecordContent, codecRaw, kindData, kindNode } from '../format/pack-record.ts'
 import {
   chunkBytes, deltaDepthMax, pendingRecordsMax, publishTimeoutMs, recordPlainBytesMax, settleBytes, settleOnCloseBytes,
+  writerChunkCacheBytes,
 } from '../limits.ts'
 import type { ChunkId, ChunkKind, ChunkStore, PutResult } from './chunks.ts'
 import { type ChunkForm, type Version, chooseForm, wholeForm } from './delta-policy.ts'
@@ -53,7 +54,8 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     this.#packs = parts.packs
     this.#index = parts.index
     this.#unsettledBytes = parts.unsettledBytes
-    this.#reader = new RecordReader({ locate: (id, depth) => this.#locate(id, depth) }, parts.packs)
+    const lookup = { locate: (id: Buffer, depth: number) => this.#locate(id, depth) }
+    this.#reader = new RecordReader(lookup, parts.packs, writerChunkCacheBytes)
   }
 
   get identity(): StoreIdentity {
