@@ -129,7 +129,8 @@ class QemuPrepared implements Prepared {
       pause: { paused: true, armed: true, spent: false },
       timings: { ...timings, armMs: this.#armMs, loadMs: this.#host.nowMs() - startMs },
     })
-    if (machine.ports[0]?.attachment === null) await machine.ports[0].setLink(false)
+    // The state carries the link as it was when it was saved, whatever it is plugged into now.
+    for (const port of machine.ports) await port.setLink(port.attachment !== null)
     return machine
   }
 

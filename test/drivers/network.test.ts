@@ -135,6 +135,24 @@ test.serial(
   },
 )
 
+test.serial('a machine saved with its cable pulled has its link up where it is loaded with a cable', async (t) => {
+  await using rig = new Rig()
+  const path = join(rig.directory, 'switch')
+  const server = await listening(path)
+  t.teardown(() => server.close())
+  const plan = await rig.plan({ machineType: 'q35', network: { mac, attachment: null } })
+  const binding = rig.bind()
+  const machine = await rig.start(plan, binding)
+  await counting(binding)
+  const { state, memory } = await checkpoint(rig, machine, binding)
+  const connecting = plugged(server)
+  const loaded = await rig.load(plan, { ...memory, attachment: { kind: 'stream', path } }, state)
+  const socket = await connecting
+  await loaded.resume(await loaded.quiesce())
+  await loaded.identity.announce(true)
+  t.is((await frame(socket)).toString('hex', 6, 12), mac.replaceAll(':', ''))
+})
+
 test.serial('user mode forwards a host port, and a fork on another port stands beside it', async (t) => {
   await using rig = new Rig()
   const forward = (hostPort: number): NetworkSpec['attachment'] => ({
