@@ -33,6 +33,7 @@ export class Rig implements AsyncDisposable {
   /** For a test process that ends in the middle: machines are made to outlive it. */
   readonly #killAll = (): void => {
     for (const handle of this.#handles) linuxHost.find(handle.process)?.kill('SIGKILL')
+    rmSync(this.directory, { recursive: true, force: true })
   }
   readonly #endAll = (): void => process.exit(143)
   #incarnations = 0
