@@ -53,6 +53,11 @@ export function openDevice(): number {
   }
 }
 
+/** Lets go of a connection; when nobody else holds it, its mount answers ENOTCONN. */
+export function closeDevice(descriptor: number): void {
+  closeSync(descriptor)
+}
+
 /**
  * Mounts on a directory. What it returns is data that can be posted to the serving thread; it owns
  * nothing: `unmount`, wait until the session has ended, then close the descriptor. (Closed earlier,

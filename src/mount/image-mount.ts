@@ -1,0 +1,247 @@
+/**
+ * A mounted image, as its owning thread sees it: the kernel mount, the serving worker, the syncs, and the
+ * commits that follow behind. Commits happen in the order of their barriers; one that covers a later segment
+ * never overtakes a seal.
+ */
+import {
+  closeDevice, FuseError, mount, openDevice, secretControlName, setDirtyLimits, unmount,
+} from '../../fuse/index.ts'
+import { systemEnv } from '../env/system.ts'
+import { HoldfastError, messageOf } from '../errors.ts'
+import type { Engine } from '../image/engine.ts'
+import { ImageLayout } from '../image/layout.ts'
+import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
+import { LaneSync } from './lane-sync.ts'
+import type { FromWorker, ServingStatistics, TouchedChunks } from './messages.ts'
+import { unasked } from './messages.ts'
+import { fromFuse } from './mount-errors.ts'
+import { WorkerLink } from './worker-link.ts'
+
+export interface ImageMountOptions {
+  engine: Engine
+  image: string
+  directory: string
+  /** Number of this mount among those of the store's owner. */
+  connection: number
+  /** Largest READ; 64 KiB for mounts that hold a machine's memory. */
+  readBytesMax?: number
+  onEvent?: (event: MountEvent) => void
+}
+
+export type MountEvent =
+  | { type: 'failed' | 'fault'; image: string; message: string }
+  | { type: 'parked'; image: string; memory: boolean }
+  | { type: 'ended'; image: string; how: string }
+
+/** A barrier that was passed and whose commit is still to be said. */
+export interface Cut {
+  segment: number
+  /** From the request to the worker's answer. */
+  barrierMs: number
+  /** Makes the cut an epoch; resolves when it is durable. */
+  seal(detail: Pick<CommitRequest, 'note' | 'wallMs' | 'machine'>): Promise<CommitResult>
+  /** No epoch after all: what was written is committed to the head. */
+  abandon(): void
+}
+
+const clock = systemEnv()
+/** Parked writes are tried again so often while space is short. */
+const retryMs = 1000
+
+export class ImageMount {
+  readonly image: string
+  readonly directory: string
+  readonly device: string
+  readonly descriptor: number
+  readonly #options: ImageMountOptions
+  readonly #link: WorkerLink
+  readonly #sync: LaneSync
+  #commits: Promise<unknown> = Promise.resolve()
+  #committedTo: number
+  #retry: NodeJS.Timeout | null = null
+  #failure: string | null = null
+  #closed: Promise<void> | null = null
+
+  private constructor(
+    options: ImageMountOptions, start: HeadStart, made: { descriptor: number; directory: string; device: string },
+    link: (onMessage: (message: FromWorker) => void) => WorkerLink,
+  ) {
+    this.#options = options
+    this.image = options.image
+    this.directory = made.directory
+    this.device = made.device
+    this.descriptor = made.descriptor
+    this.#committedTo = start.segment - 1
+    const layout = new ImageLayout(options.engine.directory, options.image)
+    this.#sync = new LaneSync(layout, made.descriptor, start.segment, (error) => this.#fail(messageOf(error)))
+    this.#link = link((message) => this.#receive(message))
+  }
+
+  /** Errors: NOT_FOUND, BUSY, EXISTS (directory in use), UNSUPPORTED, IO, DAMAGED. */
+  static async open(options: ImageMountOptions): Promise<ImageMount> {
+    const start = await options.engine.openHead({ image: options.image })
+    let descriptor = -1
+    try {
+      descriptor = openDevice()
+      return await ImageMount.#serve(options, start, descriptor)
+    } catch (error) {
+      if (descriptor >= 0) closeDevice(descriptor)
+      await options.engine.closeHead({ image: options.image })
+      throw error instanceof FuseError ? fromFuse(error) : error
+    }
+  }
+
+  static async #serve(options: ImageMountOptions, start: HeadStart, descriptor: number): Promise<ImageMount> {
+    const controlName = secretControlName()
+    const { directory, readBytesMax } = options
+    const made = await mount({ directory, name: `holdfast:${options.image}`, descriptor, readBytesMax })
+    const mounted = new ImageMount(options, start, made, (onMessage) =>
+      new WorkerLink({ descriptor, controlName, head: start, connection: options.connection }, onMessage))
+    try {
+      await mounted.#link.ready
+      await mounted.#link.attach(made.directory)
+    } catch (error) {
+      await unmount(made.directory, { lazy: true, force: true })
+      throw error
+    }
+    return mounted
+  }
+
+  get failure(): string | null {
+    return this.#failure
+  }
+
+  /** Lets the kernel keep more of this mount's pages dirty. What could not be done, in words; null when all was. */
+  liftDirtyLimits(): string | null {
+    return setDirtyLimits(this.device, { maxRatio: 100, isStrict: false }) ?? null
+  }
+
+  /** The barrier: everything written before lies before the cut. */
+  async barrier(): Promise<Cut> {
+    const begin = clock.monotonicMs()
+    const { segment } = await this.#link.ask<'rotated'>({ type: 'rotate' })
+    const barrierMs = clock.monotonicMs() - begin
+    let decide: (request: CommitRequest) => void = () => undefined
+    const decided = new Promise<CommitRequest>((resolve) => (decide = resolve))
+    const committed = this.#enqueue(async () => this.#commit(await decided))
+    // A caller that abandons does not wait; a failure is told by the event and by the next caller.
+    committed.catch(() => undefined)
+    const base = { image: this.image, segment }
+    return {
+      segment, barrierMs,
+      seal: (detail) => {
+        decide({ ...base, kind: 'epoch', ...detail })
+        return committed
+      },
+      abandon: () => decide({ ...base, kind: 'head' }),
+    }
+  }
+
+  /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO. */
+  async makeMemory(name: string, bytes: number): Promise<number> {
+    const { errno, inode } = await this.#link.ask<'made'>({ type: 'makeMemory', name, bytes })
+    if (errno === 0) return inode
+    const code = errno === -17 ? 'EXISTS' : errno === -28 ? 'NO_SPACE' : 'IO'
+    throw new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
+  }
+
+  async recordReads(): Promise<void> {
+    await this.#link.ask<'touched'>({ type: 'record', on: true })
+  }
+
+  async touchedChunks(): Promise<TouchedChunks[]> {
+    return (await this.#link.ask<'touched'>({ type: 'record', on: false })).touched
+  }
+
+  async statistics(): Promise<ServingStatistics> {
+    return (await this.#link.ask<'statistics'>({ type: 'statistics' })).statistics
+  }
+
+  /** Errors: BUSY (someone uses the mount, and it was not `lazy`). Idempotent. */
+  async close(options: { lazy?: boolean; force?: boolean } = {}): Promise<void> {
+    this.#closed ??= this.#close(options)
+    try {
+      await this.#closed
+    } catch (error) {
+      this.#closed = null
+      throw error
+    }
+  }
+
+  async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
+    this.#link.send({ type: 'waiting', allowed: false })
+    await this.#link.detach()
+    try {
+      await unmount(this.directory, options)
+    } catch (error) {
+      if (error instanceof FuseError && error.code === 'FUSE_BUSY') {
+        await this.#link.attach(this.directory)
+        this.#link.send({ type: 'waiting', allowed: true })
+        throw fromFuse(error)
+      }
+      if (!(error instanceof FuseError && error.code === 'FUSE_NOT_MOUNTED')) throw error
+    }
+    await this.#link.exited
+    if (this.#retry !== null) clearInterval(this.#retry)
+    await this.#sync.close()
+    await this.#commits.catch(() => undefined)
+    closeDevice(this.descriptor)
+    await this.#options.engine.closeHead({ image: this.image })
+  }
+
+  #receive(message: FromWorker): void {
+    const { image } = this
+    switch (message.type) {
+      case 'sync':
+        return this.#sync.request(message.ticket, message.segment)
+      case 'syncDue':
+        return void this.#sync.writeBehind(message.segment)
+      case 'rotated':
+        if (message.id === unasked) this.#commitBehind(message.segment)
+        return
+      case 'failed':
+        return this.#fail(message.message)
+      case 'fault':
+        return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
+      case 'parked':
+        return this.#parked(message.memory)
+      case 'ended':
+        return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
+      default:
+    }
+  }
+
+  #commitBehind(segment: number): void {
+    this.#enqueue(() => this.#commit({ image: this.image, segment, kind: 'head' })).catch((error: unknown) =>
+      this.#fail(messageOf(error)))
+  }
+
+  #enqueue<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#commits.then(step)
+    this.#commits = result.catch(() => undefined)
+    return result
+  }
+
+  async #commit(request: CommitRequest): Promise<CommitResult> {
+    if (request.kind === 'head' && request.segment <= this.#committedTo) {
+      return { image: this.image, segment: this.#committedTo, manifest: '', writtenBytes: 0, storedBytes: 0 }
+    }
+    const result = await this.#options.engine.commit(request)
+    this.#committedTo = result.segment
+    this.#link.send({ type: 'retire', segment: result.segment, manifest: result.manifest })
+    await this.#sync.retire(result.segment)
+    return result
+  }
+
+  #parked(memory: boolean): void {
+    this.#options.onEvent?.({ type: 'parked', image: this.image, memory })
+    this.#retry ??= setInterval(() => this.#link.send({ type: 'retry' }), retryMs)
+  }
+
+  #fail(message: string): void {
+    if (this.#failure !== null) return
+    this.#failure = message
+    this.#options.onEvent?.({ type: 'failed', image: this.image, message })
+    this.#link.send({ type: 'fail', reason: message })
+  }
+}

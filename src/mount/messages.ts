@@ -1,0 +1,63 @@
+/**
+ * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
+ * event loop: messages to it lie in a MessagePort until it is poked through the kernel (a read of the
+ * control file), messages from it are posted at once.
+ */
+import type { Ticket } from '../../fuse/index.ts'
+import type { HeadStart } from '../image/types.ts'
+import type { MessagePort } from 'node:worker_threads'
+
+export interface WorkerStart {
+  descriptor: number
+  controlName: string
+  head: HeadStart
+  /** Number of this mount, for the log's records. */
+  connection: number
+  port: MessagePort
+}
+
+export type ToWorker =
+  /** The barrier: answered with `rotated`. */
+  | { type: 'rotate'; id: number }
+  | { type: 'retire'; segment: number; manifest: string }
+  /** A sync failed: nothing more is accepted. */
+  | { type: 'fail'; reason: string }
+  /** Writes no longer wait for commits (unmounting), or do again. */
+  | { type: 'waiting'; allowed: boolean }
+  /** Makes the memory file of a machine in the root; answered with `made`. */
+  | { type: 'makeMemory'; id: number; name: string; bytes: number }
+  /** Starts (or with false ends, answered with `touched`) noting which chunks are read. */
+  | { type: 'record'; id: number; on: boolean }
+  | { type: 'statistics'; id: number }
+  /** Space may have come free: parked writes are tried again. */
+  | { type: 'retry' }
+
+export interface TouchedChunks {
+  inode: number
+  chunks: number[]
+}
+
+export interface ServingStatistics {
+  unretiredBytes: number
+  writtenBytes: number
+  inodes: number
+  parked: number
+  requests: number
+}
+
+export type FromWorker =
+  | { type: 'ready' }
+  | { type: 'rotated'; id: number; segment: number }
+  | { type: 'sync'; ticket: Ticket; segment: number }
+  | { type: 'syncDue'; segment: number }
+  | { type: 'made'; id: number; errno: number; inode: number }
+  | { type: 'touched'; id: number; touched: TouchedChunks[] }
+  | { type: 'statistics'; id: number; statistics: ServingStatistics }
+  | { type: 'failed'; message: string }
+  | { type: 'fault'; message: string }
+  /** Writes wait for commits or for space. */
+  | { type: 'parked'; memory: boolean }
+  | { type: 'ended'; how: string }
+
+/** Rotations by size carry no one's id. */
+export const unasked = 0

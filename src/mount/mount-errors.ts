@@ -1,0 +1,19 @@
+/** A transport's failure in our words and codes. */
+import type { FuseError, FuseErrorCode } from '../../fuse/index.ts'
+import { HoldfastError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+
+const codes: Partial<Record<FuseErrorCode, ErrorCode>> = {
+  FUSE_BUSY: 'BUSY',
+  FUSE_ALREADY_MOUNTED: 'BUSY',
+  FUSE_MOUNT_POINT_NOT_EMPTY: 'BUSY',
+  FUSE_MOUNT_POINT_MISSING: 'NOT_FOUND',
+  FUSE_MOUNT_POINT_NOT_A_DIRECTORY: 'USAGE',
+  FUSE_NOT_MOUNTED: 'NOT_FOUND',
+  FUSE_NO_PERMISSION: 'UNSUPPORTED',
+  FUSE_DEVICE_MISSING: 'UNSUPPORTED',
+}
+
+export function fromFuse(error: FuseError): HoldfastError {
+  return new HoldfastError(codes[error.code] ?? 'IO', error.message, { cause: error })
+}

@@ -1,0 +1,50 @@
+/**
+ * Writes that wait: for commits when too much of the log is not yet retired, or, of a machine's memory, for
+ * space (a refused writeback of mapped memory loses data silently, so it is never refused). A parked write
+ * has not taken its place in the log, so no barrier waits behind it. The kernel bounds their number
+ * (max_background and the writers that wait for their own).
+ */
+import { Buffer } from 'node:buffer'
+import type { RequestContext, WriteRequest } from '../../fuse/index.ts'
+import { DEFERRED, replyError, replyWritten } from '../../fuse/index.ts'
+import type { Deferred } from '../../fuse/index.ts'
+
+interface ParkedWrite {
+  context: RequestContext
+  request: WriteRequest
+}
+
+/** Room for a log record's header before the payload. */
+const headroomBytes = 80
+
+export class ParkedWrites {
+  readonly #descriptor: number
+  #parked: ParkedWrite[] = []
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  get count(): number {
+    return this.#parked.length
+  }
+
+  park(context: RequestContext, request: WriteRequest): Deferred {
+    const message = Buffer.alloc(headroomBytes + request.payloadBytes)
+    request.message.copy(message, headroomBytes, request.payloadAt, request.payloadAt + request.payloadBytes)
+    this.#parked.push({ context: { ...context }, request: { ...request, message, payloadAt: headroomBytes } })
+    return DEFERRED
+  }
+
+  /** Tries all again, in order; those that must wait on are parked again by `write`. */
+  retry(write: (context: RequestContext, request: WriteRequest) => number | Deferred): void {
+    const waiting = this.#parked
+    this.#parked = []
+    for (const { context, request } of waiting) {
+      const outcome = write(context, request)
+      if (outcome === DEFERRED) continue
+      if (outcome < 0) replyError(this.#descriptor, context, outcome)
+      else replyWritten(this.#descriptor, context, outcome)
+    }
+  }
+}

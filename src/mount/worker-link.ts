@@ -1,0 +1,111 @@
+/**
+ * The owning thread's end of a serving worker: sends messages and pokes the worker through the kernel, with
+ * a read of the mount's control file, which the worker answers after it has taken its messages.
+ */
+import { MessageChannel, Worker } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
+import { ControlFile } from '../../fuse/index.ts'
+import { HoldfastError, wrapIo } from '../errors.ts'
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+
+type Answer<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>
+/** Messages that ask for an answer carry an id, which the link gives. */
+type Asking = Extract<ToWorker, { id: number }>
+type Question = Asking extends infer One ? One extends Asking ? Omit<One, 'id'> : never : never
+
+export class WorkerLink {
+  readonly #worker: Worker
+  readonly #port: MessagePort
+  readonly #controlName: string
+  readonly #onMessage: (message: FromWorker) => void
+  readonly #pending = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: Error) => void }>()
+  #control: ControlFile | null = null
+  #lastId = 0
+  #ended: HoldfastError | null = null
+  readonly ready: Promise<void>
+  readonly exited: Promise<void>
+
+  constructor(start: Omit<WorkerStart, 'port'>, onMessage: (message: FromWorker) => void) {
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    this.#controlName = start.controlName
+    this.#onMessage = onMessage
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+    this.#worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+      workerData: { ...start, port: port2 } satisfies WorkerStart,
+      transferList: [port2],
+      name: `serving ${start.head.image}`,
+      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    })
+    let isReady: () => void = () => undefined
+    this.ready = new Promise((resolve, reject) => {
+      isReady = resolve
+      this.#worker.once('error', (error) => {
+        this.#end(error)
+        reject(this.#ended)
+      })
+    })
+    this.exited = new Promise((resolve) => this.#worker.once('exit', () => {
+      this.#end(new Error('the serving worker ended'))
+      resolve()
+    }))
+    this.#port.on('message', (message: FromWorker) => {
+      if (message.type === 'ready') isReady()
+      this.#receive(message)
+    })
+  }
+
+  /** Opens the control file of the mounted directory. Errors: IO. */
+  async attach(directory: string): Promise<void> {
+    try {
+      this.#control = await ControlFile.open(directory, this.#controlName)
+    } catch (error) {
+      throw wrapIo(error, `opening the control file of ${directory}`)
+    }
+    this.#wake()
+  }
+
+  /** Lets go of the mount, which would be busy otherwise; messages wait until it is attached again. */
+  async detach(): Promise<void> {
+    const control = this.#control
+    this.#control = null
+    await control?.close()
+  }
+
+  send(message: ToWorker): void {
+    this.#port.postMessage(message)
+    this.#wake()
+  }
+
+  /** Errors: FAILED_STATE when the worker has ended. */
+  ask<T extends FromWorker['type']>(question: Question): Promise<Answer<T>> {
+    if (this.#ended !== null) return Promise.reject(this.#ended)
+    this.#lastId += 1
+    const id = this.#lastId
+    return new Promise<Answer<T>>((resolve, reject) => {
+      this.#pending.set(id, { resolve: (answer) => resolve(answer as Answer<T>), reject })
+      this.send({ ...question, id } as ToWorker)
+    })
+  }
+
+  /** The answer says nothing; a mount that is gone is noticed by its worker. */
+  #wake(): void {
+    this.#control?.poke().catch(() => undefined)
+  }
+
+  #receive(message: FromWorker): void {
+    const pending = 'id' in message ? this.#pending.get(message.id) : undefined
+    if (pending !== undefined && 'id' in message) {
+      this.#pending.delete(message.id)
+      pending.resolve(message)
+    }
+    this.#onMessage(message)
+  }
+
+  #end(cause: unknown): void {
+    this.#ended ??= new HoldfastError('FAILED_STATE', 'the mount is no longer served: mount the image again', { cause })
+    for (const { reject } of this.#pending.values()) reject(this.#ended)
+    this.#pending.clear()
+    this.#port.close()
+  }
+}

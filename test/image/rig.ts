@@ -1,0 +1,63 @@
+/** A store in a temporary directory with one image, its engine, and a head over it without a mount. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemEnv } from '../../src/env/system.ts'
+import type { Engine } from '../../src/image/engine.ts'
+import { Head } from '../../src/image/head.ts'
+import { ImageLayout } from '../../src/image/layout.ts'
+import { openLocalEngine } from '../../src/image/local-engine.ts'
+import { LogWriter } from '../../src/image/log-writer.ts'
+import type { HeadStart } from '../../src/image/types.ts'
+import { initStore } from '../../src/store/identity.ts'
+import { openChunkReader } from '../../src/store/open.ts'
+import type { OpenChunkReader } from '../../src/store/open.ts'
+
+export interface Rig {
+  directory: string
+  engine: Engine
+  remove(): Promise<void>
+}
+
+export async function makeRig(): Promise<Rig> {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-image-'))
+  const store = join(directory, 'store')
+  initStore(systemEnv(), store)
+  const engine = await openLocalEngine(store)
+  return {
+    directory: store,
+    engine,
+    async remove() {
+      await engine.close().catch(() => undefined)
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+export interface HeadRig {
+  head: Head
+  rotated: number[]
+  failures: unknown[]
+  close(): Promise<void>
+}
+
+/** A head as a mount's worker makes it. */
+export async function openHead(start: HeadStart): Promise<HeadRig> {
+  const env = systemEnv()
+  const reader: OpenChunkReader = await openChunkReader(env, start.directory)
+  const log = new LogWriter(env, new ImageLayout(start.directory, start.image), {
+    imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keyId: start.keyId,
+  }, { segment: start.segment, sequence: start.sequence, connection: 1 })
+  const rotated: number[] = []
+  const failures: unknown[] = []
+  const head = new Head(env, reader, log, start, {
+    rotated: (segment) => rotated.push(segment), syncDue: () => undefined, failed: (error) => failures.push(error),
+  })
+  return {
+    head, rotated, failures,
+    async close() {
+      log.close()
+      await reader.close()
+    },
+  }
+}
