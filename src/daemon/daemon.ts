@@ -37,7 +37,7 @@ export class Daemon implements DaemonControl {
 
   /** Opens the store and its control socket. Errors: what opening a host throws (LOCKED, ...), DAEMON. */
   static async start(store: string, openHost: OpenHost, log: LogLine): Promise<Daemon> {
-    const host = await openHost(store, { thread: true })
+    const host = await openHost(store, { thread: true, onEvent: (event) => log(JSON.stringify(event)) })
     const daemon = new Daemon(store, host, log)
     try {
       await daemon.#serve()

@@ -1,5 +1,4 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
-import { HoldfastError } from '../errors.ts'
 import type { Host } from './host.ts'
 
 export interface HostOptions {
@@ -7,13 +6,16 @@ export interface HostOptions {
   thread: boolean
   /** Make the store; EXISTS when there is one. */
   create?: boolean
+  /** What mounts and machines have to say by themselves: for the daemon's log. */
+  onEvent?: (event: object) => void
 }
 
 export type OpenHost = (store: string, options: HostOptions) => Promise<Host>
 
-export const openLocalHost: OpenHost = async (store, { create }) => {
+export const openLocalHost: OpenHost = async (store, { create, thread, onEvent }) => {
   if (create === true) await makeStore(store)
-  throw new HoldfastError('UNSUPPORTED', `${store}: this build has no host`)
+  const { openHost } = await import('./local-host.ts')
+  return openHost(store, { thread, onEvent })
 }
 
 async function makeStore(store: string): Promise<void> {

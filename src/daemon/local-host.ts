@@ -1,0 +1,179 @@
+/**
+ * The host in this process: one engine (in a thread of its own, or here), the mounts, and the machines, whose
+ * code is loaded when the first of them is wanted.
+ */
+import { join, resolve } from 'node:path'
+import { systemEnv } from '../env/system.ts'
+import { ensureDirectory } from '../env/tree.ts'
+import { HoldfastError } from '../errors.ts'
+import type { Engine } from '../image/engine.ts'
+import type { CallOptions } from '../image/types.ts'
+import type { Machines } from '../machine/machines.ts'
+import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
+import type {
+  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountSummary, ResumeResult, SealResult,
+} from './host.ts'
+
+export interface LocalHostOptions extends CallOptions {
+  /** The engine gets a thread of its own, so that this one's event loop is never held up. */
+  thread: boolean
+  onEvent?: (event: MountEvent | { type: 'machine'; image: string; message: string }) => void
+}
+
+/** Errors: as openLocalEngine (NOT_FOUND, LOCKED, NEWER_VERSION, DAMAGED, IO). */
+export async function openHost(directory: string, options: LocalHostOptions): Promise<Host> {
+  const store = resolve(directory)
+  const { signal, progress } = options
+  const engine = options.thread
+    ? await (await import('./thread-engine.ts')).openThreadEngine(store, { signal, progress })
+    : await (await import('../image/local-engine.ts')).openLocalEngine(store, { signal, progress })
+  const host = new LocalHost(engine, options)
+  try {
+    await host.adopt()
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+  return host
+}
+
+class LocalHost implements Host {
+  readonly engine: Engine
+  readonly #options: LocalHostOptions
+  readonly #mounts = new Map<string, ImageMount>()
+  #machines: Promise<Machines> | null = null
+  #connections = 0
+  #closed: Promise<void> | null = null
+
+  constructor(engine: Engine, options: LocalHostOptions) {
+    this.engine = engine
+    this.#options = options
+  }
+
+  /** Looks after what a daemon that died left behind: its mounts and its machines. */
+  async adopt(): Promise<void> {
+    if (systemEnv().exists(this.#machinesDirectory)) await (await this.#loaded()).adopt()
+  }
+
+  async mount(args: { image: string; directory: string }): Promise<MountSummary> {
+    const mounted = await this.#open(args.image, resolve(args.directory))
+    this.#mounts.set(mounted.directory, mounted)
+    return summaryOf(mounted)
+  }
+
+  async unmount(args: { directory: string; lazy?: boolean }): Promise<void> {
+    const mounted = this.#mounts.get(resolve(args.directory))
+    if (mounted === undefined) {
+      const { cleanStaleMount } = await import('../mount/stale.ts')
+      if (await cleanStaleMount(resolve(args.directory))) return
+      throw new HoldfastError('NOT_FOUND', `nothing of this store is mounted on ${args.directory}: see 'holdfast mounts'`)
+    }
+    await mounted.close({ lazy: args.lazy })
+    this.#mounts.delete(mounted.directory)
+  }
+
+  mounts(): MountSummary[] {
+    return [...this.#mounts.values()].map(summaryOf)
+  }
+
+  async seal(args: { image: string; note?: string }, options: CallOptions = {}): Promise<SealResult> {
+    const clock = systemEnv()
+    const mounted = await this.#mountOf(args.image)
+    const begin = clock.monotonicMs()
+    if (mounted === null) {
+      const epoch = await this.engine.sealHead(args, options)
+      return { epoch, barrierMs: 0, commitMs: clock.monotonicMs() - begin }
+    }
+    const cut = await mounted.barrier()
+    const taken = clock.monotonicMs()
+    const { epoch } = await cut.seal({ note: args.note })
+    return { epoch: epoch!, barrierMs: cut.barrierMs, commitMs: clock.monotonicMs() - taken }
+  }
+
+  async startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary> {
+    return (await this.#loaded()).start(request, options)
+  }
+
+  async checkpoint(args: { image: string; note?: string }, options?: CallOptions): Promise<CheckpointResult> {
+    return (await this.#loaded()).checkpoint(args, options)
+  }
+
+  async scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary> {
+    return (await this.#loaded()).scheduleCheckpoints(args)
+  }
+
+  async resumeMachine(
+    args: { target: string; as?: string; discard?: boolean }, options?: CallOptions,
+  ): Promise<ResumeResult> {
+    return (await this.#loaded()).resume(args, options)
+  }
+
+  async stopMachine(args: { image: string; force?: boolean }): Promise<MachineSummary> {
+    return (await this.#loaded()).stop(args)
+  }
+
+  async machines(args: { image?: string } = {}): Promise<MachineSummary[]> {
+    return this.#machines === null ? [] : (await this.#machines).summaries(args.image)
+  }
+
+  close(options: { force?: boolean } = {}): Promise<void> {
+    this.#closed ??= this.#close(options).catch((error: unknown) => {
+      this.#closed = null
+      throw error
+    })
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close({ force: true })
+  }
+
+  async #close({ force = false }: { force?: boolean }): Promise<void> {
+    if (this.#machines !== null) await (await this.#machines).close({ force })
+    for (const mounted of [...this.#mounts.values()]) {
+      await mounted.close({ lazy: force })
+      this.#mounts.delete(mounted.directory)
+    }
+    await this.engine.close()
+  }
+
+  get #machinesDirectory(): string {
+    return join(this.engine.directory, 'machines')
+  }
+
+  #loaded(): Promise<Machines> {
+    this.#machines ??= this.#load()
+    return this.#machines
+  }
+
+  async #load(): Promise<Machines> {
+    const { Machines } = await import('../machine/machines.ts')
+    ensureDirectory(systemEnv(), this.#machinesDirectory)
+    return new Machines({
+      engine: this.engine,
+      directory: this.#machinesDirectory,
+      openMount: (image, directory, readBytesMax) => this.#open(image, directory, readBytesMax),
+      onEvent: (event) => this.#options.onEvent?.(event),
+    })
+  }
+
+  async #open(image: string, directory: string, readBytesMax?: number): Promise<ImageMount> {
+    const { ImageMount } = await import('../mount/image-mount.ts')
+    this.#connections += 1
+    return ImageMount.open({
+      engine: this.engine, image, directory, connection: this.#connections, readBytesMax,
+      onEvent: (event) => this.#options.onEvent?.(event),
+    })
+  }
+
+  /** The mount that serves an image's head, if any: a plain one or a machine's. */
+  async #mountOf(image: string): Promise<ImageMount | null> {
+    for (const mounted of this.#mounts.values()) if (mounted.image === image) return mounted
+    return this.#machines === null ? null : (await this.#machines).mountOf(image)
+  }
+}
+
+function summaryOf(mounted: ImageMount): MountSummary {
+  const [major, minor] = mounted.device.split(':').map(Number)
+  return { image: mounted.image, directory: mounted.directory, device: major * 256 + minor, machine: false }
+}

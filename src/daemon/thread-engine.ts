@@ -1,0 +1,119 @@
+/** The engine of a worker thread, as its owner calls it: each call goes over, its outcome comes back. */
+import { Worker } from 'node:worker_threads'
+import { HoldfastError } from '../errors.ts'
+import type { Engine } from '../image/engine.ts'
+import type { CallOptions } from '../image/types.ts'
+import { errorOf } from './engine-messages.ts'
+import type { EngineMethod, FromEngine, ToEngine } from './engine-messages.ts'
+
+interface PendingCall {
+  resolve: (result: unknown) => void
+  reject: (error: Error) => void
+  options: CallOptions
+}
+
+/** Errors: as openLocalEngine. */
+export async function openThreadEngine(directory: string, options: CallOptions = {}): Promise<Engine> {
+  const link = new EngineLink(directory, options)
+  await link.opened
+  return link.engine()
+}
+
+const methods: readonly EngineMethod[] = [
+  'createImage', 'images', 'log', 'show', 'diff', 'stats', 'pin', 'remove', 'fork', 'rollback', 'exportFile', 'check',
+  'rebuildIndex', 'openHead', 'commit', 'closeHead', 'sealHead', 'machineState', 'recentChunks', 'saveWorkingSet',
+]
+/** Methods that take no arguments, only options. */
+const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex'])
+
+class EngineLink {
+  readonly #directory: string
+  readonly #worker: Worker
+  readonly #pending = new Map<number, PendingCall>()
+  readonly #opening = Promise.withResolvers<void>()
+  readonly #openOptions: CallOptions
+  #lastId = 0
+  #ended: Error | null = null
+  #closed: Promise<void> | null = null
+
+  constructor(directory: string, options: CallOptions) {
+    this.#directory = directory
+    this.#openOptions = options
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+    const entry = new URL(`./engine-thread.${extension}`, import.meta.url)
+    this.#worker = new Worker(entry, { workerData: { directory }, name: 'engine' })
+    this.#worker.on('message', (message: FromEngine) => this.#receive(message))
+    this.#worker.on('error', (error) => this.#end(error))
+    this.#worker.on('exit', () => this.#end(new HoldfastError('FAILED_STATE', 'the store is closed')))
+  }
+
+  get opened(): Promise<void> {
+    return this.#opening.promise
+  }
+
+  engine(): Engine {
+    const calls = methods.map((method) => [method, bare.has(method)
+      ? (options: CallOptions = {}) => this.#call(method, undefined, options)
+      : (args: unknown, options: CallOptions = {}) => this.#call(method, args, options)])
+    const close = (): Promise<void> => this.#close()
+    return {
+      directory: this.#directory, ...Object.fromEntries(calls), close, [Symbol.asyncDispose]: close,
+    } as unknown as Engine
+  }
+
+  #call(method: EngineMethod, args: unknown, options: CallOptions): Promise<unknown> {
+    if (options.signal?.aborted) return Promise.reject(new HoldfastError('ABORTED', 'stopped on request'))
+    const abort = (): void => this.#worker.postMessage({ type: 'abort', id } satisfies ToEngine)
+    const { id, outcome } = this.#ask({ type: 'call', method, args }, options)
+    options.signal?.addEventListener('abort', abort, { once: true })
+    return outcome.finally(() => options.signal?.removeEventListener('abort', abort))
+  }
+
+  #ask(
+    request: { type: 'call'; method: EngineMethod; args: unknown } | { type: 'close' }, options: CallOptions,
+  ): { id: number; outcome: Promise<unknown> } {
+    this.#lastId += 1
+    const id = this.#lastId
+    const outcome = new Promise((resolve, reject) => {
+      if (this.#ended !== null) return reject(this.#ended)
+      this.#pending.set(id, { resolve, reject, options })
+      this.#worker.postMessage({ ...request, id } satisfies ToEngine)
+    })
+    return { id, outcome }
+  }
+
+  #close(): Promise<void> {
+    this.#closed ??= this.#ended === null ? this.#ask({ type: 'close' }, {}).outcome.then(() => undefined) : Promise.resolve()
+    return this.#closed
+  }
+
+  #receive(message: FromEngine): void {
+    switch (message.type) {
+      case 'opened':
+        return this.#opening.resolve()
+      case 'refused':
+        return this.#opening.reject(errorOf(message.fault))
+      case 'progress': {
+        const options = message.id === 0 ? this.#openOptions : this.#pending.get(message.id)?.options
+        return options?.progress?.(message.progress)
+      }
+      case 'done':
+        return this.#take(message.id)?.resolve(message.result)
+      case 'failed':
+        return this.#take(message.id)?.reject(errorOf(message.fault))
+    }
+  }
+
+  #take(id: number): PendingCall | undefined {
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    return pending
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error
+    this.#opening.reject(this.#ended)
+    for (const pending of this.#pending.values()) pending.reject(this.#ended)
+    this.#pending.clear()
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Mounts that a killed daemon left behind: the kernel still shows them, every access fails with ENOTCONN.
+ * They hold no data (what was synced lies in the image's log), so they are only taken away.
+ */
+import { sep } from 'node:path'
+import { FILE_SYSTEM_TYPE, mountAt, readMounts, unmount } from '../../fuse/index.ts'
+import { AsyncFile } from '../env/async-file.ts'
+import { codeOf } from '../errors.ts'
+
+/** Detaches the mount on `directory` if it is ours and nobody serves it; true when there was one. */
+export async function cleanStaleMount(directory: string): Promise<boolean> {
+  const info = mountAt(directory)
+  if (info?.fileSystem !== FILE_SYSTEM_TYPE || !await isUnserved(directory)) return false
+  await unmount(directory, { lazy: true })
+  return true
+}
+
+/** The same for every mount below a directory; the paths that were cleaned. */
+export async function cleanStaleMountsBelow(directory: string): Promise<string[]> {
+  const cleaned: string[] = []
+  for (const { mountPoint } of readMounts().reverse()) {
+    if (mountPoint.startsWith(directory + sep) && await cleanStaleMount(mountPoint)) cleaned.push(mountPoint)
+  }
+  return cleaned
+}
+
+async function isUnserved(directory: string): Promise<boolean> {
+  try {
+    const opened = await AsyncFile.open(directory)
+    await opened?.close()
+    return false
+  } catch (error) {
+    return error instanceof Error && codeOf(error.cause) === 'ENOTCONN'
+  }
+}
