@@ -66,7 +66,8 @@ class LocalHost implements Host {
     if (mounted === undefined) {
       const { cleanStaleMount } = await import('../mount/stale.ts')
       if (await cleanStaleMount(resolve(args.directory))) return
-      throw new HoldfastError('NOT_FOUND', `nothing of this store is mounted on ${args.directory}: see 'holdfast mounts'`)
+      const hint = "see 'holdfast mounts'"
+      throw new HoldfastError('NOT_FOUND', `nothing of this store is mounted on ${args.directory}: ${hint}`)
     }
     await mounted.close({ lazy: args.lazy })
     this.#mounts.delete(mounted.directory)

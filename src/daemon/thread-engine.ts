@@ -1,5 +1,6 @@
 /** The engine of a worker thread, as its owner calls it: each call goes over, its outcome comes back. */
 import { Worker } from 'node:worker_threads'
+import { entryUrl } from '../env/entry.ts'
 import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions } from '../image/types.ts'
@@ -39,8 +40,7 @@ class EngineLink {
   constructor(directory: string, options: CallOptions) {
     this.#directory = directory
     this.#openOptions = options
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-    const entry = new URL(`./engine-thread.${extension}`, import.meta.url)
+    const entry = entryUrl('./engine-thread.ts', import.meta.url)
     this.#worker = new Worker(entry, { workerData: { directory }, name: 'engine' })
     this.#worker.on('message', (message: FromEngine) => this.#receive(message))
     this.#worker.on('error', (error) => this.#end(error))
@@ -83,7 +83,8 @@ class EngineLink {
   }
 
   #close(): Promise<void> {
-    this.#closed ??= this.#ended === null ? this.#ask({ type: 'close' }, {}).outcome.then(() => undefined) : Promise.resolve()
+    if (this.#ended !== null) return Promise.resolve()
+    this.#closed ??= this.#ask({ type: 'close' }, {}).outcome.then(() => undefined)
     return this.#closed
   }
 

@@ -5,6 +5,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { ControlFile } from '../../fuse/index.ts'
+import { entryUrl } from '../env/entry.ts'
 import { HoldfastError, wrapIo } from '../errors.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 
@@ -30,8 +31,7 @@ export class WorkerLink {
     this.#port = port1
     this.#controlName = start.controlName
     this.#onMessage = onMessage
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-    this.#worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+    this.#worker = new Worker(entryUrl('./worker.ts', import.meta.url), {
       workerData: { ...start, port: port2 } satisfies WorkerStart,
       transferList: [port2],
       name: `serving ${start.head.image}`,
