@@ -25,6 +25,8 @@ export interface ImageMountOptions {
   connection: number
   /** Largest READ; 64 KiB for mounts that hold a machine's memory. */
   readBytesMax?: number
+  /** Set-uid bits and device nodes of the image count. Off by default: see `MountOptions` of the transport. */
+  grantsPrivileges?: boolean
   onEvent?: (event: MountEvent) => void
 }
 
@@ -93,8 +95,9 @@ export class ImageMount {
 
   static async #serve(options: ImageMountOptions, start: HeadStart, descriptor: number): Promise<ImageMount> {
     const controlName = secretControlName()
-    const { directory, readBytesMax } = options
-    const made = await mount({ directory, name: `holdfast:${options.image}`, descriptor, readBytesMax })
+    const { directory, readBytesMax, grantsPrivileges } = options
+    const name = `holdfast:${options.image}`
+    const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges })
     const mounted = new ImageMount(options, start, made, (onMessage) =>
       new WorkerLink({ descriptor, controlName, head: start, connection: options.connection }, onMessage))
     try {

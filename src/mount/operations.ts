@@ -19,6 +19,7 @@ import type { DataContext } from './data-operations.ts'
 /** Cookies 1 and 2 stand behind `.` and `..`; a name's cookie is its key and this. */
 const firstCookie = 3
 const blockBytes = 4096
+const systemPrefix = Buffer.from('system.')
 
 export class HeadOperations implements fuse.FileOperations {
   readonly #head: Head
@@ -158,14 +159,14 @@ export class HeadOperations implements fuse.FileOperations {
   }
 
   setxattr(context: fuse.RequestContext, request: fuse.SetxattrRequest): fuse.Completion {
-    const state = this.#head.inode(request.node)
-    if (state === null) return -ERRNO.ESTALE
+    const state = this.#attributed(request)
+    if (typeof state === 'number') return state
     return setAttribute(this.#head, state, request.name, request.value, request, BigInt(context.unique))
   }
 
   getxattr(_: fuse.RequestContext, request: fuse.XattrRequest): fuse.Outcome<Uint8Array> {
-    const state = this.#head.inode(request.node)
-    if (state === null) return -ERRNO.ESTALE
+    const state = this.#attributed(request)
+    if (typeof state === 'number') return state
     return readAttributes(this.#head, state).get(request.name.toString('latin1')) ?? -ERRNO.ENODATA
   }
 
@@ -176,9 +177,18 @@ export class HeadOperations implements fuse.FileOperations {
   }
 
   removexattr(context: fuse.RequestContext, request: fuse.XattrRequest): fuse.Completion {
-    const state = this.#head.inode(request.node)
-    if (state === null) return -ERRNO.ESTALE
+    const state = this.#attributed(request)
+    if (typeof state === 'number') return state
     return removeAttribute(this.#head, state, request.name, BigInt(context.unique))
+  }
+
+  /**
+   * Access control lists are refused: nobody would enforce them, and a program that could store one takes it
+   * for the mode's bits as well.
+   */
+  #attributed({ node, name }: fuse.XattrRequest): InodeState | number {
+    if (name.subarray(0, systemPrefix.length).equals(systemPrefix)) return -ERRNO.EOPNOTSUPP
+    return this.#head.inode(node) ?? -ERRNO.ESTALE
   }
 
   #make(context: fuse.RequestContext, request: fuse.NameRequest, made: Omit<NewInode, 'uid' | 'gid'>): fuse.Outcome<fuse.Entry> {
