@@ -56,7 +56,10 @@ class LocalHost implements Host {
   }
 
   async mount(args: { image: string; directory: string }): Promise<MountSummary> {
-    const mounted = await this.#open(args.image, resolve(args.directory))
+    const directory = resolve(args.directory)
+    const { cleanStaleMount } = await import('../mount/stale.ts')
+    await cleanStaleMount(directory)
+    const mounted = await this.#open(args.image, directory)
     this.#mounts.set(mounted.directory, mounted)
     return summaryOf(mounted)
   }

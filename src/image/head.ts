@@ -137,7 +137,9 @@ export class Head {
   admit(bytes: number): number {
     if (this.#failed) return -EIO
     if (bytes > this.#allowanceBytes) {
-      this.#allowanceBytes = Math.min(spaceCheckBytes, this.freeBytes() - reserveBytes)
+      // What the log holds is to be written a second time, into packs, before its segments go.
+      const free = this.freeBytes() - reserveBytes - this.log.unretiredBytes
+      this.#allowanceBytes = Math.min(spaceCheckBytes, free)
       if (bytes > this.#allowanceBytes) return -ENOSPC
     }
     this.#allowanceBytes -= bytes

@@ -7,7 +7,7 @@ import {
   closeDevice, FuseError, mount, openDevice, secretControlName, setDirtyLimits, unmount,
 } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
-import { HoldfastError, messageOf } from '../errors.ts'
+import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import { ImageLayout } from '../image/layout.ts'
 import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
@@ -215,8 +215,12 @@ export class ImageMount {
   }
 
   #commitBehind(segment: number): void {
-    this.#enqueue(() => this.#commit({ image: this.image, segment, kind: 'head' })).catch((error: unknown) =>
-      this.#fail(messageOf(error)))
+    this.#enqueue(() => this.#commit({ image: this.image, segment, kind: 'head' })).catch((error: unknown) => {
+      // Without space nothing is lost: the segments stay, and the next commit covers them too.
+      if (!isCode(error, 'NO_SPACE')) return this.#fail(messageOf(error))
+      this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
+      setTimeout(() => this.#commitBehind(segment), retryMs).unref()
+    })
   }
 
   #enqueue<T>(step: () => Promise<T>): Promise<T> {
