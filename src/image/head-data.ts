@@ -114,7 +114,7 @@ function note(
 ): number {
   const timeNs = head.nowNs()
   const message = Buffer.concat([Buffer.alloc(logRecordHeaderBytes), payload])
-  const refused = head.admit(message.length)
+  const refused = head.admitRelease(message.length)
   if (refused !== 0) return refused
   const place = { inode: state.number, chunk: at.chunk, within: at.within, timeNs }
   const position = head.append('disk', type, place, unique, message, logRecordHeaderBytes)

@@ -75,7 +75,7 @@ export function remove(
   if (wants === 'directory' && !state.isDirectory) return -ENOTDIR
   if (wants === 'other' && state.isDirectory) return -EISDIR
   if (state.isDirectory && !isEmptyDirectory(head, state)) return -ENOTEMPTY
-  const transaction = new Transaction()
+  const transaction = new Transaction({ isRelease: true })
   leave(head, transaction, parent, name)
   unname(head, transaction, parent, state)
   return head.apply(transaction, unique)
@@ -111,7 +111,7 @@ export function rename(head: Head, request: RenameRequest, unique: bigint): numb
 
 /** A transaction that lets go of an inode which has neither name nor reference. */
 export function removal(state: InodeState): Transaction {
-  const transaction = new Transaction()
+  const transaction = new Transaction({ isRelease: true })
   transaction.remove(state)
   return transaction
 }

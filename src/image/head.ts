@@ -146,6 +146,12 @@ export class Head {
     return 0
   }
 
+  /** The same for what makes room (removals, truncations): it may use half of the reserve. */
+  admitRelease(bytes: number): number {
+    if (this.#failed) return -EIO
+    return bytes > this.freeBytes() - reserveBytes / 2 ? -ENOSPC : 0
+  }
+
   /** True when ordinary writes must wait until segments have been committed. */
   get mustWait(): boolean {
     return this.log.unretiredBytes > logBytesMax
@@ -154,7 +160,7 @@ export class Head {
   /** Logs and shows a change of the namespace. Returns 0 or a negative errno, and then nothing happened. */
   apply(transaction: Transaction, unique: bigint): number {
     const effects = encodeEffects(transaction.effects())
-    const refused = this.admit(effects.length)
+    const refused = transaction.isRelease ? this.admitRelease(effects.length) : this.admit(effects.length)
     if (refused !== 0) {
       transaction.undo()
       return refused

@@ -13,6 +13,12 @@ export class Transaction {
   readonly #names: { parent: InodeState; name: Buffer; entry: NamedInode | null }[] = []
   readonly #removed: InodeState[] = []
   readonly #attributed: InodeState[] = []
+  /** It takes something away: it is admitted also when space is short. */
+  readonly isRelease: boolean
+
+  constructor(options: { isRelease?: boolean } = {}) {
+    this.isRelease = options.isRelease ?? false
+  }
 
   /** To be called before an inode's attributes are changed. */
   touch(state: InodeState): InodeState {
