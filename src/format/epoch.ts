@@ -1,5 +1,7 @@
 /**
- * The record of an epoch or of a head: the commit point. One file, published whole. Little-endian:
+ * The record of an epoch or of a head: the commit point. One file, published whole, in two parts: what the
+ * epoch *is*, the same wherever it was made, and behind its digest how this store's log stands to it.
+ * Little-endian:
  *
  *      0   4  magic "HFEP"
  *      4   2  version (1)
@@ -14,29 +16,39 @@
  *     92  16  parent's image id
  *    108   8  parent's number
  *    116  32  root of the manifest
- *    148   8  commit: grows with each record of the image, the highest one is the head's state
- *    156   8  segment: log segments up to this number are covered
- *    164   8  sequence: the first one not used yet
- *    172   8  wall clock, milliseconds since 1970
- *    180   8  bytes written since the epoch before
- *    188   4  pause of the guest, microseconds
- *    192  32  root of the machine state's chunks (a tree like a file's), zeros = none
- *    224   8  bytes of the machine state
- *    232   2  length of the image's name
- *    234   2  length of the parent's image name
- *    236   4  length of the note
- *    240   4  length of the machine's facts (JSON)
- *    244      image's name, parent's image name, note, facts
- *    end-32   BLAKE3-256 of all before: the epoch's id
+ *    148   8  wall clock, milliseconds since 1970
+ *    156   8  bytes written since the epoch before
+ *    164   4  pause of the guest, microseconds
+ *    168  32  root of the machine state's chunks (a tree like a file's), zeros = none
+ *    200   8  bytes of the machine state
+ *    208   2  length of the image's name
+ *    210   2  length of the parent's image name
+ *    212   4  length of the note
+ *    216   4  length of the machine's facts (JSON)
+ *    220      image's name, parent's image name, note, facts
+ *      n  32  BLAKE3-256 of all before: the epoch's id
+ *
+ * and the local part, 48 bytes from n + 32:
+ *
+ *      0   8  commit: grows with each record of the image, the highest one is the head's state
+ *      8   8  segment: log segments up to this number are covered
+ *     16   8  sequence: the first one not used yet
+ *     24   8  unique of the last request that is covered, 0 = none: if the kernel sends it again, it was done
+ *     32   4  connection of that request
+ *     36   8  reserved, 0
+ *     44   4  CRC-32 of the id and of bytes 0 to 43
  */
 import { Buffer } from 'node:buffer'
+import { crc32 } from 'node:zlib'
 import { blake3 } from '@napi-rs/blake-hash'
 import { assert, HoldfastError } from '../errors.ts'
 import { digestBytes, epochRecordBytesMax, machineStateBytesMax } from '../limits.ts'
 
 export const epochVersion = 1
 const epochMagic = 0x50454648 // "HFEP"
-const fixedBytes = 244
+const fixedBytes = 220
+const localBytes = 48
+const localChecksumAt = 44
 const hasMachine = 1
 
 export interface EpochRecord {
@@ -51,6 +63,7 @@ export interface EpochRecord {
   commit: number
   segment: number
   sequence: number
+  lastRequest: { connection: number; unique: bigint }
   wallMs: number
   writtenBytes: number
   pauseUs: number
@@ -84,26 +97,39 @@ export function encodeEpoch(record: EpochRecord): Buffer {
     writeSafe(head, record.parent.number, 108)
   }
   head.set(record.manifest, 116)
-  writeSafe(head, record.commit, 148)
-  writeSafe(head, record.segment, 156)
-  writeSafe(head, record.sequence, 164)
-  writeSafe(head, record.wallMs, 172)
-  writeSafe(head, record.writtenBytes, 180)
-  head.writeUInt32LE(Math.min(record.pauseUs, 0xffffffff), 188)
-  if (record.machine?.stateRoot) head.set(record.machine.stateRoot, 192)
-  writeSafe(head, record.machine?.stateBytes ?? 0, 224)
-  head.writeUInt16LE(texts[0].length, 232)
-  head.writeUInt16LE(texts[1].length, 234)
-  head.writeUInt32LE(texts[2].length, 236)
-  head.writeUInt32LE(texts[3].length, 240)
+  writeSafe(head, record.wallMs, 148)
+  writeSafe(head, record.writtenBytes, 156)
+  head.writeUInt32LE(Math.min(record.pauseUs, 0xffffffff), 164)
+  if (record.machine?.stateRoot) head.set(record.machine.stateRoot, 168)
+  writeSafe(head, record.machine?.stateBytes ?? 0, 200)
+  head.writeUInt16LE(texts[0].length, 208)
+  head.writeUInt16LE(texts[1].length, 210)
+  head.writeUInt32LE(texts[2].length, 212)
+  head.writeUInt32LE(texts[3].length, 216)
   const body = Buffer.concat([head, ...texts])
-  assert(body.length + digestBytes <= epochRecordBytesMax, 'an epoch record is below its limit')
-  return Buffer.concat([body, blake3(body)])
+  assert(body.length + digestBytes + localBytes <= epochRecordBytesMax, 'an epoch record is below its limit')
+  const id = blake3(body)
+  return Buffer.concat([body, id, encodeLocal(record, id)])
+}
+
+function encodeLocal(record: EpochRecord, id: Buffer): Buffer {
+  const local = Buffer.alloc(localBytes)
+  writeSafe(local, record.commit, 0)
+  writeSafe(local, record.segment, 8)
+  writeSafe(local, record.sequence, 16)
+  local.writeBigUInt64LE(record.lastRequest.unique, 24)
+  local.writeUInt32LE(record.lastRequest.connection, 32)
+  local.writeUInt32LE(localChecksum(local, id), localChecksumAt)
+  return local
+}
+
+function localChecksum(local: Buffer, id: Buffer): number {
+  return crc32(local.subarray(0, localChecksumAt), crc32(id))
 }
 
 /** Errors: BAD_FORMAT (not a record), NEWER_VERSION, DAMAGED (digest or a length is wrong). */
 export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
-  if (bytes.length < fixedBytes + digestBytes || bytes.readUInt32LE(0) !== epochMagic) {
+  if (bytes.length < fixedBytes + digestBytes + localBytes || bytes.readUInt32LE(0) !== epochMagic) {
     throw new HoldfastError('BAD_FORMAT', `${where} is not an epoch record`)
   }
   const version = bytes.readUInt16LE(4)
@@ -111,9 +137,11 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
     throw new HoldfastError('NEWER_VERSION', `${where} has format version ${version}, this Holdfast reads up to ` +
       `${epochVersion}: use the newer Holdfast that wrote it`)
   }
-  const end = bytes.length - digestBytes
-  const id = Buffer.from(bytes.subarray(end))
+  const end = bytes.length - digestBytes - localBytes
+  const id = Buffer.from(bytes.subarray(end, end + digestBytes))
+  const local = bytes.subarray(end + digestBytes)
   if (bytes.length > epochRecordBytesMax || !blake3(bytes.subarray(0, end)).equals(id)) throw damaged(where)
+  if (localChecksum(local, id) !== local.readUInt32LE(localChecksumAt)) throw damaged(where)
   const texts = readTexts(bytes.subarray(0, end), where)
   const parentId = bytes.subarray(60, 92)
   return {
@@ -130,12 +158,13 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
       number: readSafe(bytes, 108, where),
     },
     manifest: Buffer.from(bytes.subarray(116, 148)),
-    commit: readSafe(bytes, 148, where),
-    segment: readSafe(bytes, 156, where),
-    sequence: readSafe(bytes, 164, where),
-    wallMs: readSafe(bytes, 172, where),
-    writtenBytes: readSafe(bytes, 180, where),
-    pauseUs: bytes.readUInt32LE(188),
+    commit: readSafe(local, 0, where),
+    segment: readSafe(local, 8, where),
+    sequence: readSafe(local, 16, where),
+    lastRequest: { unique: local.readBigUInt64LE(24), connection: local.readUInt32LE(32) },
+    wallMs: readSafe(bytes, 148, where),
+    writtenBytes: readSafe(bytes, 156, where),
+    pauseUs: bytes.readUInt32LE(164),
     machine: (bytes.readUInt8(7) & hasMachine) === 0 ? null : readMachine(bytes, texts[3], where),
     image: texts[0],
     note: texts[2],
@@ -145,14 +174,14 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
 }
 
 function readMachine(bytes: Buffer, facts: string, where: string): EpochRecord['machine'] {
-  const root = bytes.subarray(192, 224)
-  const stateBytes = readSafe(bytes, 224, where)
+  const root = bytes.subarray(168, 200)
+  const stateBytes = readSafe(bytes, 200, where)
   if (stateBytes > machineStateBytesMax) throw damaged(where)
   return { stateRoot: isZero(root) ? null : Buffer.from(root), stateBytes, facts }
 }
 
 function readTexts(body: Buffer, where: string): string[] {
-  const lengths = [body.readUInt16LE(232), body.readUInt16LE(234), body.readUInt32LE(236), body.readUInt32LE(240)]
+  const lengths = [body.readUInt16LE(208), body.readUInt16LE(210), body.readUInt32LE(212), body.readUInt32LE(216)]
   if (lengths.reduce((sum, length) => sum + length, fixedBytes) !== body.length) throw damaged(where)
   let at = fixedBytes
   return lengths.map((length) => body.toString('utf8', at, (at += length)))

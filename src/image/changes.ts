@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer'
 import { HoldfastError } from '../errors.ts'
 import { decodeEffects } from '../format/effects.ts'
 import type { Effect } from '../format/effects.ts'
+import type { EpochRecord } from '../format/epoch.ts'
 import { decodeInode } from '../format/inode.ts'
 import type { InodeRecord } from '../format/inode.ts'
 import { recordType } from '../format/log.ts'
@@ -36,11 +37,13 @@ export class Changes {
   #writtenBytes = 0
   #nextSequence: number
   #nextInode: number
+  #lastRequest: EpochRecord['lastRequest']
 
-  constructor(nodes: NodeReader, manifest: Manifest, nextSequence: number) {
+  constructor(nodes: NodeReader, manifest: Manifest, start: Pick<EpochRecord, 'sequence' | 'lastRequest'>) {
     this.#nodes = nodes
     this.#manifest = manifest
-    this.#nextSequence = nextSequence
+    this.#nextSequence = start.sequence
+    this.#lastRequest = start.lastRequest
     this.#nextInode = manifest.nextInode
   }
 
@@ -61,6 +64,11 @@ export class Changes {
     return this.#nextSequence
   }
 
+  /** The last request of the kernel that the records carry out. */
+  get lastRequest(): EpochRecord['lastRequest'] {
+    return this.#lastRequest
+  }
+
   get nextInode(): number {
     return this.#nextInode
   }
@@ -68,6 +76,7 @@ export class Changes {
   /** Records come in the order of their sequence. Errors: DAMAGED. */
   add(record: LogRecord): void {
     this.#nextSequence = Math.max(this.#nextSequence, record.sequence + 1)
+    this.#lastRequest = { connection: record.connection, unique: record.unique }
     if (record.type === recordType.effects) {
       for (const effect of decodeEffects(record.payload)) this.#effect(effect)
       return

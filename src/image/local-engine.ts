@@ -279,8 +279,8 @@ class LocalEngine implements Engine {
     const { domainId, keyId } = this.#store.identity
     return {
       kind: 'epoch', domainId, keyId, imageId: identity.id, number: 0, nextNumber: 1, parent: null, manifest, commit: 1,
-      segment: 0, sequence: 1, wallMs: identity.createdMs, writtenBytes: 0, pauseUs: 0, machine: null,
-      image: identity.image, note: '',
+      segment: 0, sequence: 1, lastRequest: { connection: 0, unique: 0n }, wallMs: identity.createdMs,
+      writtenBytes: 0, pauseUs: 0, machine: null, image: identity.image, note: '',
     }
   }
 

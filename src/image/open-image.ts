@@ -44,6 +44,7 @@ interface Outcome {
   manifest: Manifest
   writtenBytes: number
   sequence: number
+  lastRequest: EpochRecord['lastRequest']
 }
 
 export class OpenImage {
@@ -165,7 +166,7 @@ export class OpenImage {
       throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} has a gap before segment ${segments[0]}: ` +
         'roll back to an epoch with --discard, or restore the image from a replica')
     }
-    const changes = new Changes(nodes, manifest, this.#newest.sequence)
+    const changes = new Changes(nodes, manifest, this.#newest)
     let count = 0
     for (const record of log.records(segments)) {
       changes.add(record)
@@ -176,6 +177,7 @@ export class OpenImage {
       manifest: changes.isEmpty ? manifest : await applyChanges({ store, nodes, log }, manifest, changes, options),
       writtenBytes: (this.#newest.kind === 'head' ? this.#newest.writtenBytes : 0) + changes.writtenBytes,
       sequence: changes.nextSequence,
+      lastRequest: changes.lastRequest,
     }
   }
 
@@ -188,6 +190,7 @@ export class OpenImage {
       segment: Number.isFinite(upTo) ? Math.max(upTo, this.#newest.segment)
         : Math.max(this.#newest.segment, ...this.pendingSegments()),
       sequence: outcome.sequence,
+      lastRequest: outcome.lastRequest,
       writtenBytes: outcome.writtenBytes,
     }
   }
