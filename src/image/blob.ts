@@ -7,7 +7,9 @@ import { entries, get, removeFrom, update } from './tree/index.ts'
 import type { Change, NodeReader, NodeStore } from './tree/index.ts'
 
 /** Root of the bytes' chunks; null when they are all zeros. `before` is the root of an earlier version. */
-export function storeBlob(store: ChunkStore, nodes: NodeStore, bytes: Uint8Array, before: ChunkId | null): ChunkId | null {
+export function storeBlob(
+  store: ChunkStore, nodes: NodeStore, bytes: Uint8Array, before: ChunkId | null,
+): ChunkId | null {
   const changes: Change[] = []
   for (let at = 0; at < bytes.length; at += chunkBytes) {
     const plain = Buffer.alloc(chunkBytes)

@@ -33,7 +33,9 @@ export function lookup(head: Head, parent: InodeState, name: Buffer): InodeState
 }
 
 /** Makes a file, directory, link, device, pipe or socket. */
-export function make(head: Head, parent: InodeState, name: Buffer, request: NewInode, unique: bigint): InodeState | number {
+export function make(
+  head: Head, parent: InodeState, name: Buffer, request: NewInode, unique: bigint,
+): InodeState | number {
   const refused = refuseNewName(head, parent, name)
   if (refused !== 0) return refused
   if ((request.target?.length ?? 0) > symlinkBytesMax) return -ENAMETOOLONG
@@ -52,7 +54,9 @@ export function make(head: Head, parent: InodeState, name: Buffer, request: NewI
   return failed === 0 ? state : failed
 }
 
-export function link(head: Head, state: InodeState, parent: InodeState, name: Buffer, unique: bigint): InodeState | number {
+export function link(
+  head: Head, state: InodeState, parent: InodeState, name: Buffer, unique: bigint,
+): InodeState | number {
   if (state.isDirectory) return -EPERM
   if (state.linkCount === 0) return -ENOENT
   if (state.linkCount >= linkCountMax) return -EMLINK

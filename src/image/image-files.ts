@@ -69,8 +69,8 @@ export class ImageFiles {
     const head = this.#env.exists(this.layout.head) ? this.#headRecord() : null
     const sealed = numbers.length === 0 ? null : this.epoch(numbers[numbers.length - 1])
     const newest = head !== null && (sealed === null || head.commit > sealed.commit) ? head : sealed
-    if (newest === null) throw new HoldfastError('DAMAGED', `image ${this.image} has no record: restore it from a replica`)
-    return newest
+    if (newest !== null) return newest
+    throw new HoldfastError('DAMAGED', `image ${this.image} has no record: restore it from a replica`)
   }
 
   publishEpoch(record: EpochRecord): StoredEpoch {
@@ -167,7 +167,14 @@ function readFile(env: Env, path: string, bytesMax: number): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-function parseIdentity(text: string, path: string): { version: number; id: string; origin: ImageIdentity['origin']; createdMs: number } {
+interface IdentityFields {
+  version: number
+  id: string
+  origin: ImageIdentity['origin']
+  createdMs: number
+}
+
+function parseIdentity(text: string, path: string): IdentityFields {
   try {
     const fields: unknown = JSON.parse(text)
     if (isIdentity(fields)) return fields
@@ -177,7 +184,7 @@ function parseIdentity(text: string, path: string): { version: number; id: strin
   throw new HoldfastError('BAD_FORMAT', `${path} is not the identity of an image`)
 }
 
-function isIdentity(value: unknown): value is ReturnType<typeof parseIdentity> {
+function isIdentity(value: unknown): value is IdentityFields {
   return typeof value === 'object' && value !== null && 'holdfast' in value && value.holdfast === 'image' &&
     'version' in value && typeof value.version === 'number' && 'id' in value && typeof value.id === 'string' &&
     /^[0-9a-f]{32}$/.test(value.id) && 'origin' in value && 'createdMs' in value && typeof value.createdMs === 'number'

@@ -107,7 +107,8 @@ class BaseWalk {
     const known = this.found.get(key)
     if (known !== undefined) return known
     const isDirectory = stat.kind === 'directory'
-    const item: Found = { number: this.#next++, path, stat, links: isDirectory ? 2 : 0, children: isDirectory ? [] : null }
+    const links = isDirectory ? 2 : 0
+    const item: Found = { number: this.#next++, path, stat, links, children: isDirectory ? [] : null }
     this.found.set(key, item)
     if (stat.kind === 'link') this.#targets.set(item.number, this.#env.readlink(path))
     if (isDirectory) {
@@ -222,7 +223,8 @@ function buildNames(nodes: NodeStore, children: readonly Dirent[]): ChunkId | nu
     const key = nameKey(dirent.name)
     byKey.set(key, [...byKey.get(key) ?? [], dirent])
   }
-  const entries = [...byKey].sort(([a], [b]) => a - b).map(([key, list]): [number, Buffer] => [key, encodeDirents(list)])
+  const entries = [...byKey].sort(([a], [b]) => a - b)
+    .map(([key, list]): [number, Buffer] => [key, encodeDirents(list)])
   return entries.length === 0 ? null : build(nodes, entries)
 }
 

@@ -5,23 +5,21 @@
 import { systemEnv } from '../env/system.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
-import type { Buffer } from 'node:buffer'
-import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
+import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
+import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkImages } from './check.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
-import { checkImageName, parseAddress } from './epochs.ts'
 import { exportInode } from './export-file.ts'
-import { createImageFiles, listImages, removeImageFiles, removeLeftovers } from './image-files.ts'
-import type { ImageIdentity } from './image-files.ts'
+import { removeLeftovers } from './image-files.ts'
 import { ingest } from './ingest.ts'
 import { likelyChunks, readMachineState, writeWorkingSet } from './machine-state.ts'
 import { fileType, typeOf } from './modes.ts'
-import { OpenImage } from './open-image.ts'
+import type { OpenImage } from './open-image.ts'
 import { findPath } from './paths.ts'
 import { NodeStore } from './tree/index.ts'
 import type {
@@ -46,37 +44,36 @@ class LocalEngine implements Engine {
   readonly #env: Env
   #store: LocalChunkStore
   #nodes: NodeStore
-  readonly #images = new Map<string, OpenImage>()
+  #catalog: ImageCatalog
 
   constructor(env: Env, directory: string, store: LocalChunkStore) {
     this.#env = env
     this.directory = directory
     this.#store = store
     this.#nodes = new NodeStore(store)
+    this.#catalog = new ImageCatalog(env, directory, store)
   }
 
   async createImage(args: { image: string; base: string[] }, options: CallOptions = {}): Promise<ImageSummary> {
-    const image = checkImageName(args.image)
-    this.#refuseExisting(image)
+    this.#catalog.refuseExisting(args.image)
     const manifest = await ingest(this.#env, this.#store, this.#nodes, args.base, options)
     const root = storeManifest(this.#store, manifest, null)
     await this.#store.sync()
-    const identity = this.#identity(image, { kind: args.base.length === 0 ? 'empty' : 'base' })
-    createImageFiles(this.#env, this.directory, identity, this.#firstRecord(identity, root))
-    return this.#summary(this.#image(image))
+    const origin = { kind: args.base.length === 0 ? 'empty' as const : 'base' as const }
+    return this.#catalog.summary(this.#catalog.create(args.image, origin, { manifest: root }))
   }
 
   async images(): Promise<ImageSummary[]> {
-    return listImages(this.#env, this.directory).map((image) => this.#summary(this.#image(image)))
+    return this.#catalog.names().map((image) => this.#catalog.summary(this.#catalog.image(image)))
   }
 
   async log(args: { image: string }): Promise<EpochSummary[]> {
-    const image = this.#image(args.image)
+    const image = this.#catalog.image(args.image)
     return image.files.epochNumbers().map((number) => image.summary(image.files.epoch(number)))
   }
 
   async show(args: { epoch: string }): Promise<EpochDetail> {
-    const { image, record } = this.#epoch(args.epoch)
+    const { image, record } = this.#catalog.epoch(args.epoch)
     const { files, logicalBytes } = measure(this.#nodes, decodeManifest(this.#store.read(record.manifest)))
     return {
       ...image.summary(record), root: record.manifest.toString('hex'), files, logicalBytes,
@@ -87,17 +84,17 @@ class LocalEngine implements Engine {
   }
 
   async diff(args: { before: string; after: string }, options: CallOptions = {}): Promise<DiffEntry[]> {
-    const before = this.#epoch(args.before).record
-    return diffEpochs(this.#store, this.#nodes, before, this.#epoch(args.after).record, options)
+    const before = this.#catalog.epoch(args.before).record
+    return diffEpochs(this.#store, this.#nodes, before, this.#catalog.epoch(args.after).record, options)
   }
 
   async stats(): Promise<StoreStats> {
     const stats = this.#store.stats()
-    const images = listImages(this.#env, this.directory)
+    const images = this.#catalog.names()
     return {
       store: this.#store.identity.storeId.toString('hex'), directory: this.directory, formatVersion: 1,
       images: images.length,
-      epochs: images.reduce((sum, image) => sum + this.#image(image).files.epochNumbers().length, 0),
+      epochs: images.reduce((sum, image) => sum + this.#catalog.image(image).files.epochNumbers().length, 0),
       packs: stats.packs, records: stats.data.records + stats.node.records,
       plainBytes: stats.data.plainBytes + stats.node.plainBytes, storedBytes: stats.packBytes,
       dataStoredBytes: stats.data.storedBytes, nodeStoredBytes: stats.node.storedBytes,
@@ -106,30 +103,37 @@ class LocalEngine implements Engine {
   }
 
   async pin(args: { epoch: string; pinned: boolean }): Promise<EpochSummary> {
-    const { image, record } = this.#epoch(args.epoch)
+    const { image, record } = this.#catalog.epoch(args.epoch)
     image.files.setPinned(record.number, args.pinned)
     return image.summary(record)
   }
 
   async remove(args: { target: string }): Promise<{ removedEpochs: number }> {
-    return args.target.includes('@') ? this.#removeEpoch(args.target) : this.#removeImage(args.target)
+    if (!args.target.includes('@')) {
+      const image = this.#catalog.image(args.target)
+      return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
+    }
+    const { image, record } = this.#catalog.epoch(args.target)
+    return image.inOrder(async () => {
+      this.#catalog.removeEpoch(image, record)
+      return { removedEpochs: 1 }
+    })
   }
 
   async fork(args: { epoch: string; image: string }): Promise<ImageSummary> {
-    const name = checkImageName(args.image)
-    const { image: source, record } = this.#epoch(args.epoch)
-    this.#refuseExisting(name)
-    const identity = this.#identity(name, { kind: 'fork', epoch: args.epoch })
-    createImageFiles(this.#env, this.directory, identity, {
-      ...this.#firstRecord(identity, record.manifest), wallMs: record.wallMs, machine: record.machine,
-      pauseUs: record.pauseUs, note: record.note,
-      parent: { id: record.id, imageId: source.identity.id, image: source.identity.image, number: record.number },
-    })
-    return this.#summary(this.#image(name))
+    const { image: source, record } = this.#catalog.epoch(args.epoch)
+    this.#catalog.refuseExisting(args.image)
+    const { manifest, machine, pauseUs, note, wallMs, id, number } = record
+    const parent = { id, imageId: source.identity.id, image: source.identity.image, number }
+    const origin = { kind: 'fork' as const, epoch: args.epoch }
+    const fork = this.#catalog.create(args.image, origin, { manifest, machine, pauseUs, note, wallMs, parent })
+    return this.#catalog.summary(fork)
   }
 
-  async rollback(args: { epoch: string; discard: boolean }): Promise<{ sealed: EpochSummary | null; head: EpochSummary }> {
-    const { image, record } = this.#epoch(args.epoch)
+  async rollback(
+    args: { epoch: string; discard: boolean },
+  ): Promise<{ sealed: EpochSummary | null; head: EpochSummary }> {
+    const { image, record } = this.#catalog.epoch(args.epoch)
     return image.inOrder(async () => {
       refuseServed(image)
       const sealed = args.discard ? null : await this.#sealIfChanged(image, `before the rollback to ${args.epoch}`)
@@ -141,7 +145,7 @@ class LocalEngine implements Engine {
   async exportFile(
     args: { epoch: string; path: string; file: string; format: 'raw' | 'qcow2' }, options: CallOptions = {},
   ): Promise<{ bytes: number; dataBytes: number }> {
-    const { record } = this.#epoch(args.epoch)
+    const { record } = this.#catalog.epoch(args.epoch)
     const { inode } = findPath(this.#nodes, decodeManifest(this.#store.read(record.manifest)), args.path)
     if (typeOf(inode.mode) !== fileType.regular) {
       throw new HoldfastError('USAGE', `${args.path} is not a regular file: mount a fork of the epoch to copy trees`)
@@ -162,17 +166,17 @@ class LocalEngine implements Engine {
   }
 
   async rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {
-    for (const image of this.#images.values()) refuseServed(image)
-    this.#images.clear()
+    await this.#catalog.forget()
     await this.#store.close()
     this.#store = await openChunkStore(this.#env, this.directory, { ...options, rebuildIndex: true })
     this.#nodes = new NodeStore(this.#store)
+    this.#catalog = new ImageCatalog(this.#env, this.directory, this.#store)
     const stats = this.#store.stats()
     return { packs: stats.packs, records: stats.data.records + stats.node.records }
   }
 
   async openHead(args: { image: string }, options: CallOptions = {}): Promise<HeadStart> {
-    const image = this.#image(args.image)
+    const image = this.#catalog.image(args.image)
     return image.inOrder(async () => {
       refuseServed(image)
       if (image.pendingSegments().length > 0 || this.#manifest(image.newest).orphans.length > 0) {
@@ -190,7 +194,7 @@ class LocalEngine implements Engine {
   }
 
   async commit(request: CommitRequest, options: CallOptions = {}): Promise<CommitResult> {
-    const image = this.#image(request.image)
+    const image = this.#catalog.image(request.image)
     return image.inOrder(async () => {
       if (request.kind === 'head') return image.commitHead(request.segment, false, options)
       return image.seal(request.segment, {
@@ -200,14 +204,14 @@ class LocalEngine implements Engine {
   }
 
   async closeHead(args: { image: string }): Promise<void> {
-    const image = this.#image(args.image)
+    const image = this.#catalog.image(args.image)
     await image.inOrder(async () => {
       image.isServed = false
     })
   }
 
   async sealHead(args: { image: string; note?: string }, options: CallOptions = {}): Promise<EpochSummary> {
-    const image = this.#image(args.image)
+    const image = this.#catalog.image(args.image)
     return image.inOrder(async () => {
       refuseServed(image)
       return this.#seal(image, args.note ?? '', options)
@@ -215,21 +219,21 @@ class LocalEngine implements Engine {
   }
 
   async machineState(args: { epoch: string }): Promise<{ state: Uint8Array; facts: unknown; manifest: string }> {
-    return readMachineState(this.#store, this.#nodes, this.#epoch(args.epoch).record)
+    return readMachineState(this.#store, this.#nodes, this.#catalog.epoch(args.epoch).record)
   }
 
   async recentChunks(args: { epoch: string; paths: string[] }): Promise<{ path: string; chunks: number[] }[]> {
-    const { image, record } = this.#epoch(args.epoch)
+    const { image, record } = this.#catalog.epoch(args.epoch)
     return likelyChunks(this.#env, image.files, this.#store, this.#nodes, record, args.paths)
   }
 
   async saveWorkingSet(args: { epoch: string; set: { path: string; chunks: number[] }[] }): Promise<void> {
-    const { image, record } = this.#epoch(args.epoch)
+    const { image, record } = this.#catalog.epoch(args.epoch)
     writeWorkingSet(this.#env, image.files, record.number, args.set)
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#images.values()].map((image) => image.inOrder(async () => undefined)))
+    await this.#catalog.settle()
     await this.#store.close()
   }
 
@@ -237,51 +241,8 @@ class LocalEngine implements Engine {
     return this.close()
   }
 
-  #image(name: string): OpenImage {
-    const known = this.#images.get(checkImageName(name))
-    if (known !== undefined) return known
-    const { domainId, keyId } = this.#store.identity
-    const image = new OpenImage({ env: this.#env, directory: this.directory, store: this.#store, domainId, keyId }, name)
-    this.#images.set(name, image)
-    return image
-  }
-
-  #epoch(address: string): { image: OpenImage; record: StoredEpoch } {
-    const { image: name, number } = parseAddress(address)
-    const image = this.#image(name)
-    return { image, record: image.files.epoch(number) }
-  }
-
   #manifest(record: StoredEpoch): ReturnType<typeof decodeManifest> {
     return decodeManifest(this.#store.read(record.manifest))
-  }
-
-  #summary(image: OpenImage): ImageSummary {
-    const { identity } = image
-    const numbers = image.files.epochNumbers()
-    return {
-      image: identity.image, id: identity.id.toString('hex'), origin: identity.origin, epochs: numbers.length,
-      newest: numbers.at(-1) ?? -1, createdMs: identity.createdMs,
-    }
-  }
-
-  #refuseExisting(image: string): void {
-    if (listImages(this.#env, this.directory).includes(image)) {
-      throw new HoldfastError('EXISTS', `there is an image ${image} already: choose another name, or remove it`)
-    }
-  }
-
-  #identity(image: string, origin: ImageIdentity['origin']): ImageIdentity {
-    return { image, id: this.#env.randomBytes(16), origin, createdMs: Math.round(this.#env.wallMs()) }
-  }
-
-  #firstRecord(identity: ImageIdentity, manifest: Buffer): EpochRecord {
-    const { domainId, keyId } = this.#store.identity
-    return {
-      kind: 'epoch', domainId, keyId, imageId: identity.id, number: 0, nextNumber: 1, parent: null, manifest, commit: 1,
-      segment: 0, sequence: 1, lastRequest: { connection: 0, unique: 0n }, wallMs: identity.createdMs,
-      writtenBytes: 0, pauseUs: 0, machine: null, image: identity.image, note: '',
-    }
   }
 
   async #seal(image: OpenImage, note: string, options: CallOptions): Promise<EpochSummary> {
@@ -291,38 +252,5 @@ class LocalEngine implements Engine {
 
   async #sealIfChanged(image: OpenImage, note: string): Promise<EpochSummary | null> {
     return image.hasUnsealedChanges ? this.#seal(image, note, {}) : null
-  }
-
-  async #removeEpoch(address: string): Promise<{ removedEpochs: number }> {
-    const { image, record } = this.#epoch(address)
-    return image.inOrder(async () => {
-      if (image.files.isPinned(record.number)) {
-        throw new HoldfastError('PINNED', `${address} is pinned: 'holdfast unpin ${address}' first`)
-      }
-      image.detachHead()
-      image.files.removeEpoch(record.number)
-      return { removedEpochs: 1 }
-    })
-  }
-
-  async #removeImage(name: string): Promise<{ removedEpochs: number }> {
-    const image = this.#image(name)
-    return image.inOrder(async () => {
-      refuseServed(image)
-      const numbers = image.files.epochNumbers()
-      const pinned = numbers.find((number) => image.files.isPinned(number))
-      if (pinned !== undefined) {
-        throw new HoldfastError('PINNED', `${name}@${pinned} is pinned: 'holdfast unpin ${name}@${pinned}' first`)
-      }
-      removeImageFiles(this.#env, this.directory, name)
-      this.#images.delete(name)
-      return { removedEpochs: numbers.length }
-    })
-  }
-}
-
-function refuseServed(image: OpenImage): void {
-  if (image.isServed) {
-    throw new HoldfastError('BUSY', `image ${image.identity.image} is mounted: unmount it, or stop its machine, first`)
   }
 }

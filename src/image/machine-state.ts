@@ -29,11 +29,13 @@ export function readMachineState(
 ): { state: Uint8Array; facts: unknown; manifest: string } {
   const { machine } = record
   if (machine === null) {
-    throw new HoldfastError('NOT_FOUND', `epoch ${record.image}@${record.number} has no machine: it was sealed without ` +
+    const address = `${record.image}@${record.number}`
+    throw new HoldfastError('NOT_FOUND', `epoch ${address} has no machine: it was sealed without ` +
       "one, choose an epoch that 'holdfast log' marks with a machine")
   }
   const facts: unknown = JSON.parse(machine.facts)
-  return { state: readBlob(reader, nodes, machine.stateRoot, machine.stateBytes), facts, manifest: record.manifest.toString('hex') }
+  const state = readBlob(reader, nodes, machine.stateRoot, machine.stateBytes)
+  return { state, facts, manifest: record.manifest.toString('hex') }
 }
 
 /** The working set recorded for the epoch, else what the epochs up to it changed. */

@@ -23,7 +23,9 @@ export function entryType(mode: number): number {
 }
 
 /** Group and mode of a new inode: a directory with the set-gid bit hands on its group, and the bit. */
-export function inherited(parent: { mode: number; gid: number }, mode: number, gid: number): { mode: number; gid: number } {
+export function inherited(
+  parent: { mode: number; gid: number }, mode: number, gid: number,
+): { mode: number; gid: number } {
   if ((parent.mode & setGroupId) === 0) return { mode, gid }
   return { mode: typeOf(mode) === fileType.directory ? mode | setGroupId : mode, gid: parent.gid }
 }

@@ -108,7 +108,8 @@ export class OpenImage {
     await counting.sync()
     this.#newest = this.files.publishHead({
       ...this.#successor(outcome, upTo), kind: 'head', manifest: root, number: before.number,
-      parent: parentOf(before, this.identity), wallMs: Math.round(this.#context.env.wallMs()), machine: null, pauseUs: 0, note: '',
+      parent: parentOf(before, this.identity), wallMs: Math.round(this.#context.env.wallMs()), machine: null,
+      pauseUs: 0, note: '',
     })
     this.#storedSinceEpoch += counting.storedBytes
     this.#removeSegments(this.#newest.segment)

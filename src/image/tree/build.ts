@@ -37,7 +37,8 @@ export function settle(store: NodeStore, part: Part): Part {
 }
 
 export function checkEntry(key: number, keyBefore: number, value: Uint8Array | null): void {
-  assert(Number.isInteger(key) && key > keyBefore && key <= treeKeyMax, `key ${key} does not rise within the tree's keys`)
+  const rises = Number.isInteger(key) && key > keyBefore && key <= treeKeyMax
+  assert(rises, `key ${key} does not rise within the tree's keys`)
   assert(value === null || (value.length >= 1 && value.length <= treeValueBytesMax), 'a value is 1 to 4,224 bytes')
 }
 

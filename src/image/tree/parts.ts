@@ -36,7 +36,8 @@ export function storedPart(id: ChunkId, key: number, weight: number): Part {
 
 /** Null where there are no entries. The weight may be above a leaf's. */
 export function entriesPart(entries: Entries): Part | null {
-  return entries.keys.length === 0 ? null : { key: entries.keys[0], weight: weightOf(entries.values), id: null, entries }
+  if (entries.keys.length === 0) return null
+  return { key: entries.keys[0], weight: weightOf(entries.values), id: null, entries }
 }
 
 /** The slot of a key within an inner node of this level. */
@@ -55,7 +56,8 @@ export function cutBySlot(entries: Entries, level: number): Part[] {
   const span = slotKeys(level)
   let from = 0
   for (let to = 1; to <= entries.keys.length; to += 1) {
-    if (to < entries.keys.length && Math.floor(entries.keys[to] / span) === Math.floor(entries.keys[from] / span)) continue
+    const slot = Math.floor(entries.keys[from] / span)
+    if (to < entries.keys.length && Math.floor(entries.keys[to] / span) === slot) continue
     const part = entriesPart({ keys: entries.keys.slice(from, to), values: entries.values.slice(from, to) })
     if (part !== null) parts.push(part)
     from = to

@@ -1,0 +1,123 @@
+/** The images of an open store: found by name, opened once, made and removed whole. */
+import type { Env } from '../env/env.ts'
+import { HoldfastError } from '../errors.ts'
+import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
+import type { LocalChunkStore } from '../store/local-chunk-store.ts'
+import { checkImageName, parseAddress } from './epochs.ts'
+import { createImageFiles, listImages, removeImageFiles } from './image-files.ts'
+import type { ImageIdentity } from './image-files.ts'
+import { OpenImage } from './open-image.ts'
+import type { ImageSummary } from './types.ts'
+
+/** What an image's first epoch is made of besides what its identity says. */
+export type FirstEpoch = Pick<EpochRecord, 'manifest'> &
+  Partial<Pick<EpochRecord, 'parent' | 'machine' | 'pauseUs' | 'note' | 'wallMs'>>
+
+export class ImageCatalog {
+  readonly #env: Env
+  readonly #directory: string
+  readonly #store: LocalChunkStore
+  readonly #images = new Map<string, OpenImage>()
+
+  constructor(env: Env, directory: string, store: LocalChunkStore) {
+    this.#env = env
+    this.#directory = directory
+    this.#store = store
+  }
+
+  names(): string[] {
+    return listImages(this.#env, this.#directory)
+  }
+
+  /** Errors: BAD_NAME, NOT_FOUND, DAMAGED, NEWER_VERSION. */
+  image(name: string): OpenImage {
+    const known = this.#images.get(checkImageName(name))
+    if (known !== undefined) return known
+    const { domainId, keyId } = this.#store.identity
+    const context = { env: this.#env, directory: this.#directory, store: this.#store, domainId, keyId }
+    const image = new OpenImage(context, name)
+    this.#images.set(name, image)
+    return image
+  }
+
+  /** Errors: USAGE, and as `image`. */
+  epoch(address: string): { image: OpenImage; record: StoredEpoch } {
+    const { image: name, number } = parseAddress(address)
+    const image = this.image(name)
+    return { image, record: image.files.epoch(number) }
+  }
+
+  summary(image: OpenImage): ImageSummary {
+    const { identity } = image
+    const numbers = image.files.epochNumbers()
+    return {
+      image: identity.image, id: identity.id.toString('hex'), origin: identity.origin, epochs: numbers.length,
+      newest: numbers.at(-1) ?? -1, createdMs: identity.createdMs,
+    }
+  }
+
+  /** Errors: BAD_NAME, EXISTS. */
+  refuseExisting(name: string): void {
+    if (!this.names().includes(checkImageName(name))) return
+    throw new HoldfastError('EXISTS', `there is an image ${name} already: choose another name, or remove it`)
+  }
+
+  /** Makes an image whose epoch 0 is given; its chunks are synced. Errors: EXISTS, NO_SPACE, IO. */
+  create(name: string, origin: ImageIdentity['origin'], first: FirstEpoch): OpenImage {
+    const identity = {
+      image: name, id: this.#env.randomBytes(16), origin, createdMs: Math.round(this.#env.wallMs()),
+    }
+    createImageFiles(this.#env, this.#directory, identity, this.#firstRecord(identity, first))
+    return this.image(name)
+  }
+
+  /** Errors: PINNED, IO. */
+  removeEpoch(image: OpenImage, record: StoredEpoch): void {
+    refusePinned(image, [record.number])
+    image.detachHead()
+    image.files.removeEpoch(record.number)
+  }
+
+  /** The number of its epochs. Errors: BUSY, PINNED, IO. */
+  removeImage(image: OpenImage): number {
+    refuseServed(image)
+    const numbers = image.files.epochNumbers()
+    refusePinned(image, numbers)
+    removeImageFiles(this.#env, this.#directory, image.identity.image)
+    this.#images.delete(image.identity.image)
+    return numbers.length
+  }
+
+  /** Waits for what is under way, and forgets the images. Errors: BUSY when one is served. */
+  async forget(): Promise<void> {
+    for (const image of this.#images.values()) refuseServed(image)
+    await this.settle()
+    this.#images.clear()
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all([...this.#images.values()].map((image) => image.inOrder(async () => undefined)))
+  }
+
+  #firstRecord(identity: ImageIdentity, first: FirstEpoch): EpochRecord {
+    const { domainId, keyId } = this.#store.identity
+    return {
+      kind: 'epoch', domainId, keyId, imageId: identity.id, number: 0, nextNumber: 1, parent: null, commit: 1,
+      segment: 0, sequence: 1, lastRequest: { connection: 0, unique: 0n }, wallMs: identity.createdMs,
+      writtenBytes: 0, pauseUs: 0, machine: null, image: identity.image, note: '', ...first,
+    }
+  }
+}
+
+/** Errors: BUSY. */
+export function refuseServed(image: OpenImage): void {
+  if (!image.isServed) return
+  throw new HoldfastError('BUSY', `image ${image.identity.image} is mounted: unmount it, or stop its machine, first`)
+}
+
+function refusePinned(image: OpenImage, numbers: readonly number[]): void {
+  const pinned = numbers.find((number) => image.files.isPinned(number))
+  if (pinned === undefined) return
+  const address = `${image.identity.image}@${pinned}`
+  throw new HoldfastError('PINNED', `${address} is pinned: 'holdfast unpin ${address}' first`)
+}
