@@ -1,0 +1,42 @@
+import type { Resumption } from './crash.ts';
+import type { Epoch } from './records.ts';
+import { bytesText } from './story.ts';
+
+/** One epoch in the demo's result; null is what it does not have. */
+export interface Row {
+  readonly epoch: string;
+  readonly pauseMs: number | null;
+  readonly writtenBytes: number;
+  readonly storedBytes: number | null;
+  /** From the command's arrival in the daemon to the guest running. */
+  readonly resumeMs: number | null;
+  /** From the start of the command's process to its end. */
+  readonly resumeCommandMs: number | null;
+}
+
+export function rowsOf(epochs: readonly Epoch[], resumptions: readonly Resumption[]): Row[] {
+  return epochs.map(({ image, number, pauseMs, writtenBytes, storedBytes }) => {
+    const resumed = resumptions.find(({ epoch }) => epoch.image === image && epoch.number === number);
+    return {
+      epoch: `${image}@${number}`, pauseMs, writtenBytes, storedBytes,
+      resumeMs: resumed?.resumeMs ?? null, resumeCommandMs: resumed?.commandMs ?? null,
+    };
+  });
+}
+
+/** Text, columns aligned, numbers to the right. */
+export function tableText(rows: readonly Row[]): string {
+  const head = ['epoch', 'pause ms', 'bytes written', 'bytes stored', 'resume ms', 'with its command'];
+  const cells = rows.map((row) => [
+    row.epoch, ms(row.pauseMs), bytesText(row.writtenBytes), row.storedBytes === null ? '' : bytesText(row.storedBytes),
+    ms(row.resumeMs), ms(row.resumeCommandMs),
+  ]);
+  const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)));
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  ').trimEnd();
+  return [head, ...cells].map(line).join('\n');
+}
+
+function ms(value: number | null): string {
+  return value === null ? '' : value.toFixed(value < 100 ? 1 : 0);
+}
