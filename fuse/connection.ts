@@ -24,7 +24,8 @@ export function abortConnection(device: string, connections: string = CONNECTION
   } catch (cause) {
     throw new FuseError(
       'FUSE_CONTROL_MISSING',
-      `connection ${connection} has no control file (${systemCode(cause)}): mount it with "mount -t fusectl fusectl ${CONNECTIONS}", or unmount by force`,
+      `connection ${connection} has no control file (${systemCode(cause)}): mount it with ` +
+        `"mount -t fusectl fusectl ${CONNECTIONS}", or unmount by force`,
       { cause },
     )
   }
@@ -47,7 +48,8 @@ export function setDirtyLimits(device: string, wanted: DirtyLimits): string | un
     return undefined
   } catch (error) {
     const where = dirtyLimitPath(device, 'max_ratio')
-    return `The dirty-page limits of the mount stay low, which slows writers of mapped files: ${where} cannot be written (${systemCode(error) ?? String(error)}); make /sys writable.`
+    return 'The dirty-page limits of the mount stay low, which slows writers of mapped files: ' +
+      `${where} cannot be written (${systemCode(error) ?? String(error)}); make /sys writable.`
   }
 }
 

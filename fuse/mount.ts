@@ -47,7 +47,8 @@ export function openDevice(): number {
     }
     throw new FuseError(
       'FUSE_DEVICE_MISSING',
-      `${FUSE_DEVICE} cannot be opened (${code}): load the module with "modprobe fuse"; in a container pass the device in`,
+      `${FUSE_DEVICE} cannot be opened (${code}): load the module with "modprobe fuse"; ` +
+        'in a container pass the device in',
       { cause },
     )
   }

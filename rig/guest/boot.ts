@@ -97,8 +97,10 @@ function commandLine(guest: Guest, options: BootOptions, memoryPath: string, ser
   const size = `${memoryMib(options)}M`;
   const kernel = ['-kernel', guest.kernel, '-initrd', guest.initrd, '-append', guest.append(options.append)];
   return [
-    '-M', options.machine, '-accel', 'tcg', '-m', size, '-no-user-config', '-nodefaults', '-display', 'none', '-no-reboot',
-    '-object', `memory-backend-file,id=memory,size=${size},mem-path=${memoryPath},share=on`, '-machine', 'memory-backend=memory',
+    '-M', options.machine, '-accel', 'tcg', '-m', size, '-no-user-config', '-nodefaults',
+    '-display', 'none', '-no-reboot',
+    '-object', `memory-backend-file,id=memory,size=${size},mem-path=${memoryPath},share=on`,
+    '-machine', 'memory-backend=memory',
     '-drive', `if=none,id=disk,format=raw,file=${disk},snapshot=${options.disk === undefined ? 'on' : 'off'}`,
     '-device', `${options.machine === 'microvm' ? 'virtio-blk-device' : 'virtio-blk-pci'},drive=disk`,
     '-serial', `unix:${serialPath},server=on,wait=off`,

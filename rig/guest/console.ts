@@ -92,7 +92,9 @@ export class Console {
   }
 
   /** The numbers of the workload as they come, from now on or from line `from`. */
-  async * counters(timeoutMs: number = COUNTER_TIMEOUT_MS, from: number = this.position): AsyncGenerator<Counter, never> {
+  async * counters(
+    timeoutMs: number = COUNTER_TIMEOUT_MS, from: number = this.position,
+  ): AsyncGenerator<Counter, never> {
     let next = from;
     for (;;) {
       const found = await this.#lines.find(/^counter (\d+) (\d+)$/, next, timeoutMs);

@@ -28,12 +28,14 @@ export interface Guest {
   append(options?: AppendOptions): string;
 }
 
-/** Returns the guest, built before or now (about a minute; it needs root and a Debian mirror). @throws RigError BUILD_FAILED. */
+/** The guest, built before or now (about a minute; root and a Debian mirror). @throws RigError BUILD_FAILED. */
 export async function guest(options: GuestOptions = {}): Promise<Guest> {
   const directory = cachedDirectory();
   const firmwareDisk = join(directory, 'disk-firmware.raw');
   if (!existsSync(directory)) await build('build.sh', directory, directory, []);
-  if (options.firmware === true && !existsSync(firmwareDisk)) await build('firmware.sh', directory, firmwareDisk, [portableAppend()]);
+  if (options.firmware === true && !existsSync(firmwareDisk)) {
+    await build('firmware.sh', directory, firmwareDisk, [portableAppend()]);
+  }
   return Object.freeze({
     directory,
     kernel: join(directory, 'vmlinuz'),

@@ -62,7 +62,8 @@ export function decodeDirents(bytes: Uint8Array): Dirent[] {
     const inode = reader.safe64()
     const type = reader.u8()
     const dirent = { inode, type, name: Buffer.from(reader.bytes(reader.u8())) }
-    if (!isDirent(dirent) || !isAfter(dirent, dirents.at(-1))) throw reader.damaged('holds a name or type that cannot be')
+    const isSound = isDirent(dirent) && isAfter(dirent, dirents.at(-1))
+    if (!isSound) throw reader.damaged('holds a name or type that cannot be')
     dirents.push(dirent)
   } while (reader.left > 0)
   return dirents

@@ -13,7 +13,9 @@
  *     44   4  nonce, random: a record of an older file in the same blocks is not taken for ours
  *     48   8  segment number
  *     56   8  sequence of the first record that either lane of this number may hold
- *     64  56  reserved, 0
+ *     64   8  sequence of the lane's last record before this file, 0 = none since the image was mounted: if that
+ *             record was lost, what follows it in the lane must not be taken
+ *     72  48  reserved, 0
  *    120   4  checksum: CRC-32 of bytes 0 to 119
  *    124   4  reserved, 0
  *
@@ -70,6 +72,7 @@ export interface SegmentHeader {
   nonce: number
   segment: number
   firstSequence: number
+  previousSequence: number
 }
 
 export interface LogRecordHeader {
@@ -97,6 +100,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   bytes.writeUInt32LE(header.nonce, 44)
   writeSafe(bytes, header.segment, 48)
   writeSafe(bytes, header.firstSequence, 56)
+  writeSafe(bytes, header.previousSequence, 64)
   bytes.writeUInt32LE(crc32(bytes.subarray(0, 120)), 120)
   return bytes
 }
@@ -118,6 +122,7 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
     nonce: bytes.readUInt32LE(44),
     segment: readSafe(bytes, 48),
     firstSequence: readSafe(bytes, 56),
+    previousSequence: readSafe(bytes, 64),
   }
 }
 

@@ -157,7 +157,8 @@ export function decodeTable(bytes: Buffer): NodeTable & { shape: TableShape } {
   const base = decodeBase(bytes)
   const shape = decodeShape(bytes)
   const slotted = shape.layout === 1
-  const offsets = slotted ? decodeSlots(bytes, shape.width, count, valueBytes) : decodeSorted(bytes, shape.width, count, valueBytes)
+  const decode = slotted ? decodeSlots : decodeSorted
+  const offsets = decode(bytes, shape.width, count, valueBytes)
   const valuesAt = slotted ? headerBytes + bitmapBytes : sortedValuesAt(shape.width, count, valueBytes)
   return { levelCode, base, count, offsets, valueBytes, slotted, bytes, valuesAt, shape }
 }
@@ -220,7 +221,8 @@ function decodeSlots(bytes: Buffer, width: number, count: number, valueBytes: nu
   const valuesAt = headerBytes + bitmapBytes
   check(valueBytes > 0 && count <= slotCount, 'its count')
   check(bytes.length === valuesAt + slotCount * valueBytes, 'its length')
-  if (count === allSlots.length && bytes.compare(fullBitmap, 0, bitmapBytes, headerBytes, valuesAt) === 0) return allSlots
+  const isFull = count === allSlots.length && bytes.compare(fullBitmap, 0, bitmapBytes, headerBytes, valuesAt) === 0
+  if (isFull) return allSlots
   const offsets: number[] = []
   for (let slot = 0; slot < allSlots.length; slot += 1) {
     if ((bytes[headerBytes + (slot >> 3)] & (1 << (slot & 7))) !== 0) offsets.push(slot)

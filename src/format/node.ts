@@ -18,7 +18,9 @@
  */
 import { Buffer } from 'node:buffer'
 import { digestBytes, nodeFanOut, nodeWeightMax, treeKeyMax } from '../limits.ts'
-import { check, decodeTable, encodeTable, indexOf, lowerBound, tableShape, uniformBytes, valueEnd, valueStart } from './node-table.ts'
+import {
+  check, decodeTable, encodeTable, indexOf, lowerBound, tableShape, uniformBytes, valueEnd, valueStart,
+} from './node-table.ts'
 import { heavyWeight, partition } from './node-partition.ts'
 import type { NodeTable, TableShape } from './node-table.ts'
 
@@ -165,7 +167,8 @@ export class Inner {
   }
 
   idAt(index: number): Buffer {
-    return (this.#ids[index] ??= this.bytes.subarray(valueStart(this.#table, index), valueStart(this.#table, index) + digestBytes))
+    const start = valueStart(this.#table, index)
+    return (this.#ids[index] ??= this.bytes.subarray(start, start + digestBytes))
   }
 
   /** 1 to nodeWeightMax for a leaf, heavyWeight for an inner child. */
@@ -196,7 +199,9 @@ export class Inner {
   }
 }
 
-function leafShape(keyFirst: number, keyLast: number, count: number, uniform: boolean): { shape: TableShape; base: number } {
+function leafShape(
+  keyFirst: number, keyLast: number, count: number, uniform: boolean,
+): { shape: TableShape; base: number } {
   const shape = tableShape(count, commonWidth(keyFirst, keyLast, 2), commonWidth(keyFirst, keyLast, 256), uniform)
   const span = (shape.layout === 1 ? 2 : 256) ** shape.width
   return { shape, base: keyFirst - (keyFirst % span) }

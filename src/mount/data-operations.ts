@@ -30,7 +30,9 @@ export function read(context: DataContext, request: fuse.ReadRequest): number {
   return readData(context.head, state, request.chunk, request.within, request.bytesMax, request.into)
 }
 
-export function write(context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest): number | fuse.Deferred {
+export function write(
+  context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest,
+): number | fuse.Deferred {
   const { head } = context
   const state = head.inode(request.node)
   if (state === null) return -ERRNO.ESTALE
@@ -95,7 +97,9 @@ export function dropPrivileges(head: Head, state: InodeState, isAsked: boolean, 
   }
 }
 
-function park(context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest, memory: boolean): fuse.Deferred {
+function park(
+  context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest, memory: boolean,
+): fuse.Deferred {
   if (context.parked.count === 0) context.post({ type: 'parked', memory })
   return context.parked.park(who, request)
 }

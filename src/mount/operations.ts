@@ -191,7 +191,9 @@ export class HeadOperations implements fuse.FileOperations {
     return this.#head.inode(node) ?? -ERRNO.ESTALE
   }
 
-  #make(context: fuse.RequestContext, request: fuse.NameRequest, made: Omit<NewInode, 'uid' | 'gid'>): fuse.Outcome<fuse.Entry> {
+  #make(
+    context: fuse.RequestContext, request: fuse.NameRequest, made: Omit<NewInode, 'uid' | 'gid'>,
+  ): fuse.Outcome<fuse.Entry> {
     const parent = this.#head.inode(request.parent)
     if (parent === null) return -ERRNO.ESTALE
     const { uid, gid } = context
