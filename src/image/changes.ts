@@ -83,6 +83,8 @@ export class Changes {
     }
     const changed = this.#inode(record.inode)
     if (changed === null) {
+      // A crash can lose the making of a memory file, which is logged in the other lane, and keep writes to it.
+      if (record.lane === 'memory') return
       throw new HoldfastError('DAMAGED', `the log writes to inode ${record.inode}, which does not exist`)
     }
     this.#data(changed, record)

@@ -3,15 +3,16 @@
  * numbers. Used to commit segments and, the same code, to recover after a crash.
  *
  * A lane ends at the first bytes that are not a whole record of it: what a power loss left there was never
- * acknowledged by a sync, or it would be whole. The lanes are torn independently.
+ * acknowledged by a sync, or it would be whole. The lanes are torn independently. Later segments of a lane
+ * that lost a record are not read, as their records build on it; the log of a mounted image may lose nothing.
  */
 import { Buffer } from 'node:buffer'
 import type { Env, EnvFile } from '../env/env.ts'
-import { isCode } from '../errors.ts'
+import { HoldfastError, isCode } from '../errors.ts'
 import {
   announcedBytes, decodeSegmentHeader, logRecordHeaderBytes, readRecordHeader, segmentHeaderBytes,
 } from '../format/log.ts'
-import type { Lane, LogRecordHeader } from '../format/log.ts'
+import type { Lane, LogRecordHeader, SegmentHeader } from '../format/log.ts'
 import { logRecordBytesMax } from '../limits.ts'
 import { parseSegmentName } from './layout.ts'
 import type { ImageLayout } from './layout.ts'
@@ -23,6 +24,23 @@ export interface LogRecord extends LogRecordHeader {
   position: number
   /** Valid only until the next record is asked for. */
   payload: Buffer
+}
+
+/** Where the reading begins, and what is known of the log. */
+export interface LogStart {
+  /** The first sequence that no record covers yet. */
+  sequence: number
+  /** The writer still runs, so every record is there. Else a crash may have torn the lanes. */
+  isWhole: boolean
+}
+
+/** How far a lane was read. */
+interface LaneProgress {
+  readonly lane: Lane
+  lastSequence: number
+  /** A file that may have held what is missing was there. */
+  hasFile: boolean
+  isTorn: boolean
 }
 
 const windowBytes = 4 * logRecordBytesMax
@@ -41,17 +59,26 @@ export function listSegments(env: Env, layout: ImageLayout): number[] {
 export class LogReader {
   readonly #env: Env
   readonly #layout: ImageLayout
+  readonly #imageId: Buffer
   readonly #files = new Map<string, EnvFile | null>()
 
-  constructor(env: Env, layout: ImageLayout) {
+  constructor(env: Env, layout: ImageLayout, imageId: Buffer) {
     this.#env = env
     this.#layout = layout
+    this.#imageId = imageId
   }
 
-  *records(segments: readonly number[]): Generator<LogRecord> {
+  /** Errors: DAMAGED (records are missing that no crash can have torn off), NEWER_VERSION, IO. */
+  *records(segments: readonly number[], start: LogStart): Generator<LogRecord> {
+    const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress =>
+      ({ lane, lastSequence: start.sequence - 1, hasFile: false, isTorn: false }))
+    let expected = start.sequence
     for (const segment of segments) {
-      const lanes = (['disk', 'memory'] as const).map((lane) => this.#laneRecords(segment, lane))
-      yield* inOrder(lanes[0], lanes[1])
+      for (const record of inOrder(this.#laneRecords(segment, disk), this.#laneRecords(segment, memory))) {
+        if (start.isWhole && record.sequence !== expected) throw damaged(segment)
+        expected = record.sequence + 1
+        yield record
+      }
     }
   }
 
@@ -89,15 +116,16 @@ export class LogReader {
     return file
   }
 
-  *#laneRecords(segment: number, lane: Lane): Generator<LogRecord> {
+  *#laneRecords(segment: number, progress: LaneProgress): Generator<LogRecord> {
+    const { lane } = progress
     const file = this.#open(segment, lane)
-    if (file === null) return
-    const header = readHeader(file)
-    if (header === null || header.segment !== segment || header.lane !== lane) return
+    if (file === null || progress.isTorn) return
+    const header = this.#header(file, segment, progress)
+    progress.hasFile = true
+    if (header === null || progress.isTorn) return
     let window: Buffer = Buffer.alloc(0)
     let windowAt = segmentHeaderBytes
     let at = 0
-    let lastSequence = -1
     for (;;) {
       const needed = announcedBytes(window, at) || logRecordHeaderBytes
       if (at + needed > window.length) {
@@ -106,13 +134,31 @@ export class LogReader {
         window = readWindow(file, windowAt)
       }
       const record = readRecordHeader(window, at, header.nonce)
-      if (record === null || record.sequence <= lastSequence) return
-      lastSequence = record.sequence
+      if (record === null || record.sequence <= progress.lastSequence) return
+      progress.lastSequence = record.sequence
       const payload = window.subarray(at + logRecordHeaderBytes, at + record.lengthBytes)
       yield { ...record, lane, segment, position: windowAt + at + logRecordHeaderBytes, payload }
       at += record.lengthBytes
     }
   }
+
+  /** Null where a crash left none. A record that is missing before this file tears the lane. */
+  #header(file: EnvFile, segment: number, progress: LaneProgress): SegmentHeader | null {
+    const header = readHeader(file)
+    if (header === null) return null
+    if (header.segment !== segment || header.lane !== progress.lane || !this.#imageId.equals(header.imageId)) {
+      throw new HoldfastError('DAMAGED', `${file.path} is not the log's own: move it away, and open the image again`)
+    }
+    if (header.previousSequence <= progress.lastSequence) return header
+    if (!progress.hasFile) throw damaged(segment)
+    progress.isTorn = true
+    return header
+  }
+}
+
+function damaged(segment: number): HoldfastError {
+  return new HoldfastError('DAMAGED', `the log lacks records in or before segment ${segment}: roll back to an epoch ` +
+    'with --discard, or restore the image from a replica')
 }
 
 /** Merges two lanes by sequence. */
@@ -132,7 +178,7 @@ function* inOrder(first: Generator<LogRecord>, second: Generator<LogRecord>): Ge
   for (; !b.done; b = second.next()) yield b.value
 }
 
-function readHeader(file: EnvFile): ReturnType<typeof decodeSegmentHeader> {
+function readHeader(file: EnvFile): SegmentHeader | null {
   const bytes = Buffer.alloc(segmentHeaderBytes)
   return file.read(bytes, 0) === segmentHeaderBytes ? decodeSegmentHeader(bytes) : null
 }

@@ -44,6 +44,8 @@ export class LogWriter {
   #sequence: number
   /** The sequence when the current segment's number began. */
   #firstSequence: number
+  /** The sequence of each lane's last record; 0: none yet. */
+  readonly #lastSequence = { disk: 0, memory: 0 }
   #unretiredBytes = 0
 
   constructor(
@@ -64,6 +66,11 @@ export class LogWriter {
   /** Number of the segment that the next record goes to. */
   get segment(): number {
     return this.#segment
+  }
+
+  /** The sequence that the next record gets. */
+  get sequence(): number {
+    return this.#sequence
   }
 
   get unretiredBytes(): number {
@@ -90,6 +97,7 @@ export class LogWriter {
     segment.file.write(message.subarray(at, at + lengthBytes), segment.bytes)
     const position = segment.bytes + logRecordHeaderBytes
     segment.bytes += lengthBytes
+    this.#lastSequence[lane] = this.#sequence
     this.#sequence += 1
     this.#unretiredBytes += lengthBytes
     return position
@@ -140,6 +148,7 @@ export class LogWriter {
       file.truncate(0)
       file.write(encodeSegmentHeader({
         ...this.#identity, lane, nonce, segment: this.#segment, firstSequence: this.#firstSequence,
+        previousSequence: this.#lastSequence[lane],
       }), 0)
     } catch (error) {
       file.close()

@@ -159,7 +159,7 @@ export class OpenImage {
 
   async #replay(store: ChunkStore, nodes: NodeStore, upTo: number, options: CallOptions): Promise<Outcome> {
     const { env } = this.#context
-    using log = new LogReader(env, this.files.layout)
+    using log = new LogReader(env, this.files.layout, this.identity.id)
     const segments = this.pendingSegments(upTo)
     const manifest = decodeManifest(store.read(this.#newest.manifest))
     const first = segments.length === 0 ? null : log.firstSequence(segments[0])
@@ -169,7 +169,7 @@ export class OpenImage {
     }
     const changes = new Changes(nodes, manifest, this.#newest)
     let count = 0
-    for (const record of log.records(segments)) {
+    for (const record of log.records(segments, { sequence: this.#newest.sequence, isWhole: this.isServed })) {
       changes.add(record)
       count += 1
       if (count % recordsBetweenTurns === 0) await breathe(options)

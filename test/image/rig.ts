@@ -14,6 +14,8 @@ import { openChunkReader } from '../../src/store/open.ts'
 import type { OpenChunkReader } from '../../src/store/open.ts'
 
 export interface Rig {
+  /** Holds the store and whatever a test puts beside it. */
+  parent: string
   directory: string
   engine: Engine
   remove(): Promise<void>
@@ -25,6 +27,7 @@ export async function makeRig(): Promise<Rig> {
   initStore(systemEnv(), store)
   const engine = await openLocalEngine(store)
   return {
+    parent: directory,
     directory: store,
     engine,
     async remove() {
@@ -35,6 +38,7 @@ export async function makeRig(): Promise<Rig> {
 }
 
 export interface HeadRig {
+  start: HeadStart
   head: Head
   rotated: number[]
   failures: unknown[]
@@ -54,7 +58,7 @@ export async function openHead(start: HeadStart): Promise<HeadRig> {
     rotated: (segment) => rotated.push(segment), syncDue: () => undefined, failed: (error) => failures.push(error),
   })
   return {
-    head, rotated, failures,
+    start, head, rotated, failures,
     async close() {
       log.close()
       await reader.close()
