@@ -1,0 +1,60 @@
+/** What follows a resume while the guest runs: telling it that time has passed, and learning what it reads first. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../errors.ts'
+import type { FileChunks } from '../image/machine-state.ts'
+import type { MachineContext } from './context.ts'
+import type { Incarnation } from './incarnation.ts'
+import { workingSetChunksMax } from './limits.ts'
+import type { ResumableEpoch } from './resume.ts'
+
+/** Sentences about what cannot be renewed in a copy of a machine. */
+export async function renewalNotices(life: Incarnation, isFork: boolean): Promise<string[]> {
+  const { machine } = life
+  const notices: string[] = []
+  if (!await machine.identity.newGenerationId()) {
+    notices.push(`the guest is not told that it was resumed: machine type ${machine.plan.machineType} shows it no ` +
+      'generation id (VMGenID), so random numbers that it drew ahead may come twice')
+  }
+  if (isFork && machine.plan.spec.network !== null) {
+    notices.push('the network cable of the fork is unplugged: its address is that of the original')
+  }
+  return notices
+}
+
+/** Sets the guest's clock and announces its card; a notice where no agent in the guest does it. */
+export async function renew(context: MachineContext, life: Incarnation): Promise<void> {
+  const { machine } = life
+  const plugged = machine.ports.some(({ attachment }) => attachment !== null)
+  try {
+    await machine.identity.announce(plugged)
+    if (await machine.identity.setWallClock(Math.round(context.env.wallMs()))) return
+    life.notices.push("the guest's clock was not set: no guest agent (qemu-ga) answers in it, so it runs late until " +
+      'the guest asks a time server')
+  } catch (error) {
+    if (!life.isEnding) life.notices.push(`the guest's clock was not set: ${messageOf(error)}`)
+  }
+}
+
+/** The first chunks read after a resume, for the next one. What was pushed is not read, so it is kept beside them. */
+export async function recordWorkingSet(
+  context: MachineContext, life: Incarnation, epoch: ResumableEpoch, pushed: readonly FileChunks[],
+): Promise<void> {
+  const { engine, limits, onEvent } = context
+  try {
+    await sleep(limits.workingSetMs, undefined, { ref: false })
+    if (life.isEnding) return
+    const touched = await life.mount.touchedChunks()
+    const paths = epoch.facts.memoryFiles.map(({ path }) => path)
+    const files = await life.flush.stat(paths.map((path) => life.path(path)), limits.startTimeoutMs)
+    const set = files.map(({ inode }, index) => {
+      const path = paths[index]
+      const read = touched.find((each) => each.inode === inode)?.chunks ?? []
+      const known = pushed.find((each) => each.path === path)?.chunks ?? []
+      return { path, chunks: [...new Set([...read, ...known])].slice(0, workingSetChunksMax) }
+    })
+    await engine.saveWorkingSet({ epoch: epoch.address, set })
+  } catch (error) {
+    // A set that could not be recorded costs the next resume a few reads, no more.
+    if (!life.isEnding) onEvent({ type: 'machine', image: life.image, message: `no working set: ${messageOf(error)}` })
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The checkpoints of one machine: one at a time captures, in the order they were asked for; commits follow
+ * behind while the guest runs. The schedule never queues: what comes while one is captured, or while the
+ * commits lag, is skipped.
+ */
+import { HoldfastError, isCode, messageOf } from '../errors.ts'
+import type { CallOptions, EpochSummary } from '../image/types.ts'
+import { capture } from './checkpoint.ts'
+import type { MachineContext } from './context.ts'
+import { factsOf } from './facts.ts'
+import type { Incarnation } from './incarnation.ts'
+import { checkpointsWaitingMax, commitsPendingMax, everyMsMin } from './limits.ts'
+import type { CheckpointCounts, CheckpointResult } from './types.ts'
+
+const steps = 2
+
+export class Checkpoints {
+  readonly counts: CheckpointCounts = { requested: 0, completed: 0, failed: 0, aborted: 0 }
+  newest: EpochSummary | null = null
+  /** What the last checkpoint said that failed; null once one succeeded. */
+  lastError: string | null = null
+  readonly #context: MachineContext
+  readonly #image: string
+  /** The life to capture. Errors: BUSY, MACHINE_GONE, NOT_FOUND: why there is none now. */
+  readonly #life: () => Incarnation
+  #turn: Promise<unknown> = Promise.resolve()
+  #waitingCount = 0
+  readonly #commits = new Set<Promise<unknown>>()
+  #halt = new AbortController()
+  #timer: NodeJS.Timeout | null = null
+  #everyMs: number | null = null
+
+  constructor(context: MachineContext, image: string, life: () => Incarnation) {
+    this.#context = context
+    this.#image = image
+    this.#life = life
+  }
+
+  get everyMs(): number | null {
+    return this.#everyMs
+  }
+
+  /** Errors: BUSY, MACHINE, MACHINE_TIMEOUT, MACHINE_GONE, ABORTED, NO_SPACE, IO, FAILED_STATE. */
+  async take(note: string | undefined, call: CallOptions): Promise<CheckpointResult> {
+    this.#life()
+    if (this.#waitingCount >= checkpointsWaitingMax) {
+      throw new HoldfastError('BUSY', `${checkpointsWaitingMax} checkpoints of ${this.#image} wait already: try again later`)
+    }
+    this.counts.requested += 1
+    try {
+      const result = await this.#take(note, call)
+      this.counts.completed += 1
+      this.newest = result.epoch
+      this.lastError = null
+      return result
+    } catch (error) {
+      const isAborted = isCode(error, 'ABORTED')
+      this.counts[isAborted ? 'aborted' : 'failed'] += 1
+      if (!isAborted) this.lastError = messageOf(error)
+      throw error
+    }
+  }
+
+  /** Null ends the schedule. Errors: USAGE. */
+  schedule(everyMs: number | null): void {
+    if (everyMs !== null && !(everyMs >= everyMsMin)) {
+      throw new HoldfastError('USAGE', `a checkpoint every ${everyMs} ms would be all pause: ${everyMsMin} ms or more`)
+    }
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#everyMs = everyMs
+    this.#timer = everyMs === null ? null : setInterval(() => this.#tick(), everyMs)
+  }
+
+  /** Aborts what is being captured and waits for it and for the commits. The schedule stays. */
+  async halt(): Promise<void> {
+    this.#halt.abort(new HoldfastError('ABORTED', `the machine of ${this.#image} is being ended`))
+    await this.#turn
+    await Promise.allSettled(this.#commits)
+    this.#halt = new AbortController()
+  }
+
+  #tick(): void {
+    if (this.#waitingCount > 0 || this.#commits.size >= commitsPendingMax) return
+    try {
+      this.#life()
+    } catch {
+      // Not running now: a machine that is resumed goes on being checkpointed.
+      return
+    }
+    this.take(undefined, {}).catch((error: unknown) => {
+      const message = `a scheduled checkpoint failed: ${messageOf(error)}`
+      if (!isCode(error, 'ABORTED')) this.#context.onEvent({ type: 'machine', image: this.#image, message })
+    })
+  }
+
+  async #take(note: string | undefined, call: CallOptions): Promise<CheckpointResult> {
+    const { env, limits } = this.#context
+    call.progress?.({ step: 'capturing the machine', done: 0, total: steps, unit: 'steps' })
+    const signal = call.signal === undefined ? this.#halt.signal : AbortSignal.any([call.signal, this.#halt.signal])
+    const { life, taken } = await this.#inTurn(async () => {
+      if (signal.aborted) throw new HoldfastError('ABORTED', 'the checkpoint was stopped before it began', { cause: signal.reason })
+      const life = this.#life()
+      return { life, taken: await capture(life, { env, limits, signal }) }
+    })
+    call.progress?.({ step: 'storing the epoch', done: 1, total: steps, unit: 'steps' })
+    const begin = env.monotonicMs()
+    const { state, wallMs, pauseMs, parts } = taken
+    const sealing = taken.cut.seal({ note, wallMs, machine: { state, facts: factsOf(life.machine.plan, wallMs), pauseMs } })
+    const { epoch } = await this.#committing(sealing)
+    return { epoch: epoch!, pauseMs, parts: { ...parts, commit: env.monotonicMs() - begin } }
+  }
+
+  async #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    this.#waitingCount += 1
+    const result = this.#turn.then(step)
+    this.#turn = result.catch(() => undefined)
+    try {
+      return await result
+    } finally {
+      this.#waitingCount -= 1
+    }
+  }
+
+  async #committing<T>(commit: Promise<T>): Promise<T> {
+    this.#commits.add(commit)
+    try {
+      return await commit
+    } finally {
+      this.#commits.delete(commit)
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The machine of one image through all its incarnations: what it does now, what it said, and that one verb at a
+ * time changes it.
+ */
+import type { Machine, MachineEvent, ProcessExit } from '../../drivers/index.ts'
+import { HoldfastError, messageOf } from '../errors.ts'
+import { Checkpoints } from './checkpoints.ts'
+import type { MachineContext } from './context.ts'
+import type { Incarnation } from './incarnation.ts'
+import { sentencesMax } from './limits.ts'
+import { lastWords } from './last-words.ts'
+import type { MachinePhase, MachineSummary } from './types.ts'
+
+/** What a summary says of a machine that may have no process. */
+export interface MachineTraits {
+  accelerator: string
+  machineType: string
+  memoryBytes: number
+}
+
+export class ImageMachine {
+  readonly image: string
+  readonly checkpoints: Checkpoints
+  readonly #context: MachineContext
+  readonly #alarms: string[] = []
+  #life: Incarnation | null = null
+  #phase: 'stopped' | 'running' | 'failed' = 'stopped'
+  #failure: string | null = null
+  #traits: MachineTraits = { accelerator: '', machineType: '', memoryBytes: 0 }
+  #doing: string | null = null
+  #isKnown = false
+  /** The guest asked for its own end. */
+  #isShutDown = false
+  #ending: Promise<void> | null = null
+
+  constructor(context: MachineContext, image: string) {
+    this.#context = context
+    this.image = image
+    this.checkpoints = new Checkpoints(context, image, () => this.#running())
+  }
+
+  get life(): Incarnation | null {
+    return this.#life
+  }
+
+  /** Nothing of it is there now. */
+  get isIdle(): boolean {
+    return this.#life === null && this.#doing === null
+  }
+
+  /** There was a machine, or still is. */
+  get isKnown(): boolean {
+    return this.#isKnown
+  }
+
+  /** Errors: BUSY when another verb changes this machine now, else those of `step`. */
+  async exclusively<T>(doing: string, step: () => Promise<T>): Promise<T> {
+    if (this.#doing !== null) {
+      throw new HoldfastError('BUSY', `the machine of ${this.image} is being ${this.#doing}: wait until that is done`)
+    }
+    this.#doing = doing
+    try {
+      await this.#ending
+      return await step()
+    } finally {
+      this.#doing = null
+    }
+  }
+
+  /** A machine that runs from now on. */
+  begin(life: Incarnation): void {
+    this.#life = life
+    this.#phase = 'running'
+    this.#isKnown = true
+    this.#failure = null
+    this.#isShutDown = false
+    this.#alarms.length = 0
+    this.#traits = traitsOf(life.machine)
+    void this.#listen(life)
+    void life.machine.exited.then((exit) => {
+      if (!life.isEnding) this.#ending = this.#died(life, exit)
+    })
+  }
+
+  /** A machine of an earlier daemon, or one whose resume did not come about. */
+  fail(failure: string, traits: MachineTraits = this.#traits): void {
+    this.#phase = 'failed'
+    this.#isKnown = true
+    this.#failure = failure
+    this.#traits = traits
+  }
+
+  /** Ends captures, the hypervisor (by force unless it has ended) and the mount. */
+  async end(): Promise<void> {
+    const life = this.#life
+    if (life !== null) {
+      life.isEnding = true
+      await this.checkpoints.halt()
+      await life.close()
+    }
+    this.#life = null
+    this.#phase = 'stopped'
+  }
+
+  summary(): MachineSummary {
+    const { checkpoints } = this
+    const life = this.#life
+    const mountFailure = life?.mount.failure ?? null
+    return {
+      image: this.image,
+      state: this.#state(),
+      pid: life !== null && this.#phase === 'running' ? life.machine.process.pid : null,
+      mount: life?.mount.directory ?? '',
+      console: life !== null && this.#phase === 'running' ? life.machine.consoleSocketPath : '',
+      ...this.#traits,
+      everyMs: checkpoints.everyMs,
+      checkpoints: { ...checkpoints.counts },
+      newest: checkpoints.newest,
+      lastError: this.#failure ?? checkpoints.lastError,
+      alarms: mountFailure === null ? [...this.#alarms] : [...this.#alarms, `the mount has failed: ${mountFailure}`],
+      notices: [...life?.notices ?? []],
+    }
+  }
+
+  /** Errors: BUSY, MACHINE_GONE, NOT_FOUND. */
+  #running(): Incarnation {
+    if (this.#doing !== null) {
+      throw new HoldfastError('BUSY', `the machine of ${this.image} is being ${this.#doing}: no checkpoint is taken now`)
+    }
+    if (this.#phase === 'failed') {
+      throw new HoldfastError('MACHINE_GONE', `the machine of ${this.image} does not run: ${this.#failure}`)
+    }
+    if (this.#life === null || this.#phase === 'stopped') {
+      throw new HoldfastError('NOT_FOUND', `image ${this.image} has no running machine: 'holdfast vm start ${this.image}'`)
+    }
+    return this.#life
+  }
+
+  #state(): MachinePhase {
+    if (this.#phase !== 'running' || this.#life === null) return this.#phase
+    const states: Record<string, MachinePhase> = {
+      running: 'running', pausedByUs: 'paused', pausedByOthers: 'paused', pausedByError: 'paused', exited: 'failed',
+    }
+    return states[this.#life.machine.state()] ?? 'unknown'
+  }
+
+  async #listen(life: Incarnation): Promise<void> {
+    for await (const event of life.machine.events) this.#note(event)
+  }
+
+  #note(event: MachineEvent): void {
+    if (event.kind === 'shutdown') this.#isShutDown = event.byGuest
+    if (event.kind === 'panic') this.#alarm('the guest panicked: its console says why')
+    if (event.kind === 'ioError') this.#alarm(`a request of disk ${event.device} failed: ${event.reason}`)
+    if (event.kind === 'nicDisconnected') this.#alarm(`the network of ${event.port} went away`)
+  }
+
+  #alarm(message: string): void {
+    if (this.#alarms.length < sentencesMax) this.#alarms.push(message)
+    this.#context.onEvent({ type: 'machine', image: this.image, message })
+  }
+
+  /** A guest that shut itself down is a machine stopped; any other end is a failure, and the mount stays. */
+  async #died(life: Incarnation, exit: ProcessExit): Promise<void> {
+    const { onEvent, env } = this.#context
+    if (this.#isShutDown && exit.exitCode === 0) {
+      this.checkpoints.schedule(null)
+      await this.end().catch((error: unknown) => this.fail(`its mount could not be taken down: ${messageOf(error)}`))
+      return onEvent({ type: 'machine', image: this.image, message: 'the guest shut down' })
+    }
+    const how = exit.signal ?? (exit.exitCode === null ? 'an unseen cause' : `exit code ${exit.exitCode}`)
+    const words = lastWords(env, life.runDirectory)
+    const remedy = `'holdfast vm resume ${this.image}' starts it again from its newest checkpoint`
+    this.fail(`the hypervisor has ended by ${how}${words === '' ? '' : ` (${words})`}: ${remedy}`)
+    onEvent({ type: 'machine', image: this.image, message: this.#failure! })
+    await commitHead(life)
+  }
+}
+
+/** Commits what the dead guest's pages brought, so that a resume need not wait for it. */
+async function commitHead(life: Incarnation): Promise<void> {
+  if (life.mount.failure !== null) return
+  const cut = await life.mount.barrier().catch(() => null)
+  cut?.abandon()
+}
+
+function traitsOf({ plan }: Machine): MachineTraits {
+  const { accelerator, machineType, spec } = plan
+  return { accelerator, machineType, memoryBytes: spec.memoryBytes }
+}

@@ -1,0 +1,67 @@
+/** Sizes, counts and times of machines, each with its reason. Tests shorten the times. */
+import { KIB, MIB } from '../limits.ts'
+
+export interface MachineLimits {
+  /** Live flushes before the guest stops: each leaves what was dirtied while it ran. */
+  readonly flushRoundsMax: number
+  /** A flush this short left nothing worth another round. */
+  readonly flushShortMs: number
+  /** A live flush may wait for a slow disk; the guest runs meanwhile. */
+  readonly liveFlushTimeoutMs: number
+  /** A flush in the pause: what one short live flush left. Longer, and the guest is better let go on. */
+  readonly pausedFlushTimeoutMs: number
+  readonly quiesceTimeoutMs: number
+  readonly saveTimeoutMs: number
+  readonly barrierTimeoutMs: number
+  readonly startTimeoutMs: number
+  readonly loadTimeoutMs: number
+  /** From asking the guest to power down to telling the hypervisor to end. */
+  readonly powerdownTimeoutMs: number
+  /** How long after a resume the first reads count as the working set. */
+  readonly workingSetMs: number
+}
+
+export const machineLimits: MachineLimits = Object.freeze({
+  flushRoundsMax: 5,
+  flushShortMs: 3,
+  liveFlushTimeoutMs: 60_000,
+  pausedFlushTimeoutMs: 5_000,
+  quiesceTimeoutMs: 10_000,
+  saveTimeoutMs: 10_000,
+  barrierTimeoutMs: 5_000,
+  startTimeoutMs: 20_000,
+  loadTimeoutMs: 30_000,
+  powerdownTimeoutMs: 10_000,
+  workingSetMs: 3_000,
+})
+
+/** Largest READ of a machine's mount: a first touch of mapped memory would otherwise read up to a MiB. */
+export const machineReadBytesMax = 64 * KIB
+/** The hypervisor ends late when memory is short: what it holds is the guest's, and its page cache is ours. */
+export const oomScoreAdjust = -500
+/** A period below this would be all pause. */
+export const everyMsMin = 100
+/** Commits behind one machine's back: a third checkpoint would only wait for them. */
+export const commitsPendingMax = 2
+/** Checkpoints asked for and not begun, of one machine. */
+export const checkpointsWaitingMax = 8
+/** Device state of the largest machine known is 1 MB; memory that is not shared would land there too. */
+export const stateBytesMax = 64 * MIB
+/** Memory that lies in no file is sent while the guest stands still: a few milliseconds' worth. */
+export const unsharedBytesMax = 16 * MIB
+/** Chunks pushed before the load: 32 MiB, about what fits beside the start of the hypervisor. */
+export const pushChunksMax = 512
+/** Chunks of a recorded working set. */
+export const workingSetChunksMax = 2048
+/** One answer of the flush process: a listing of a root with many files. */
+export const flushLineBytesMax = 4 * MIB
+/** Requests to one flush process that are not answered. */
+export const flushRequestsMax = 64
+/** A flush process that is told to end and does not is killed. */
+export const flushCloseTimeoutMs = 2_000
+/** A journal: a plan with its CPU properties, some KiB. */
+export const journalBytesMax = 4 * MIB
+/** The end of a hypervisor's log that is quoted. */
+export const logQuotedBytes = 2 * KIB
+/** Alarms and notices kept for one machine. */
+export const sentencesMax = 32

@@ -1,0 +1,228 @@
+/**
+ * The machines of one store: the verbs on them. One object an open store; calls for different images run side by
+ * side, for one image one verb at a time (BUSY otherwise), save for checkpoints, which queue.
+ *
+ * A machine's mount, process and files are in a run directory below `directory` (see journal.ts), and the daemon
+ * that dies takes the mount with it: `adopt` ends what such a daemon left.
+ */
+import { join } from 'node:path'
+import { QemuDriver } from '../../drivers/index.ts'
+import type { Driver } from '../../drivers/index.ts'
+import type { Env } from '../env/env.ts'
+import { systemEnv } from '../env/system.ts'
+import { HoldfastError, messageOf } from '../errors.ts'
+import type { Engine } from '../image/engine.ts'
+import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { ImageMount } from '../mount/image-mount.ts'
+import { adoptAll } from './adopt.ts'
+import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
+import type { MachineContext, MachineNotice } from './context.ts'
+import { driving } from './driver-errors.ts'
+import { ImageMachine } from './image-machine.ts'
+import type { OpenMount } from './incarnation.ts'
+import { machineLimits } from './limits.ts'
+import type { MachineLimits } from './limits.ts'
+import { PageCachePusher } from './push.ts'
+import { findEpoch, resumeLife } from './resume.ts'
+import type { ResumableEpoch } from './resume.ts'
+import { startLife } from './start.ts'
+import { Stopwatch } from './stopwatch.ts'
+import type { CheckpointResult, MachineSummary, ResumeResult, StartRequest } from './types.ts'
+
+export interface MachinesOptions {
+  engine: Engine
+  /** Exists, of mode 0700, for this object alone. */
+  directory: string
+  openMount: OpenMount
+  onEvent?: (event: MachineNotice) => void
+  driver?: Driver
+  limits?: Partial<MachineLimits>
+  env?: Env
+}
+
+export class Machines implements AsyncDisposable {
+  readonly #context: MachineContext
+  readonly #machines = new Map<string, ImageMachine>()
+  /** Epochs whose working set was recorded since we began. */
+  readonly #recorded = new Set<string>()
+  #closed = false
+
+  constructor(options: MachinesOptions) {
+    const { engine, directory, openMount, onEvent = () => undefined, limits, env = systemEnv() } = options
+    const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json') })
+    const pusher = new PageCachePusher(engine.directory)
+    this.#context = {
+      env, engine, driver, directory, openMount, onEvent, pusher, limits: Object.freeze({ ...machineLimits, ...limits }),
+    }
+  }
+
+  /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. */
+  async start(request: StartRequest, call: CallOptions = {}): Promise<MachineSummary> {
+    const machine = this.#machine(request.image)
+    return this.#exclusively(machine, 'started', async () => {
+      if (machine.life !== null) {
+        throw new HoldfastError('BUSY', `image ${request.image} has a machine: stop it, or resume it, instead`)
+      }
+      this.#context.pusher.start()
+      machine.begin(await startLife(this.#context, request, call))
+      return machine.summary()
+    })
+  }
+
+  /** Returns when the epoch is durable. Errors: as Checkpoints.take. */
+  async checkpoint(args: { image: string; note?: string }, call: CallOptions = {}): Promise<CheckpointResult> {
+    return this.#known(args.image).checkpoints.take(args.note, call)
+  }
+
+  /** Sets a period, or with null ends it. It outlives a resume in place, and ends with `stop`. Errors: NOT_FOUND, USAGE. */
+  async scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary> {
+    const machine = this.#known(args.image)
+    if (machine.life === null && args.everyMs !== null) throw noMachine(args.image)
+    machine.checkpoints.schedule(args.everyMs)
+    return machine.summary()
+  }
+
+  /**
+   * Resumes an epoch: as its own image (whose machine is killed first, and whose head is sealed unless `discard`),
+   * or as a new fork beside it. Errors: NOT_FOUND, EXISTS, MISMATCH, UNSUPPORTED, BUSY, MACHINE, MACHINE_TIMEOUT,
+   * MACHINE_GONE, ABORTED.
+   */
+  async resume(
+    args: { target: string; as?: string; discard?: boolean }, call: CallOptions = {},
+  ): Promise<ResumeResult> {
+    const stopwatch = new Stopwatch(this.#context.env)
+    this.#context.pusher.start()
+    const epoch = await stopwatch.part('find', findEpoch(this.#context, args.target, args.as))
+    const image = args.as ?? epoch.summary.image
+    const isFork = args.as !== undefined
+    const machine = this.#machine(image)
+    return this.#exclusively(machine, 'resumed', async () => {
+      const goBack = isFork ? this.#fork(epoch, image) : this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
+      const sealed = await stopwatch.part(isFork ? 'fork' : 'rollback', goBack)
+      const { life, pushed } = await this.#live(machine, epoch, isFork, stopwatch, call)
+      machine.begin(life)
+      const resumeMs = stopwatch.totalMs
+      life.notices.push(...await renewalNotices(life, isFork))
+      life.flush.start()
+      void renew(this.#context, life)
+      if (!this.#recorded.has(epoch.address)) {
+        this.#recorded.add(epoch.address)
+        void recordWorkingSet(this.#context, life, epoch, pushed)
+      }
+      return { machine: machine.summary(), epoch: epoch.summary, sealed, resumeMs, parts: stopwatch.parts }
+    })
+  }
+
+  /**
+   * Asks the guest to power down, and with `force` does not. The head stays as it is then, unsealed; the mount
+   * goes. Errors: NOT_FOUND, BUSY.
+   */
+  async stop(args: { image: string; force?: boolean }): Promise<MachineSummary> {
+    const machine = this.#known(args.image)
+    return this.#exclusively(machine, 'stopped', async () => {
+      machine.checkpoints.schedule(null)
+      const { life } = machine
+      if (life !== null && args.force !== true && life.machine.state() !== 'exited') {
+        life.isEnding = true
+        await machine.checkpoints.halt()
+        const { powerdownTimeoutMs } = this.#context.limits
+        await driving(`stopping ${args.image}`, life.machine.stop({ powerdownTimeoutMs }))
+      }
+      await machine.end()
+      return machine.summary()
+    })
+  }
+
+  summaries(image?: string): MachineSummary[] {
+    return [...this.#machines.values()]
+      .filter((machine) => machine.isKnown && (image === undefined || machine.image === image))
+      .map((machine) => machine.summary())
+  }
+
+  /** The mount of an image's machine, or null. */
+  mountOf(image: string): ImageMount | null {
+    return this.#machines.get(image)?.life?.mount ?? null
+  }
+
+  /** Looks after the machines of a daemon that died: they cannot go on, their mounts were served by it. */
+  async adopt(): Promise<void> {
+    for (const { image, traits } of await adoptAll(this.#context)) {
+      const failure = `the daemon died, and the machine with it: 'holdfast vm resume ${image}' starts it again from its ` +
+        'newest checkpoint'
+      this.#machine(image).fail(failure, traits)
+    }
+  }
+
+  /** Ends all machines with `force`; without, BUSY while one runs. Idempotent. */
+  async close({ force = false }: { force?: boolean } = {}): Promise<void> {
+    const running = [...this.#machines.values()].filter(({ life }) => life !== null)
+    if (running.length > 0 && !force) {
+      const names = running.map(({ image }) => image).join(', ')
+      throw new HoldfastError('BUSY', `machines run: stop ${names} first`, { info: { images: names } })
+    }
+    this.#closed = true
+    for (const machine of this.#machines.values()) {
+      machine.checkpoints.schedule(null)
+      await machine.end()
+    }
+    await this.#context.pusher.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close({ force: true })
+  }
+
+  async #rollBack(
+    machine: ImageMachine, epoch: ResumableEpoch, discard: boolean, stopwatch: Stopwatch,
+  ): Promise<EpochSummary | null> {
+    await stopwatch.part('end', machine.end())
+    const { sealed } = await this.#context.engine.rollback({ epoch: epoch.address, discard })
+    return sealed
+  }
+
+  async #fork(epoch: ResumableEpoch, image: string): Promise<null> {
+    await this.#context.engine.fork({ epoch: epoch.address, image })
+    return null
+  }
+
+  /** What was begun is undone when it fails: a fork goes, a machine in place counts as failed. */
+  async #live(
+    machine: ImageMachine, epoch: ResumableEpoch, isFork: boolean, stopwatch: Stopwatch, call: CallOptions,
+  ): ReturnType<typeof resumeLife> {
+    const { image } = machine
+    try {
+      return await resumeLife(this.#context, epoch, { image, isFork }, stopwatch, call)
+    } catch (error) {
+      if (isFork) await this.#context.engine.remove({ target: image })
+      else machine.fail(`its resume from ${epoch.address} failed: ${messageOf(error)}`)
+      throw error
+    }
+  }
+
+  /** Lets go of the pushing thread's hold on the store with the last machine. */
+  async #exclusively<T>(machine: ImageMachine, doing: string, step: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new HoldfastError('FAILED_STATE', 'the machines of this store were closed: open it again')
+    try {
+      return await machine.exclusively(doing, step)
+    } finally {
+      if (machine.isIdle && !machine.isKnown) this.#machines.delete(machine.image)
+      if ([...this.#machines.values()].every(({ isIdle }) => isIdle)) await this.#context.pusher.close()
+    }
+  }
+
+  #machine(image: string): ImageMachine {
+    let machine = this.#machines.get(image)
+    if (machine === undefined) this.#machines.set(image, (machine = new ImageMachine(this.#context, image)))
+    return machine
+  }
+
+  #known(image: string): ImageMachine {
+    const machine = this.#machines.get(image)
+    if (machine === undefined) throw noMachine(image)
+    return machine
+  }
+}
+
+function noMachine(image: string): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `image ${image} has no machine: 'holdfast vm start ${image}'`)
+}

@@ -1,0 +1,19 @@
+/** What is asked of the pushing thread, and its answer. */
+import type { FileChunks } from '../image/machine-state.ts'
+
+export interface PushStart {
+  /** The store's. */
+  directory: string
+}
+
+export interface PushRequest {
+  id: number
+  /** The mount's FUSE connection. Nothing may use its files yet. */
+  descriptor: number
+  root: string
+  /** Of the epoch that the mount's head is, hex. */
+  manifest: string
+  files: FileChunks[]
+}
+
+export type PushAnswer = { id: number; pushedBytes: number } | { id: number; error: string } | { id: 0 }

@@ -1,0 +1,88 @@
+/**
+ * The pushing thread: puts chunks of an epoch into the page cache of a mount that nobody uses yet. It serves no
+ * requests, as a thread that stores pages must not, and reads the store through a reader of its own.
+ */
+import { Buffer } from 'node:buffer'
+import { join } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
+import { storeSync } from '../../fuse/index.ts'
+import { systemEnv } from '../env/system.ts'
+import { messageOf } from '../errors.ts'
+import { decodeManifest } from '../format/manifest.ts'
+import { findPath } from '../image/paths.ts'
+import { get, NodeReader } from '../image/tree/index.ts'
+import { chunkBytes, MIB } from '../limits.ts'
+import type { ChunkReader } from '../store/chunks.ts'
+import { openChunkReader } from '../store/open.ts'
+import type { PushAnswer, PushRequest, PushStart } from './push-messages.ts'
+
+const env = systemEnv()
+/** One notification takes a MiB. */
+const runChunksMax = MIB / chunkBytes
+const zeroChunk = Buffer.alloc(chunkBytes)
+
+class Pusher {
+  readonly #reader: ChunkReader
+  readonly #nodes: NodeReader
+
+  constructor(reader: ChunkReader) {
+    this.#reader = reader
+    this.#nodes = new NodeReader(reader)
+  }
+
+  push(request: PushRequest): number {
+    const manifest = decodeManifest(this.#reader.read(Buffer.from(request.manifest, 'hex')))
+    let pushedBytes = 0
+    for (const { path, chunks } of request.files) {
+      const { number, inode } = findPath(this.#nodes, manifest, path)
+      // The kernel takes pages only for an inode that it knows.
+      env.stat(join(request.root, path))
+      const sizeBytes = Number(inode.size)
+      for (const run of runsOf(chunks)) {
+        const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, sizeBytes)).filter((piece) => piece.length > 0)
+        storeSync(request.descriptor, number, run[0], 0, pieces)
+        for (const piece of pieces) pushedBytes += piece.length
+      }
+    }
+    return pushedBytes
+  }
+
+  /** Not past the end: a store there would make the file longer. */
+  #piece(dataRoot: Buffer | null, chunk: number, sizeBytes: number): Buffer {
+    const id = get(this.#nodes, dataRoot, chunk)
+    const plain = id === null ? zeroChunk : this.#reader.read(id)
+    return plain.subarray(0, Math.max(0, Math.min(chunkBytes, sizeBytes - chunk * chunkBytes)))
+  }
+}
+
+/** Neighbours go in one notification. */
+function runsOf(chunks: readonly number[]): number[][] {
+  const runs: number[][] = []
+  for (const chunk of [...chunks].sort((a, b) => a - b)) {
+    const run = runs.at(-1)
+    if (run !== undefined && run.at(-1) === chunk - 1 && run.length < runChunksMax) run.push(chunk)
+    else runs.push([chunk])
+  }
+  return runs
+}
+
+async function serve(port: MessagePort, { directory }: PushStart): Promise<void> {
+  const reader = await openChunkReader(env, directory)
+  const pusher = new Pusher(reader)
+  const answer = (message: PushAnswer): void => port.postMessage(message)
+  port.on('message', (request: PushRequest | 'close') => {
+    if (request === 'close') {
+      port.close()
+      return void reader.close()
+    }
+    try {
+      answer({ id: request.id, pushedBytes: pusher.push(request) })
+    } catch (error) {
+      answer({ id: request.id, error: messageOf(error) })
+    }
+  })
+  answer({ id: 0 })
+}
+
+if (parentPort !== null) await serve(parentPort, workerData as PushStart)

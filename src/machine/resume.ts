@@ -1,0 +1,133 @@
+/**
+ * A machine from an epoch, in three steps: `findEpoch` checks that this host can do it before anything is
+ * touched; `resumeLife` mounts, and while the hypervisor starts pushes the chunks that the guest will want first;
+ * `settle` does what need not be waited for once the guest runs.
+ */
+import type { Machine, Plan, Prepared } from '../../drivers/index.ts'
+import { HoldfastError } from '../errors.ts'
+import type { FileChunks } from '../image/machine-state.ts'
+import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { MachineContext } from './context.ts'
+import { driving } from './driver-errors.ts'
+import { planAgain, readFacts } from './facts.ts'
+import type { MachineFacts } from './facts.ts'
+import { Incarnation } from './incarnation.ts'
+import { writeJournal } from './journal.ts'
+import { pushChunksMax } from './limits.ts'
+import { guestName } from './specification.ts'
+import type { Stopwatch } from './stopwatch.ts'
+
+export interface ResumableEpoch {
+  readonly summary: EpochSummary
+  readonly address: string
+  readonly facts: MachineFacts
+  readonly state: Uint8Array
+  readonly manifest: string
+  readonly plan: Plan
+}
+
+/**
+ * `IMAGE@N`, or the newest epoch of `IMAGE` that has a machine. `name` is the image that it will run as.
+ * Errors: NOT_FOUND, MISMATCH, UNSUPPORTED, DAMAGED, NEWER_VERSION.
+ */
+export async function findEpoch(context: MachineContext, target: string, as?: string): Promise<ResumableEpoch> {
+  const { engine, driver } = context
+  const [image, number] = target.split('@')
+  const epochs = await engine.log({ image })
+  const summary = number === undefined
+    ? epochs.findLast(({ machine }) => machine)
+    : epochs.find((epoch) => epoch.number === Number(number))
+  if (summary === undefined) throw notThere(image, number)
+  const address = `${image}@${summary.number}`
+  const { state, facts: stored, manifest } = await engine.machineState({ epoch: address })
+  const facts = readFacts(stored, address)
+  const plan = await planAgain(driver, facts, guestName(as ?? image), address)
+  return { summary, address, facts, state, manifest, plan }
+}
+
+export interface ResumeAs {
+  readonly image: string
+  /** Beside its original: no cable is plugged in. */
+  readonly isFork: boolean
+}
+
+/** The machine runs on return. Errors: as Incarnation.open, and MACHINE, MACHINE_TIMEOUT, ABORTED; nothing is left then. */
+export async function resumeLife(
+  context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
+): Promise<{ life: Incarnation; pushed: FileChunks[] }> {
+  const { env, directory, engine, openMount } = context
+  const paths = epoch.facts.memoryFiles.map(({ path }) => path)
+  const likely = engine.recentChunks({ epoch: epoch.address, paths }).then(limited, () => [])
+  const life = await stopwatch.part('mount', Incarnation.open(env, directory, as.image, openMount))
+  try {
+    await life.mount.recordReads()
+    const pushed = await likely
+    const machine = await loaded(context, epoch, life, as, { pushed, stopwatch, signal })
+    await stopwatch.part('cont', driving(`resuming ${as.image}`, goOn(machine)))
+    return { life, pushed }
+  } catch (error) {
+    await life.close()
+    throw error
+  }
+}
+
+interface Feeding {
+  pushed: FileChunks[]
+  stopwatch: Stopwatch
+  signal?: AbortSignal
+}
+
+/** Prepare and push side by side, then load: nothing may be pushed into a guest's memory once it is in use. */
+async function loaded(
+  context: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, feeding: Feeding,
+): Promise<Machine> {
+  const { stopwatch, signal } = feeding
+  const pushing = stopwatch.part('push', push(context, epoch, life, feeding.pushed))
+  const [preparing] = await Promise.allSettled([
+    stopwatch.part('prepare', prepare(context, epoch, life, as, signal)), pushing,
+  ])
+  if (preparing.status === 'rejected') throw preparing.reason
+  await using prepared = preparing.value
+  writeJournal(context.env, life.runDirectory, { image: as.image, handle: prepared.handle() })
+  const loading = prepared.load(epoch.state, { timeoutMs: context.limits.loadTimeoutMs, signal })
+  const machine = await stopwatch.part('load', driving(`loading the device state of ${epoch.address}`, loading))
+  life.take(machine)
+  return machine
+}
+
+function prepare(
+  { driver, limits }: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, signal?: AbortSignal,
+): Promise<Prepared> {
+  const binding = as.isFork ? { ...life.binding, attachment: null } : life.binding
+  const preparing = driver.prepare(epoch.plan, binding, { timeoutMs: limits.startTimeoutMs, signal })
+  return driving(`preparing ${as.image}`, preparing)
+}
+
+async function push(
+  { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, files: FileChunks[],
+): Promise<void> {
+  const { descriptor, directory } = life.mount
+  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files })
+  if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
+}
+
+async function goOn(machine: Machine): Promise<void> {
+  await machine.resume(await machine.quiesce())
+}
+
+function limited(files: FileChunks[]): FileChunks[] {
+  let left = pushChunksMax
+  return files.map(({ path, chunks }) => {
+    const taken = chunks.slice(0, left)
+    left -= taken.length
+    return { path, chunks: taken }
+  })
+}
+
+function notThere(image: string, number: string | undefined): HoldfastError {
+  if (number !== undefined) {
+    return new HoldfastError('NOT_FOUND', `there is no epoch ${image}@${number}: see 'holdfast log ${image}'`)
+  }
+  return new HoldfastError('NOT_FOUND', `image ${image} has no epoch with a machine: start it with 'holdfast vm start ` +
+    `${image}' and take a checkpoint`)
+}
