@@ -2,12 +2,12 @@
  * The owning thread's end of a serving worker: sends messages and pokes the worker through the kernel, with
  * a read of the mount's control file, which the worker answers after it has taken its messages.
  */
-import { MessageChannel, Worker } from 'node:worker_threads'
-import type { MessagePort } from 'node:worker_threads'
+import { MessageChannel } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import { ControlFile } from '../../fuse/index.ts'
-import { entryUrl } from '../env/entry.ts'
 import { HoldfastError, wrapIo } from '../errors.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import { takeServingThread } from './serving-threads.ts'
 
 type Answer<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>
 /** Messages that ask for an answer carry an id, which the link gives. */
@@ -31,12 +31,8 @@ export class WorkerLink {
     this.#port = port1
     this.#controlName = start.controlName
     this.#onMessage = onMessage
-    this.#worker = new Worker(entryUrl('./worker.ts', import.meta.url), {
-      workerData: { ...start, port: port2 } satisfies WorkerStart,
-      transferList: [port2],
-      name: `serving ${start.head.image}`,
-      resourceLimits: { maxYoungGenerationSizeMb: 16 },
-    })
+    this.#worker = takeServingThread()
+    this.#worker.postMessage({ ...start, port: port2 } satisfies WorkerStart, [port2])
     let isReady: () => void = () => undefined
     this.ready = new Promise((resolve, reject) => {
       isReady = resolve

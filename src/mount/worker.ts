@@ -2,7 +2,7 @@
  * The serving worker of one mount: owns the head of its image and answers the kernel until the file system
  * is unmounted. Its event loop never runs while it serves; see messages.ts for how it is talked to.
  */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { Session } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
@@ -122,4 +122,5 @@ async function serve(start: WorkerStart): Promise<void> {
   post({ type: 'ended', how })
 }
 
-if (parentPort !== null) await serve(workerData as WorkerStart)
+// The thread may have been started before its mount was wanted; it ends with it.
+parentPort?.once('message', (start: WorkerStart) => void serve(start))
