@@ -93,6 +93,8 @@ export const writerChunkCacheBytes = 64 * MIB
 export const epochRecordBytesMax = 4 * MIB
 /** A machine's device state (q35 has 0.9 MB); memory that lands in it by mistake is found here. */
 export const machineStateBytesMax = 64 * MIB
+/** A machine's description as JSON: what is left of a record besides names and note, and far more than it takes. */
+export const machineFactsBytesMax = 2 * MIB
 
 assert(nodeWeightMax === nodeFanOut * digestBytes, 'a dense leaf holds one inner node’s worth of chunk ids')
 assert(packBytesMax > 2 * MIB + logRecordBytesMax, 'a pack holds many records')
@@ -100,4 +102,5 @@ assert(packBufferBytes > 4 * recordPlainBytesMax, 'a pack buffer gathers several
 assert(scanWindowBytes > 4 * recordPlainBytesMax, 'a scan window holds several records')
 assert(segmentBytesMax * 2 <= logBytesMax, 'one segment is written while another is committed')
 assert(segmentBytesMax > 8 * logRecordBytesMax, 'a segment holds many records')
+assert(machineFactsBytesMax + noteBytesMax < epochRecordBytesMax / 2 + MIB, 'an epoch record holds its largest parts')
 assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')

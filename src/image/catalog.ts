@@ -1,17 +1,20 @@
 /** The images of an open store: found by name, opened once, made and removed whole. */
 import type { Env } from '../env/env.ts'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
-import { checkImageName, parseAddress } from './epochs.ts'
-import { createImageFiles, listImages, removeImageFiles } from './image-files.ts'
+import { checkImageName, parseAddress, summarizeDamaged } from './epochs.ts'
+import { createImageFiles, ImageFiles, listImages, removeImageFiles } from './image-files.ts'
 import type { ImageIdentity } from './image-files.ts'
 import { OpenImage } from './open-image.ts'
-import type { ImageSummary } from './types.ts'
+import type { EpochSummary, ImageSummary } from './types.ts'
 
 /** What an image's first epoch is made of besides what its identity says. */
 export type FirstEpoch = Pick<EpochRecord, 'manifest'> &
   Partial<Pick<EpochRecord, 'parent' | 'machine' | 'pauseUs' | 'note' | 'wallMs'>>
+
+/** What the bytes of a record or an identity can be guilty of. */
+const unreadable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'NOT_FOUND']
 
 export class ImageCatalog {
   readonly #env: Env
@@ -47,6 +50,34 @@ export class ImageCatalog {
     return { image, record: image.files.epoch(number) }
   }
 
+  /** Of every image, also of one that is damaged: it must not hide the others. */
+  summaries(): ImageSummary[] {
+    return this.names().map((name) => {
+      try {
+        return this.summary(this.image(name))
+      } catch (error) {
+        if (!isCode(error, ...unreadable)) throw error
+        const numbers = new ImageFiles(this.#env, this.#directory, name).epochNumbers()
+        return {
+          image: name, id: '', origin: { kind: 'empty' }, epochs: numbers.length, newest: numbers.at(-1) ?? -1,
+          createdMs: 0, damaged: messageOf(error),
+        }
+      }
+    })
+  }
+
+  /** In the order of their numbers, damaged ones too. */
+  log(image: OpenImage): EpochSummary[] {
+    return image.files.epochNumbers().map((number) => {
+      try {
+        return image.summary(image.files.epoch(number))
+      } catch (error) {
+        if (!isCode(error, ...unreadable)) throw error
+        return summarizeDamaged(image.files, number, messageOf(error))
+      }
+    })
+  }
+
   summary(image: OpenImage): ImageSummary {
     const { identity } = image
     const numbers = image.files.epochNumbers()
@@ -71,11 +102,12 @@ export class ImageCatalog {
     return this.image(name)
   }
 
-  /** Errors: PINNED, IO. */
-  removeEpoch(image: OpenImage, record: StoredEpoch): void {
-    refusePinned(image, [record.number])
+  /** A damaged record too, unless the head stands on it. Errors: NOT_FOUND, PINNED, DAMAGED, IO. */
+  removeEpoch(image: OpenImage, number: number): void {
+    if (!image.files.epochNumbers().includes(number)) image.files.epoch(number)
+    refusePinned(image, [number])
     image.detachHead()
-    image.files.removeEpoch(record.number)
+    image.files.removeEpoch(number)
   }
 
   /** The number of its epochs. Errors: BUSY, PINNED, IO. */

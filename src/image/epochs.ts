@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
 import { readWhole } from '../env/publish.ts'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError, isCode } from '../errors.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
 import { imageNameBytesMax, MIB } from '../limits.ts'
 import type { ImageFiles } from './image-files.ts'
@@ -17,8 +17,8 @@ export function parseAddress(address: string): { image: string; number: number }
 
 /** Errors: BAD_NAME. Names are file names of the store and parts of URLs. */
 export function checkImageName(name: string): string {
-  const isGood = name.length > 0 && Buffer.byteLength(name) <= imageNameBytesMax && !name.startsWith('.') &&
-    !/[/@:\u0000-\u001f\u007f]/.test(name)
+  const isGood = name.length > 0 && name.isWellFormed() && Buffer.byteLength(name) <= imageNameBytesMax &&
+    !name.startsWith('.') && !/[/@:\u0000-\u001f\u007f]/.test(name)
   if (!isGood) {
     throw new HoldfastError('BAD_NAME', `${JSON.stringify(name)} cannot be an image's name: use 1 to ` +
       `${imageNameBytesMax} bytes without / @ : or control characters, and no dot at the start`)
@@ -44,6 +44,14 @@ export function summarize(files: ImageFiles, record: StoredEpoch, storedBytes: n
   }
 }
 
+/** What is shown of an epoch whose record cannot be read. */
+export function summarizeDamaged(files: ImageFiles, number: number, reason: string): EpochSummary {
+  return {
+    image: files.image, number, id: '', parent: null, wallMs: 0, note: '', pinned: files.isPinned(number),
+    level: 'durable', writtenBytes: 0, storedBytes: null, pauseMs: null, machine: false, damaged: reason,
+  }
+}
+
 /** Stored bytes by epoch number, as far as the side file knows. It is not synced, and nothing depends on it. */
 export class EpochStatistics {
   readonly #env: Env
@@ -61,8 +69,14 @@ export class EpochStatistics {
 
   add(number: number, storedBytes: number): void {
     this.#load().set(number, storedBytes)
-    using file = this.#env.open(this.#path, 'create')
-    file.write(Buffer.from(`${JSON.stringify([number, storedBytes])}\n`), file.size())
+    try {
+      using file = this.#env.open(this.#path, 'create')
+      // A crash can leave half a line: the new one does not go on there.
+      file.write(Buffer.from(`\n${JSON.stringify([number, storedBytes])}\n`), file.size())
+    } catch (error) {
+      // The epoch is durable already: for want of a figure it must not count as failed.
+      if (!isCode(error, 'NO_SPACE', 'IO')) throw error
+    }
   }
 
   #load(): Map<number, number> {

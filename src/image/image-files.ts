@@ -1,6 +1,6 @@
 /**
  * One image's files: its identity, its records, its pins. The directory of records is the catalog: an epoch
- * exists when its record does. The head is the record with the highest commit number, of kind head or epoch.
+ * exists when its record does. The image's state is its newest record, of kind head or epoch.
  */
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
@@ -63,26 +63,30 @@ export class ImageFiles {
     }
   }
 
-  /** The record that the head stands on. Errors: DAMAGED when neither head nor an epoch can be read. */
+  /**
+   * The record that the head stands on. A head that knows of the newest epoch came after it, so neither a head
+   * that is outdated nor an epoch before the head has to be read. Errors: as `epoch`, and DAMAGED when there is
+   * no record at all.
+   */
   newest(): StoredEpoch {
-    const numbers = this.epochNumbers()
-    const head = this.#env.exists(this.layout.head) ? this.#headRecord() : null
-    const sealed = numbers.length === 0 ? null : this.epoch(numbers[numbers.length - 1])
-    const newest = head !== null && (sealed === null || head.commit > sealed.commit) ? head : sealed
-    if (newest !== null) return newest
+    const last = this.epochNumbers().at(-1)
+    const head = this.#env.exists(this.layout.head) ? this.head() : null
+    if (head !== null && (last === undefined || head.nextNumber > last)) return head
+    if (last !== undefined) return this.epoch(last)
     throw new HoldfastError('DAMAGED', `image ${this.image} has no record: restore it from a replica`)
   }
 
+  /** The head's own record, which may be older than the newest epoch's. Errors: as `epoch`. */
+  head(): StoredEpoch {
+    return decodeEpoch(readFile(this.#env, this.layout.head, epochRecordBytesMax), `the head of ${this.image}`)
+  }
+
   publishEpoch(record: EpochRecord): StoredEpoch {
-    const bytes = encodeEpoch(record)
-    publishFile(this.#env, this.layout.epoch(record.number), bytes)
-    return decodeEpoch(bytes, `epoch ${this.image}@${record.number}`)
+    return this.#publish(this.layout.epoch(record.number), record, `epoch ${this.image}@${record.number}`)
   }
 
   publishHead(record: EpochRecord): StoredEpoch {
-    const bytes = encodeEpoch(record)
-    publishFile(this.#env, this.layout.head, bytes)
-    return decodeEpoch(bytes, `the head of ${this.image}`)
+    return this.#publish(this.layout.head, record, `the head of ${this.image}`)
   }
 
   removeEpoch(number: number): void {
@@ -104,8 +108,12 @@ export class ImageFiles {
     this.#env.syncDirectory(this.layout.pins)
   }
 
-  #headRecord(): StoredEpoch {
-    return decodeEpoch(readFile(this.#env, this.layout.head, epochRecordBytesMax), `the head of ${this.image}`)
+  /** Nothing is published that could not be read again. */
+  #publish(path: string, record: EpochRecord, where: string): StoredEpoch {
+    const bytes = encodeEpoch(record)
+    const stored = decodeEpoch(bytes, where)
+    publishFile(this.#env, path, bytes)
+    return stored
   }
 }
 
@@ -119,16 +127,25 @@ export function createImageFiles(env: Env, storeDirectory: string, identity: Ima
   }
   const temporary = `.new-${env.randomBytes(8).toString('hex')}`
   const made = new ImageFiles(env, storeDirectory, temporary)
-  const { layout } = made
+  try {
+    writeImageFiles(env, made, identity, first)
+    env.rename(made.layout.directory, files.layout.directory)
+  } catch (error) {
+    if (env.exists(made.layout.directory)) removeTree(env, made.layout.directory)
+    throw error
+  }
+  env.syncDirectory(images)
+}
+
+function writeImageFiles(env: Env, files: ImageFiles, identity: ImageIdentity, first: EpochRecord): void {
+  const { layout } = files
   for (const directory of [layout.directory, layout.epochs, layout.pins, layout.log, layout.sets]) env.mkdir(directory)
   const { id, origin, createdMs } = identity
   publishFile(env, layout.identity, Buffer.from(`${JSON.stringify({
     holdfast: 'image', version: identityVersion, id: id.toString('hex'), origin, createdMs,
   })}\n`))
-  publishFile(env, layout.epoch(first.number), encodeEpoch(first))
+  files.publishEpoch(first)
   env.syncDirectory(layout.directory)
-  env.rename(layout.directory, files.layout.directory)
-  env.syncDirectory(images)
 }
 
 /** Removes an image's directory: first from its name, so that a crash leaves no half image. */

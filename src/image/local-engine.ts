@@ -14,6 +14,7 @@ import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkImages } from './check.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
+import { parseAddress } from './epochs.ts'
 import { exportInode } from './export-file.ts'
 import { removeLeftovers } from './image-files.ts'
 import { ingest } from './ingest.ts'
@@ -64,12 +65,11 @@ class LocalEngine implements Engine {
   }
 
   async images(): Promise<ImageSummary[]> {
-    return this.#catalog.names().map((image) => this.#catalog.summary(this.#catalog.image(image)))
+    return this.#catalog.summaries()
   }
 
   async log(args: { image: string }): Promise<EpochSummary[]> {
-    const image = this.#catalog.image(args.image)
-    return image.files.epochNumbers().map((number) => image.summary(image.files.epoch(number)))
+    return this.#catalog.log(this.#catalog.image(args.image))
   }
 
   async show(args: { epoch: string }): Promise<EpochDetail> {
@@ -90,11 +90,11 @@ class LocalEngine implements Engine {
 
   async stats(): Promise<StoreStats> {
     const stats = this.#store.stats()
-    const images = this.#catalog.names()
+    const images = this.#catalog.summaries()
     return {
       store: this.#store.identity.storeId.toString('hex'), directory: this.directory, formatVersion: 1,
       images: images.length,
-      epochs: images.reduce((sum, image) => sum + this.#catalog.image(image).files.epochNumbers().length, 0),
+      epochs: images.reduce((sum, image) => sum + image.epochs, 0),
       packs: stats.packs, records: stats.data.records + stats.node.records,
       plainBytes: stats.data.plainBytes + stats.node.plainBytes, storedBytes: stats.packBytes,
       dataStoredBytes: stats.data.storedBytes, nodeStoredBytes: stats.node.storedBytes,
@@ -113,9 +113,10 @@ class LocalEngine implements Engine {
       const image = this.#catalog.image(args.target)
       return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
     }
-    const { image, record } = this.#catalog.epoch(args.target)
+    const address = parseAddress(args.target)
+    const image = this.#catalog.image(address.image)
     return image.inOrder(async () => {
-      this.#catalog.removeEpoch(image, record)
+      this.#catalog.removeEpoch(image, address.number)
       return { removedEpochs: 1 }
     })
   }
@@ -198,7 +199,8 @@ class LocalEngine implements Engine {
     return image.inOrder(async () => {
       if (request.kind === 'head') return image.commitHead(request.segment, false, options)
       return image.seal(request.segment, {
-        note: request.note ?? '', wallMs: request.wallMs ?? this.#env.wallMs(), machine: request.machine ?? null,
+        note: request.note ?? '', wallMs: Math.round(request.wallMs ?? this.#env.wallMs()),
+        machine: request.machine ?? null,
       }, options)
     })
   }

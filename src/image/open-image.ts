@@ -5,12 +5,13 @@
  *
  * Calls for one image run one after the other, in the order they were made.
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError, isCode } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
+import { machineFactsBytesMax, machineStateBytesMax, noteBytesMax } from '../limits.ts'
 import type { ChunkId, ChunkStore } from '../store/chunks.ts'
 import { applyChanges, storeManifest, withoutOrphans } from './apply.ts'
 import { storeBlob } from './blob.ts'
@@ -54,7 +55,10 @@ export class OpenImage {
   /** The head is served by a mount: only commits may touch it. */
   isServed = false
   readonly #context: ImageContext
-  #newest: StoredEpoch
+  /** Null until it is asked for, so that an image whose newest record is damaged still shows its epochs. */
+  #newest: StoredEpoch | null = null
+  /** A record may or may not be durable: what the log holds is not to be removed, nor another record written. */
+  #failure: unknown = null
   #storedSinceEpoch = 0
   #queue: Promise<unknown> = Promise.resolve()
 
@@ -65,10 +69,15 @@ export class OpenImage {
     if (!this.files.exists()) throw new HoldfastError('NOT_FOUND', `there is no image ${image}: see 'holdfast images'`)
     this.identity = this.files.identity()
     this.statistics = new EpochStatistics(context.env, this.files.layout.stats)
-    this.#newest = this.files.newest()
   }
 
+  /** The record that the head stands on. Errors: DAMAGED, BAD_FORMAT, NEWER_VERSION, FAILED_STATE. */
   get newest(): StoredEpoch {
+    if (this.#failure !== null) {
+      throw new HoldfastError('FAILED_STATE', `a record of ${this.identity.image} could not be written: open the ` +
+        'store again', { cause: this.#failure })
+    }
+    this.#newest ??= this.files.newest()
     return this.#newest
   }
 
@@ -86,53 +95,54 @@ export class OpenImage {
   /** Segments that no record covers yet. */
   pendingSegments(upTo = Infinity): number[] {
     const { env } = this.#context
-    return listSegments(env, this.files.layout).filter((number) => number > this.#newest.segment && number <= upTo)
+    return listSegments(env, this.files.layout).filter((number) => number > this.newest.segment && number <= upTo)
   }
 
   /** Something was written or renamed since the epoch that the head descends from. */
   get hasUnsealedChanges(): boolean {
     if (this.pendingSegments().length > 0) return true
-    if (this.#newest.kind === 'epoch') return false
+    if (this.newest.kind === 'epoch') return false
     const parent = this.#ownParent()
-    return parent === null || !parent.manifest.equals(this.#newest.manifest)
+    return parent === null || !parent.manifest.equals(this.newest.manifest)
   }
 
   /** Covers segments with a head record. Errors: DAMAGED, NO_SPACE, IO, FAILED_STATE, ABORTED. */
   async commitHead(upTo: number, dropOrphans: boolean, options: CallOptions): Promise<CommitResult> {
     const counting = new CountingStore(this.#context.store)
     const nodes = new NodeStore(counting)
-    const before = this.#newest
+    const before = this.newest
     const outcome = await this.#replay(counting, nodes, upTo, options)
     const manifest = dropOrphans ? withoutOrphans(nodes, outcome.manifest) : outcome.manifest
     const root = storeManifest(counting, manifest, before.manifest)
     await counting.sync()
-    this.#newest = this.files.publishHead({
+    const head = this.#publish({
       ...this.#successor(outcome, upTo), kind: 'head', manifest: root, number: before.number,
       parent: parentOf(before, this.identity), wallMs: Math.round(this.#context.env.wallMs()), machine: null,
       pauseUs: 0, note: '',
     })
     this.#storedSinceEpoch += counting.storedBytes
-    this.#removeSegments(this.#newest.segment)
+    this.#removeSegments(head.segment)
     return this.#result(outcome.writtenBytes, counting.storedBytes, root)
   }
 
   /** Covers segments with a new epoch. Errors: as commitHead. */
   async seal(upTo: number, detail: SealDetail, options: CallOptions): Promise<CommitResult> {
+    refuseTooLarge(detail)
     const counting = new CountingStore(this.#context.store)
     const nodes = new NodeStore(counting)
-    const before = this.#newest
+    const before = this.newest
     const outcome = await this.#replay(counting, nodes, upTo, options)
     const root = storeManifest(counting, withoutOrphans(nodes, outcome.manifest), before.manifest)
     const headRoot = storeManifest(counting, outcome.manifest, before.manifest)
     const machine = detail.machine === null ? null : this.#storeMachine(counting, nodes, detail.machine)
     await counting.sync()
     const number = before.nextNumber
-    const epoch = this.files.publishEpoch({
+    const epoch = this.#publish({
       ...this.#successor(outcome, upTo), kind: 'epoch', number, nextNumber: number + 1, manifest: root,
       parent: parentOf(before, this.identity), wallMs: detail.wallMs, note: detail.note, machine,
       pauseUs: Math.round((detail.machine?.pauseMs ?? 0) * 1000),
     })
-    this.#newest = outcome.manifest.orphans.length === 0 ? epoch : this.#headOver(epoch, headRoot)
+    if (outcome.manifest.orphans.length > 0) this.#headOver(epoch, headRoot)
     this.statistics.add(number, this.#storedSinceEpoch + counting.storedBytes)
     this.#storedSinceEpoch = 0
     this.#removeSegments(epoch.segment)
@@ -142,41 +152,65 @@ export class OpenImage {
   /** Makes an epoch the head's parent; what the log held is gone. */
   resetHead(target: StoredEpoch): void {
     const { env } = this.#context
-    const segment = Math.max(this.#newest.segment, ...listSegments(env, this.files.layout))
-    this.#newest = this.files.publishHead({
-      ...this.#newest, kind: 'head', manifest: target.manifest, number: target.number, segment,
+    const before = this.#lastKnown(target)
+    const segment = Math.max(before.segment, ...listSegments(env, this.files.layout))
+    this.#publish({
+      ...before, kind: 'head', manifest: target.manifest, number: target.number, segment,
       parent: { id: target.id, imageId: this.identity.id, image: this.identity.image, number: target.number },
-      commit: this.#newest.commit + 1, writtenBytes: 0, wallMs: Math.round(env.wallMs()), machine: null, pauseUs: 0,
+      commit: before.commit + 1, writtenBytes: 0, wallMs: Math.round(env.wallMs()), machine: null, pauseUs: 0,
       note: '',
     })
+    this.#storedSinceEpoch = 0
     this.#removeSegments(segment)
   }
 
   /** Writes the head's own record, so that it no longer rests on its newest epoch's. */
   detachHead(): void {
-    if (this.#newest.kind === 'epoch') this.#newest = this.#headOver(this.#newest, this.#newest.manifest)
+    if (this.newest.kind === 'epoch') this.#headOver(this.newest, this.newest.manifest)
+  }
+
+  /** The newest record or, where it is damaged, what stands in for it when the head is set to `target` anyhow. */
+  #lastKnown(target: StoredEpoch): StoredEpoch {
+    try {
+      return this.newest
+    } catch (error) {
+      if (!isCode(error, 'DAMAGED', 'BAD_FORMAT')) throw error
+      const nextNumber = Math.max(target.nextNumber, ...this.files.epochNumbers().map((number) => number + 1))
+      return { ...target, nextNumber }
+    }
+  }
+
+  #publish(record: EpochRecord): StoredEpoch {
+    try {
+      this.#newest = record.kind === 'head' ? this.files.publishHead(record) : this.files.publishEpoch(record)
+      return this.#newest
+    } catch (error) {
+      // Without space nothing took the record's name. After any other failure it may have, durably or not.
+      if (!isCode(error, 'NO_SPACE', 'USAGE')) this.#failure = error
+      throw error
+    }
   }
 
   async #replay(store: ChunkStore, nodes: NodeStore, upTo: number, options: CallOptions): Promise<Outcome> {
     const { env } = this.#context
     using log = new LogReader(env, this.files.layout, this.identity.id)
     const segments = this.pendingSegments(upTo)
-    const manifest = decodeManifest(store.read(this.#newest.manifest))
+    const manifest = decodeManifest(store.read(this.newest.manifest))
     const first = segments.length === 0 ? null : log.firstSequence(segments[0])
-    if (first !== null && first > this.#newest.sequence) {
+    if (first !== null && first > this.newest.sequence) {
       throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} has a gap before segment ${segments[0]}: ` +
         'roll back to an epoch with --discard, or restore the image from a replica')
     }
-    const changes = new Changes(nodes, manifest, this.#newest)
+    const changes = new Changes(nodes, manifest, this.newest)
     let count = 0
-    for (const record of log.records(segments, { sequence: this.#newest.sequence, isWhole: this.isServed })) {
+    for (const record of log.records(segments, { sequence: this.newest.sequence, isWhole: this.isServed })) {
       changes.add(record)
       count += 1
       if (count % recordsBetweenTurns === 0) await breathe(options)
     }
     return {
       manifest: changes.isEmpty ? manifest : await applyChanges({ store, nodes, log }, manifest, changes, options),
-      writtenBytes: (this.#newest.kind === 'head' ? this.#newest.writtenBytes : 0) + changes.writtenBytes,
+      writtenBytes: (this.newest.kind === 'head' ? this.newest.writtenBytes : 0) + changes.writtenBytes,
       sequence: changes.nextSequence,
       lastRequest: changes.lastRequest,
     }
@@ -184,12 +218,12 @@ export class OpenImage {
 
   #successor(outcome: Outcome, upTo: number): EpochRecord {
     return {
-      ...this.#newest,
+      ...this.newest,
       domainId: this.#context.domainId,
       keyId: this.#context.keyId,
-      commit: this.#newest.commit + 1,
-      segment: Number.isFinite(upTo) ? Math.max(upTo, this.#newest.segment)
-        : Math.max(this.#newest.segment, ...this.pendingSegments()),
+      commit: this.newest.commit + 1,
+      segment: Number.isFinite(upTo) ? Math.max(upTo, this.newest.segment)
+        : Math.max(this.newest.segment, ...this.pendingSegments()),
       sequence: outcome.sequence,
       lastRequest: outcome.lastRequest,
       writtenBytes: outcome.writtenBytes,
@@ -197,7 +231,7 @@ export class OpenImage {
   }
 
   #headOver(epoch: StoredEpoch, manifest: Buffer): StoredEpoch {
-    return this.files.publishHead({
+    return this.#publish({
       ...epoch, kind: 'head', manifest, commit: epoch.commit + 1, machine: null, note: '', pauseUs: 0, writtenBytes: 0,
       parent: parentOf(epoch, this.identity),
     })
@@ -212,20 +246,25 @@ export class OpenImage {
   }
 
   #lastStateRoot(): ChunkId | null {
-    const last = this.#newest.kind === 'epoch' ? this.#newest : this.#ownParent()
+    const last = this.newest.kind === 'epoch' ? this.newest : this.#ownParent()
     return last?.machine?.stateRoot ?? null
   }
 
-  /** The head's parent where it is an epoch of this image and still there. */
+  /** The head's parent where it is an epoch of this image, still there and readable. */
   #ownParent(): StoredEpoch | null {
-    const { parent } = this.#newest
+    const { parent } = this.newest
     if (parent === null || !parent.imageId.equals(this.identity.id)) return null
-    return this.files.epochNumbers().includes(parent.number) ? this.files.epoch(parent.number) : null
+    try {
+      return this.files.epoch(parent.number)
+    } catch (error) {
+      if (isCode(error, 'NOT_FOUND', 'DAMAGED', 'BAD_FORMAT')) return null
+      throw error
+    }
   }
 
   #result(writtenBytes: number, storedBytes: number, manifest: Buffer): CommitResult {
     return {
-      image: this.identity.image, segment: this.#newest.segment, manifest: manifest.toString('hex'), writtenBytes,
+      image: this.identity.image, segment: this.newest.segment, manifest: manifest.toString('hex'), writtenBytes,
       storedBytes,
     }
   }
@@ -240,6 +279,23 @@ export class OpenImage {
 }
 
 const recordsBetweenTurns = 256
+
+/** A record that holds too much could not be read again. Errors: USAGE. */
+function refuseTooLarge({ note, machine }: SealDetail): void {
+  const parts = [
+    { what: 'the note', bytes: Buffer.byteLength(note), bytesMax: noteBytesMax },
+    { what: "the machine's state", bytes: machine?.state.length ?? 0, bytesMax: machineStateBytesMax },
+    { what: "the machine's facts", bytes: factsBytes(machine), bytesMax: machineFactsBytesMax },
+  ]
+  for (const { what, bytes, bytesMax } of parts) {
+    if (bytes <= bytesMax) continue
+    throw new HoldfastError('USAGE', `${what} has ${bytes} bytes, an epoch holds up to ${bytesMax}`)
+  }
+}
+
+function factsBytes(machine: MachineState | null): number {
+  return machine === null ? 0 : Buffer.byteLength(JSON.stringify(machine.facts))
+}
 
 /** What the next record descends from: an epoch, never a head. */
 function parentOf(before: StoredEpoch, identity: ImageIdentity): EpochRecord['parent'] {

@@ -14,6 +14,8 @@ export interface ImageSummary {
   epochs: number
   newest: number
   createdMs: number
+  /** Why nothing is known of it but its name and its epochs' numbers; absent when all is well. */
+  damaged?: string
 }
 
 export interface EpochSummary {
@@ -33,6 +35,8 @@ export interface EpochSummary {
   /** Milliseconds between stop and cont of the guest; null without a machine. */
   pauseMs: number | null
   machine: boolean
+  /** Why its record cannot be read: the other fields are empty then. Absent when all is well. */
+  damaged?: string
 }
 
 export interface EpochDetail extends EpochSummary {
