@@ -15,31 +15,35 @@ const GRACE_MS = 5_000;
 export async function cleanUp(holdfast: Holdfast, directory: string, keep: boolean): Promise<string[]> {
   const forced: string[] = [];
   const daemon = await holdfast.ask<Daemon>('daemon', 'status').then(({ result }) => result, () => ({ running: false }));
-  if (daemon.running) await stopDaemon(holdfast, forced);
+  if (daemon.running) {
+    await stopMachines(holdfast).catch((error: Error) => forced.push(error.message));
+    await holdfast.ask('daemon', 'stop', '--force').catch((error: Error) => forced.push(error.message));
+  }
+  await processesEnd(directory);
   for (const pid of processesOf(directory)) {
-    forced.push(`process ${pid}`);
+    forced.push(`process ${pid} killed`);
     kill(pid);
   }
-  const deadlineMs = performance.now() + GRACE_MS;
-  while (processesOf(directory).length > 0 && performance.now() < deadlineMs) await sleep(50);
+  await processesEnd(directory);
   for (const point of mountsBelow(directory)) {
-    forced.push(`mount ${point}`);
+    forced.push(`${point} unmounted`);
     spawnSync('umount', ['-l', point]);
   }
   if (!keep && mountsBelow(directory).length === 0) rmSync(directory, { recursive: true, force: true });
   return forced;
 }
 
-async function stopDaemon(holdfast: Holdfast, forced: string[]): Promise<void> {
-  try {
-    const { result: machines } = await holdfast.ask<Machine[]>('vm', 'status');
-    for (const { image, state } of machines) {
-      if (state === 'running' || state === 'paused') await holdfast.ask('vm', 'stop', image, '--force');
-    }
-    await holdfast.ask('daemon', 'stop', '--force');
-  } catch (error) {
-    forced.push(`daemon: ${(error as Error).message}`);
+async function stopMachines(holdfast: Holdfast): Promise<void> {
+  const { result: machines } = await holdfast.ask<Machine[]>('vm', 'status');
+  for (const { image, state } of machines) {
+    if (state === 'running' || state === 'paused') await holdfast.ask('vm', 'stop', image, '--force');
   }
+}
+
+/** Waits for their end, a grace at most. */
+async function processesEnd(directory: string): Promise<void> {
+  const deadlineMs = performance.now() + GRACE_MS;
+  while (processesOf(directory).length > 0 && performance.now() < deadlineMs) await sleep(50);
 }
 
 /** Hypervisors and processes of Holdfast that name the demo's directory; nobody else's do. */
