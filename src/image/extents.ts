@@ -120,6 +120,14 @@ export class ExtentMap {
     return this.#validBytes(chunk)
   }
 
+  /** The first chunk at or after `from` whose committed bytes a cut or a zeroed range hides whole, else Infinity. */
+  nextHidden(from: number): number {
+    let next = Infinity
+    for (const cut of this.#cuts) next = Math.min(next, Math.max(from, cut.within > 0 ? cut.chunk + 1 : cut.chunk))
+    for (const range of this.#zeroRanges) if (range.end > from) next = Math.min(next, Math.max(from, range.first))
+    return next
+  }
+
   /** The lowest cut: committed chunks beyond it are gone. Null when nothing was cut. */
   lowestCut(): { chunk: number; within: number } | null {
     let lowest: Cut | null = null
