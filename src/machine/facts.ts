@@ -44,7 +44,8 @@ export function readFacts(value: unknown, epoch: string): MachineFacts {
     throw new HoldfastError('DAMAGED', `the machine of ${epoch} has no readable facts: choose another epoch`)
   }
   if (value.version > factsVersion) {
-    throw new HoldfastError('NEWER_VERSION', `the machine of ${epoch} was saved by a newer Holdfast: resume it with that`)
+    const newer = `the machine of ${epoch} was saved by a newer Holdfast`
+    throw new HoldfastError('NEWER_VERSION', `${newer}: resume it with that`)
   }
   const facts = value as Partial<MachineFacts>
   if (facts.spec === undefined || facts.fingerprint === undefined || !Array.isArray(facts.memoryFiles)) {

@@ -51,7 +51,10 @@ export interface ResumeAs {
   readonly isFork: boolean
 }
 
-/** The machine runs on return. Errors: as Incarnation.open, and MACHINE, MACHINE_TIMEOUT, ABORTED; nothing is left then. */
+/**
+ * The machine runs on return. Errors: as Incarnation.open, and MACHINE, MACHINE_TIMEOUT, MACHINE_GONE, ABORTED;
+ * nothing is left then.
+ */
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
 ): Promise<{ life: Incarnation; pushed: FileChunks[] }> {
@@ -82,10 +85,9 @@ async function loaded(
   context: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, feeding: Feeding,
 ): Promise<Machine> {
   const { stopwatch, signal } = feeding
-  const pushing = stopwatch.part('push', push(context, epoch, life, feeding.pushed))
-  const [preparing] = await Promise.allSettled([
-    stopwatch.part('prepare', prepare(context, epoch, life, as, signal)), pushing,
-  ])
+  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, signal))
+  const pushing = stopwatch.part('push', push(context, epoch, life, feeding.pushed, starting))
+  const [preparing] = await Promise.allSettled([starting, pushing])
   if (preparing.status === 'rejected') throw preparing.reason
   await using prepared = preparing.value
   writeJournal(context.env, life.runDirectory, { image: as.image, handle: prepared.handle() })
@@ -105,9 +107,10 @@ function prepare(
 
 async function push(
   { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, files: FileChunks[],
+  enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor, directory } = life.mount
-  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files })
+  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files }, enough)
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
 }
 
@@ -128,6 +131,6 @@ function notThere(image: string, number: string | undefined): HoldfastError {
   if (number !== undefined) {
     return new HoldfastError('NOT_FOUND', `there is no epoch ${image}@${number}: see 'holdfast log ${image}'`)
   }
-  return new HoldfastError('NOT_FOUND', `image ${image} has no epoch with a machine: start it with 'holdfast vm start ` +
-    `${image}' and take a checkpoint`)
+  const remedy = `start it with 'holdfast vm start ${image}' and take a checkpoint`
+  return new HoldfastError('NOT_FOUND', `image ${image} has no epoch with a machine: ${remedy}`)
 }
