@@ -2,7 +2,8 @@
  * A door into a serving thread. That thread sleeps in read(2) on the FUSE device and never runs
  * its event loop, so a message posted to it waits for ever. A read of the control file is a
  * request in the queue that it does read: the session calls `onControl` (which drains a
- * MessagePort with `receiveMessageOnPort`) and answers with the bytes that this returns.
+ * MessagePort with `receiveMessageOnPort`) and answers with the bytes that this returns. Who wants
+ * no bytes does not read but pokes (`notify.ts`), while someone holds the file open.
  *
  * The file has a secret name in the root, is in no listing, and belongs to root with mode 0600.
  * It is read with O_DIRECT: opens are answered ENOSYS once for all files, so the session cannot

@@ -201,6 +201,8 @@ export class Dispatcher {
         return this.#controlRead(row)
       case OPCODE.FORGET:
         return
+      case OPCODE.NOTIFY_REPLY:
+        return void this.#runControl()
       case OPCODE.RELEASE:
       case OPCODE.FLUSH:
       case OPCODE.INTERRUPT:
@@ -213,12 +215,18 @@ export class Dispatcher {
   #controlRead(row: OpcodeRow): void {
     const request = decoders.READ?.(this.#message, this.#reply) ?? -ERRNO.EINVAL
     if (typeof request === 'number') return this.#reply.error(request)
+    const answer = this.#runControl()
+    if (answer === null) this.#reply.error(-ERRNO.EIO)
+    else this.#encode(row, answer, request)
+  }
+
+  #runControl(): Uint8Array | null {
     try {
-      this.#encode(row, this.#options.onControl(), request)
+      return this.#options.onControl()
     } catch (error) {
       this.counts.faultCount++
-      this.#reply.error(-ERRNO.EIO)
       this.#options.onFault(error)
+      return null
     }
   }
 }

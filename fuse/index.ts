@@ -12,7 +12,7 @@ export { closeDevice, FILE_SYSTEM_TYPE, mount, openDevice, unmount } from './mou
 export type { Mount, MountOptions, UnmountOptions } from './mount.ts'
 export { mountAt, readMounts } from './mountinfo.ts'
 export type { MountInfo } from './mountinfo.ts'
-export { deleteEntry, invalidateEntry, invalidateInode, resend, storeSync } from './notify.ts'
+export { deleteEntry, invalidateEntry, invalidateInode, poke, resend, storeSync } from './notify.ts'
 export { modeWithoutPrivileges } from './operations.ts'
 export type { FileOperations } from './operations.ts'
 export { DirectoryWriter, EntryWriter } from './protocol/directory.ts'

@@ -66,6 +66,7 @@ export const decoders: Readonly<Record<OpcodeName, Decoder | null>> = {
   SETLKW: null,
   SYNCFS: null,
   TMPFILE: null,
+  NOTIFY_REPLY: null,
   STATX: null,
 }
 

@@ -69,6 +69,14 @@ export const ATTR_OUT = layout('fuse_attr_out', {
 })
 
 export const FORGET_IN = layout('fuse_forget_in', { nlookup: 'u64' })
+export const RETRIEVE_IN = layout('fuse_notify_retrieve_in', {
+  dummy1: 'u64',
+  offset: 'u64',
+  size: 'u32',
+  dummy2: 'u32',
+  dummy3: 'u64',
+  dummy4: 'u64',
+})
 export const BATCH_FORGET_IN = layout('fuse_batch_forget_in', { count: 'u32', dummy: 'u32' })
 export const FORGET_ONE = layout('fuse_forget_one', { nodeid: 'u64', nlookup: 'u64' })
 export const GETATTR_IN = layout('fuse_getattr_in', { getattr_flags: 'u32', dummy: 'u32', fh: 'u64' })
@@ -237,6 +245,13 @@ export const DELETE_OUT = layout('fuse_notify_delete_out', {
   parent: 'u64',
   child: 'u64',
   namelen: 'u32',
+  padding: 'u32',
+})
+export const RETRIEVE_OUT = layout('fuse_notify_retrieve_out', {
+  notify_unique: 'u64',
+  nodeid: 'u64',
+  offset: 'u64',
+  size: 'u32',
   padding: 'u32',
 })
 export const STORE_OUT = layout('fuse_notify_store_out', {

@@ -15,6 +15,8 @@ const sizes: Readonly<Record<string, number>> = {
   fuse_entry_out: 128,
   fuse_attr_out: 104,
   fuse_forget_in: 8,
+  fuse_notify_retrieve_in: 40,
+  fuse_notify_retrieve_out: 32,
   fuse_batch_forget_in: 8,
   fuse_forget_one: 16,
   fuse_getattr_in: 16,
