@@ -76,7 +76,7 @@ export class Changes {
   /** Records come in the order of their sequence. Errors: DAMAGED. */
   add(record: LogRecord): void {
     this.#nextSequence = Math.max(this.#nextSequence, record.sequence + 1)
-    this.#lastRequest = { connection: record.connection, unique: record.unique }
+    if (record.unique !== 0n) this.#lastRequest = { connection: record.connection, unique: record.unique }
     if (record.type === recordType.effects) {
       for (const effect of decodeEffects(record.payload)) this.#effect(effect)
       return

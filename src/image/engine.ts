@@ -35,8 +35,11 @@ export interface Engine {
   check(args: { readData: boolean; sample?: number; repair?: boolean }, options?: CallOptions): Promise<CheckReport>
   rebuildIndex(options?: CallOptions): Promise<{ packs: number; records: number }>
 
-  /** Recovers the head (commits what its log holds) and reserves it for one mount (BUSY). */
-  openHead(args: { image: string }, options?: CallOptions): Promise<HeadStart>
+  /**
+   * Recovers the head (commits what its log holds) and reserves it for one mount (BUSY). With `takeover` for a
+   * mount that is there and whose server is gone: the log is left to its new server, orphans are kept.
+   */
+  openHead(args: { image: string; takeover?: boolean }, options?: CallOptions): Promise<HeadStart>
   /** Commits segments of an open head; on return they are durable in packs and retired. */
   commit(request: CommitRequest, options?: CallOptions): Promise<CommitResult>
   /** Gives the head back; the log stays and is recovered by the next `openHead`. */

@@ -182,5 +182,5 @@ function unname(head: Head, transaction: Transaction, parent: InodeState, state:
   transaction.touch(state).changedNs = head.nowNs()
   state.linkCount = state.isDirectory ? 0 : state.linkCount - 1
   if (state.isDirectory) transaction.touch(parent).linkCount -= 1
-  if (state.linkCount === 0 && state.references === 0) transaction.remove(state)
+  if (state.linkCount === 0 && !head.isReferenced(state)) transaction.remove(state)
 }

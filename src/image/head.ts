@@ -62,6 +62,8 @@ export class Head {
   readonly #gone = new Map<number, number>()
   #manifest: Manifest
   #nextInode: number
+  /** References to inodes below this number are not known: the kernel got them from a server before us. */
+  #countedFrom: number
   #failed = false
   #allowanceBytes = 0
   #writtenBytes = 0
@@ -76,6 +78,7 @@ export class Head {
     this.#events = events
     this.#manifest = decodeManifest(reader.read(Buffer.from(start.manifest, 'hex')))
     this.#nextInode = start.nextInode
+    this.#countedFrom = 0
   }
 
   get manifest(): Manifest {
@@ -109,6 +112,25 @@ export class Head {
     return bytes === null ? null : this.#keep(number, decodeInode(bytes))
   }
 
+  /** An inode that the log of another server has. */
+  addInode(number: number, record: InodeRecord): InodeState {
+    this.#nextInode = Math.max(this.#nextInode, number + 1)
+    return this.#keep(number, record)
+  }
+
+  /**
+   * From now on nobody knows what the kernel refers to of what there is: forgets are not sent again, so an
+   * inode without a name stays until the image is opened for its next mount.
+   */
+  loseReferences(): void {
+    this.#countedFrom = this.#nextInode
+  }
+
+  /** The kernel may still ask for it by its number. */
+  isReferenced(state: InodeState): boolean {
+    return state.references > 0 || state.number < this.#countedFrom
+  }
+
   /** A new inode with a number that was never used before. */
   newInode(record: Pick<InodeRecord, 'mode' | 'uid' | 'gid'> & Partial<InodeRecord>): InodeState {
     const now = this.nowNs()
@@ -124,6 +146,7 @@ export class Head {
     if (state === undefined) return
     state.references = Math.max(0, state.references - count)
     if (state.references > 0) return
+    if (state.linkCount === 0 && this.isReferenced(state)) return
     if (state.linkCount === 0) this.apply(removal(state), unique)
     else this.#evict(state)
   }
@@ -175,11 +198,7 @@ export class Head {
     const segment = this.log.segment
     transaction.show(segment)
     for (const state of transaction.touched) this.markDirty(state)
-    for (const state of transaction.removed) {
-      this.#inodes.delete(state.number)
-      this.#dirty.delete(state)
-      this.#gone.set(state.number, segment)
-    }
+    for (const state of transaction.removed) this.drop(state, segment)
     this.#afterAppend()
     return 0
   }
@@ -208,9 +227,16 @@ export class Head {
     this.#afterAppend()
   }
 
-  markDirty(state: InodeState): void {
-    state.dirtySegment = this.log.segment
+  markDirty(state: InodeState, segment = this.log.segment): void {
+    state.dirtySegment = segment
     this.#dirty.add(state)
+  }
+
+  /** The inode is gone, as the log says in `segment`. */
+  drop(state: InodeState, segment: number): void {
+    this.#inodes.delete(state.number)
+    this.#dirty.delete(state)
+    this.#gone.set(state.number, segment)
   }
 
   /** The barrier: what was written so far lies in segments up to the returned number. */

@@ -88,6 +88,14 @@ export class InodeState {
     }
   }
 
+  /** What a log record says of it; what is committed stays as it is known. */
+  setAttributes(record: InodeRecord): void {
+    const { dataRoot, attributesRoot, size, ...attributes } = record
+    Object.assign(this, attributes)
+    this.sizeChunk = Number(size / BigInt(chunkBytes))
+    this.sizeWithin = Number(size % BigInt(chunkBytes))
+  }
+
   /** The attributes only, to undo a change that could not be logged. */
   attributes(): Partial<InodeState> {
     const { mode, uid, gid, linkCount, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs } = this

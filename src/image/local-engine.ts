@@ -170,21 +170,16 @@ class LocalEngine implements Engine {
     return { packs: stats.packs, records: stats.data.records + stats.node.records }
   }
 
-  async openHead(args: { image: string }, options: CallOptions = {}): Promise<HeadStart> {
+  async openHead(args: { image: string; takeover?: boolean }, options: CallOptions = {}): Promise<HeadStart> {
     const image = this.#catalog.image(args.image)
     return image.inOrder(async () => {
       refuseServed(image)
+      if (args.takeover === true) return this.#takeOver(image)
       if (image.pendingSegments().length > 0 || this.#manifest(image.newest).orphans.length > 0) {
         await image.commitHead(Infinity, true, options)
       }
       image.isServed = true
-      const { newest, identity } = image
-      return {
-        image: identity.image, directory: this.directory, manifest: newest.manifest.toString('hex'),
-        segment: newest.segment + 1, sequence: newest.sequence, nextInode: this.#manifest(newest).nextInode,
-        imageId: identity.id.toString('hex'), domainId: this.#store.identity.domainId.toString('hex'),
-        keyId: this.#store.identity.keyId,
-      }
+      return this.#headStart(image)
     })
   }
 
@@ -235,6 +230,24 @@ class LocalEngine implements Engine {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #takeOver(image: OpenImage): HeadStart {
+    image.isServed = true
+    const segments = image.pendingSegments()
+    const { connection, unique } = image.newest.lastRequest
+    const takeover = { segments, lastRequest: { connection, unique: Number(unique) } }
+    const start = this.#headStart(image)
+    return { ...start, segment: Math.max(start.segment, ...segments.map((segment) => segment + 1)), takeover }
+  }
+
+  #headStart({ newest, identity }: OpenImage): HeadStart {
+    return {
+      image: identity.image, directory: this.directory, manifest: newest.manifest.toString('hex'),
+      segment: newest.segment + 1, sequence: newest.sequence, nextInode: this.#manifest(newest).nextInode,
+      imageId: identity.id.toString('hex'), domainId: this.#store.identity.domainId.toString('hex'),
+      keyId: this.#store.identity.keyId, takeover: null,
+    }
   }
 
   #manifest(record: StoredEpoch): ReturnType<typeof decodeManifest> {

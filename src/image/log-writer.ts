@@ -103,6 +103,25 @@ export class LogWriter {
     return position
   }
 
+  /**
+   * Takes over a record that another writer of the same log appended: it is read back like our own, what we
+   * append comes behind it. Records come in their order, before the first of ours. Errors: NOT_FOUND, IO.
+   */
+  adopt(record: { lane: Lane; segment: number; sequence: number; position: number; lengthBytes: number }): void {
+    const { lane, segment, sequence, position, lengthBytes } = record
+    const name = key(lane, segment)
+    let entry = this.#files.get(name)
+    if (entry === undefined) {
+      entry = { file: this.#env.open(this.#layout.segment(segment, lane), 'read'), bytes: 0, nonce: 0 }
+      this.#files.set(name, entry)
+    }
+    entry.bytes = position + lengthBytes - logRecordHeaderBytes
+    this.#lastSequence[lane] = sequence
+    this.#sequence = sequence + 1
+    this.#firstSequence = this.#sequence
+    this.#unretiredBytes += lengthBytes
+  }
+
   /** Ends the current segment of both lanes; returns its number. */
   rotate(): number {
     this.#segment += 1

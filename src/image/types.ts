@@ -98,6 +98,15 @@ export interface HeadStart {
   imageId: string
   domainId: string
   keyId: number
+  /** For a server that takes a mount over from one that was killed; null for a mount that begins. */
+  takeover: Takeover | null
+}
+
+/** What a killed server left: its log, not committed, and what its last commit covers. */
+export interface Takeover {
+  /** Segments of the log behind the manifest, in order. */
+  segments: number[]
+  lastRequest: { connection: number; unique: number }
 }
 
 export interface CommitRequest {

@@ -19,6 +19,12 @@ export interface DataContext {
   mayWait: boolean
 }
 
+/**
+ * The request number in all records of a request but its last: a server that takes over must not believe
+ * that a request of which only a part was logged has been carried out. Doing that part again is harmless.
+ */
+export const partOf = 0n
+
 const capability = Buffer.from('security.capability')
 const privileges = 0o6000
 
@@ -39,7 +45,7 @@ export function write(
   if (!state.isRegular) return -ERRNO.EISDIR
   if (context.mayWait && !state.isMemory && head.mustWait) return park(context, who, request, false)
   const unique = BigInt(who.unique)
-  if (!state.isMemory && request.payloadBytes > 0) dropPrivileges(head, state, request.killsPrivileges, unique)
+  if (!state.isMemory && request.payloadBytes > 0) dropPrivileges(head, state, request.killsPrivileges, partOf)
   const { message, payloadAt, payloadBytes } = request
   const written = writeData(head, state, request, message, payloadAt, payloadBytes, unique)
   const lacksSpace = written === -ERRNO.ENOSPC && state.isMemory && context.mayWait
@@ -63,7 +69,8 @@ export function fallocate(head: Head, request: fuse.FallocateRequest, unique: bi
     const refused = head.admit(Number(request.bytes < maxProbe ? request.bytes : maxProbe))
     if (refused !== 0) return refused
   } else {
-    const failed = zeroData(head, state, offsetOf(request.offset), request.bytes, unique)
+    const isAll = request.keepSize || end <= state.size
+    const failed = zeroData(head, state, offsetOf(request.offset), request.bytes, isAll ? unique : partOf)
     if (failed !== 0) return failed
   }
   return request.keepSize || end <= state.size ? 0 : truncateData(head, state, offsetOf(end), unique)
@@ -88,13 +95,22 @@ export function sync(context: DataContext, who: fuse.RequestContext, node: numbe
 
 /** What a write, a truncation or a change of owner takes from a file: its privileges. */
 export function dropPrivileges(head: Head, state: InodeState, isAsked: boolean, unique: bigint): void {
+  const dropsCapability = hasCapability(head, state)
   if (isAsked && state.isRegular && (state.mode & privileges) !== 0) {
-    changeAttributes(head, state, { mode: modeWithoutPrivileges(state.mode) }, unique)
+    const change = { mode: modeWithoutPrivileges(state.mode) }
+    changeAttributes(head, state, change, dropsCapability ? partOf : unique)
   }
+  if (dropsCapability) removeAttribute(head, state, capability, unique)
+}
+
+/** Whether `dropPrivileges` has anything to do. */
+export function hasPrivileges(head: Head, state: InodeState, isAsked: boolean): boolean {
+  return (isAsked && state.isRegular && (state.mode & privileges) !== 0) || hasCapability(head, state)
+}
+
+function hasCapability(head: Head, state: InodeState): boolean {
   const mayHave = state.attributesRoot !== null || state.attributeBlock !== null
-  if (mayHave && readAttributes(head, state).has(capability.toString('latin1'))) {
-    removeAttribute(head, state, capability, unique)
-  }
+  return mayHave && readAttributes(head, state).has(capability.toString('latin1'))
 }
 
 function park(

@@ -55,14 +55,16 @@ export class HeadOperations implements fuse.FileOperations {
     const state = this.#head.inode(request.node)
     if (state === null) return -ERRNO.ESTALE
     const unique = BigInt(context.unique)
+    const isLast = !changesAttributes(request)
+    const isOwned = request.uid !== undefined || request.gid !== undefined
+    const killsPrivileges = request.killsPrivileges || isOwned
+    const drops = (killsPrivileges || request.size !== undefined) &&
+      data.hasPrivileges(this.#head, state, killsPrivileges)
     if (request.size !== undefined) {
-      const failed = data.resize(this.#head, state, request.size, unique)
+      const failed = data.resize(this.#head, state, request.size, isLast && !drops ? unique : data.partOf)
       if (failed !== 0) return failed
     }
-    const isOwned = request.uid !== undefined || request.gid !== undefined
-    if (request.killsPrivileges || isOwned || request.size !== undefined) {
-      data.dropPrivileges(this.#head, state, request.killsPrivileges || isOwned, unique)
-    }
+    if (drops) data.dropPrivileges(this.#head, state, killsPrivileges, isLast ? unique : data.partOf)
     const failed = this.#setAttributes(state, request, unique)
     return failed === 0 ? attributesOf(state) : failed
   }
@@ -213,8 +215,8 @@ export class HeadOperations implements fuse.FileOperations {
   }
 
   #setAttributes(state: InodeState, request: fuse.SetattrRequest, unique: bigint): number {
+    if (!changesAttributes(request)) return 0
     const { mode, uid, gid, accessed, modified, changed } = request
-    if ([mode, uid, gid, accessed, modified, changed].every((value) => value === undefined)) return 0
     const time = (value: fuse.Timestamp | 'now' | undefined): bigint | undefined =>
       value === undefined ? undefined : value === 'now' ? this.#head.nowNs() : nanoseconds(value)
     return changeAttributes(this.#head, state, {
@@ -235,4 +237,8 @@ export class HeadOperations implements fuse.FileOperations {
     }
     return 0
   }
+}
+
+function changesAttributes({ mode, uid, gid, accessed, modified, changed }: fuse.SetattrRequest): boolean {
+  return [mode, uid, gid, accessed, modified, changed].some((value) => value !== undefined)
 }

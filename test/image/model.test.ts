@@ -16,6 +16,7 @@ const turns: [weight: number, turn: (session: Session, random: Random) => Promis
   [4, (session) => session.reopen(false)],
   [2, (session) => session.reopen(true)],
   [5, (session) => session.crash()],
+  [8, (session, random) => session.takeOver(random.below(2) === 0)],
   [2, (session) => session.rollback(false)],
   [2, (session) => session.rollback(true)],
   [1, (session, random) => session.fork(`fork-${random.below(2 ** 32)}`)],

@@ -79,6 +79,11 @@ export class Model {
   }
 
   /** What unmounting or a crash leaves: nobody refers to anything, so what has no name is gone. */
+  /** So many that forgets never use them up. */
+  loseReferences(): void {
+    for (const node of this.nodes.values()) node.references += 1e9
+  }
+
   dropReferences(): void {
     for (const node of this.nodes.values()) {
       node.references = 0

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { Head } from '../../src/image/head.ts'
+import { replayLog } from '../../src/image/head-replay.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
@@ -57,6 +58,10 @@ export async function openHead(start: HeadStart): Promise<HeadRig> {
   const head = new Head(env, reader, log, start, {
     rotated: (segment) => rotated.push(segment), syncDue: () => undefined, failed: (error) => failures.push(error),
   })
+  if (start.takeover !== null) {
+    replayLog(env, head, start, start.takeover, 1)
+    head.loseReferences()
+  }
   return {
     start, head, rotated, failures,
     async close() {

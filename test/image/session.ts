@@ -154,6 +154,20 @@ export class Session {
     await this.#open()
   }
 
+  /** Another server goes on with the same mount: the log stays, and what the kernel refers to is not known. */
+  async takeOver(restart: boolean): Promise<void> {
+    await this.#close()
+    if (restart) {
+      await this.#engine.close()
+      this.#engine = await openLocalEngine(this.#directory)
+    }
+    const start = await this.#engine.openHead({ image: this.image, takeover: true })
+    this.#head = await openHead(start)
+    this.#retirable = []
+    this.#rotated.set(start.segment - 1, this.model.clone())
+    this.model.loseReferences()
+  }
+
   async crash(): Promise<void> {
     this.#count += 1
     const copy = join(this.#parent, `crashed-${this.#count}`)
@@ -202,7 +216,7 @@ export class Session {
   /** The state of an epoch, read through a head over its manifest. */
   async compareEpoch(address: string): Promise<string[]> {
     const { root } = await this.#engine.show({ epoch: address })
-    const start = { ...this.#head.start, manifest: root, directory: this.#directory }
+    const start = { ...this.#head.start, manifest: root, directory: this.#directory, takeover: null }
     const rig = await openHead(start)
     try {
       return differences(rig.head, this.epochs.get(address)!)
