@@ -42,7 +42,6 @@ class LocalHost implements Host {
   readonly #options: LocalHostOptions
   readonly #mounts = new Map<string, ImageMount>()
   #machines: Promise<Machines> | null = null
-  #connections = 0
   #closed: Promise<void> | null = null
 
   constructor(engine: Engine, options: LocalHostOptions) {
@@ -163,9 +162,8 @@ class LocalHost implements Host {
 
   async #open(image: string, directory: string, readBytesMax?: number): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
-    this.#connections += 1
     return ImageMount.open({
-      engine: this.engine, image, directory, connection: this.#connections, readBytesMax,
+      engine: this.engine, image, directory, readBytesMax,
       onEvent: (event) => this.#options.onEvent?.(event),
     })
   }

@@ -3,14 +3,15 @@
  * commits that follow behind. Commits happen in the order of their barriers; one that covers a later segment
  * never overtakes a seal.
  */
-import {
-  closeDevice, FuseError, mount, openDevice, secretControlName, setDirtyLimits, unmount,
-} from '../../fuse/index.ts'
+import { FuseError, mount, secretControlName, setDirtyLimits, unmount } from '../../fuse/index.ts'
+import type { Negotiated } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import { ImageLayout } from '../image/layout.ts'
 import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
+import { ownKeeper } from './keeper.ts'
+import type { ConnectionKeeper, KeptConnection, MountClaim, MountFacts } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
 import type { FromWorker, ServingStatistics, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
@@ -21,13 +22,19 @@ export interface ImageMountOptions {
   engine: Engine
   image: string
   directory: string
-  /** Number of this mount among those of the store's owner. */
-  connection: number
+  /** Who keeps the kernel's connection; this process unless another is named. */
+  keeper?: ConnectionKeeper
   /** Largest READ; 64 KiB for mounts that hold a machine's memory. */
   readBytesMax?: number
   /** Set-uid bits and device nodes of the image count. Off by default: see `MountOptions` of the transport. */
   grantsPrivileges?: boolean
   onEvent?: (event: MountEvent) => void
+}
+
+/** A mount whose server was killed, as it was told to its keeper. */
+export interface OrphanedMount extends MountClaim, MountFacts {
+  readonly kept: KeptConnection
+  readonly failure: string | null
 }
 
 export type MountEvent =
@@ -54,8 +61,9 @@ export class ImageMount {
   readonly image: string
   readonly directory: string
   readonly device: string
-  readonly descriptor: number
-  readonly #options: ImageMountOptions
+  readonly #options: Pick<ImageMountOptions, 'engine' | 'onEvent'>
+  readonly #kept: KeptConnection
+  readonly #negotiated = Promise.withResolvers<Negotiated>()
   readonly #link: WorkerLink
   readonly #sync: LaneSync
   #commits: Promise<unknown> = Promise.resolve()
@@ -65,49 +73,86 @@ export class ImageMount {
   #closed: Promise<void> | null = null
 
   private constructor(
-    options: ImageMountOptions, start: HeadStart, made: { descriptor: number; directory: string; device: string },
-    link: (onMessage: (message: FromWorker) => void) => WorkerLink,
+    options: Pick<ImageMountOptions, 'engine' | 'onEvent'>, start: HeadStart, made: MountClaim & { device: string },
+    kept: KeptConnection, inherited?: Pick<OrphanedMount, 'negotiated' | 'failure'>,
   ) {
     this.#options = options
-    this.image = options.image
+    this.image = made.image
     this.directory = made.directory
     this.device = made.device
-    this.descriptor = made.descriptor
-    this.#committedTo = start.segment - 1
-    const layout = new ImageLayout(options.engine.directory, options.image)
-    this.#sync = new LaneSync(layout, made.descriptor, start.segment, (error) => this.#fail(messageOf(error)))
-    this.#link = link((message) => this.#receive(message))
+    this.#kept = kept
+    this.#failure = inherited?.failure ?? null
+    const firstSegment = start.takeover?.segments[0] ?? start.segment
+    this.#committedTo = firstSegment - 1
+    const layout = new ImageLayout(options.engine.directory, made.image)
+    this.#sync = new LaneSync(layout, kept.descriptor, firstSegment, (error) => this.#fail(messageOf(error)))
+    const { controlName, connection } = made
+    this.#link = new WorkerLink(kept, {
+      controlName, connection, head: start, negotiated: inherited?.negotiated, failure: this.#failure,
+    }, (message) => this.#receive(message))
   }
 
   /** Errors: NOT_FOUND, BUSY, EXISTS (directory in use), UNSUPPORTED, IO, DAMAGED. */
   static async open(options: ImageMountOptions): Promise<ImageMount> {
-    const start = await options.engine.openHead({ image: options.image })
-    let descriptor = -1
+    const { engine, image, keeper = ownKeeper } = options
+    const start = await engine.openHead({ image })
+    let kept: KeptConnection | null = null
     try {
-      descriptor = openDevice()
-      return await ImageMount.#serve(options, start, descriptor)
+      const connection = clock.randomBytes(4).readUInt32LE(0)
+      const claim = { image, directory: options.directory, controlName: secretControlName(), connection }
+      kept = await keeper.claim(claim)
+      return await ImageMount.#mount(options, start, claim, kept)
     } catch (error) {
-      if (descriptor >= 0) closeDevice(descriptor)
-      await options.engine.closeHead({ image: options.image })
+      await kept?.close()
+      await engine.closeHead({ image })
       throw error instanceof FuseError ? fromFuse(error) : error
     }
   }
 
-  static async #serve(options: ImageMountOptions, start: HeadStart, descriptor: number): Promise<ImageMount> {
-    const controlName = secretControlName()
+  static async #mount(
+    options: ImageMountOptions, start: HeadStart, claim: MountClaim, kept: KeptConnection,
+  ): Promise<ImageMount> {
     const { directory, readBytesMax, grantsPrivileges } = options
     const name = `holdfast:${options.image}`
-    const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges })
-    const mounted = new ImageMount(options, start, made, (onMessage) =>
-      new WorkerLink({ descriptor, controlName, head: start, connection: options.connection }, onMessage))
+    const made = await mount({ directory, name, descriptor: kept.descriptor, readBytesMax, grantsPrivileges })
+    const mounted = new ImageMount(options, start, { ...claim, directory: made.directory, device: made.device }, kept)
     try {
       await mounted.#link.ready
-      await mounted.#link.attach(made.directory)
+      const { device } = made
+      await kept.served({ directory: made.directory, device, negotiated: await mounted.#negotiated.promise })
+      await mounted.#link.attach()
     } catch (error) {
       await unmount(made.directory, { lazy: true, force: true })
       throw error
     }
     return mounted
+  }
+
+  /**
+   * Goes on serving a mount whose server was killed and reaped: its users were kept waiting and now get their
+   * answers. What the log holds is committed behind. Errors: NOT_FOUND, DAMAGED, IO.
+   */
+  static async takeOver(
+    options: Pick<ImageMountOptions, 'engine' | 'onEvent'>, orphan: OrphanedMount,
+  ): Promise<ImageMount> {
+    const start = await options.engine.openHead({ image: orphan.image, takeover: true })
+    const mounted = new ImageMount(options, start, orphan, orphan.kept, orphan)
+    await mounted.#link.ready
+    await mounted.#link.attach()
+    // A worker that ends meanwhile says so itself.
+    mounted.#commitInherited(start).catch(() => undefined)
+    return mounted
+  }
+
+  /** Not before all that was sent again has been answered from the log. */
+  async #commitInherited({ segment, takeover }: HeadStart): Promise<void> {
+    await this.#link.ask<'statistics'>({ type: 'statistics' })
+    if (takeover !== null && takeover.segments.length > 0) this.#commitBehind(segment - 1)
+  }
+
+  /** The mount's FUSE device, for notifications. */
+  get descriptor(): number {
+    return this.#kept.descriptor
   }
 
   get failure(): string | null {
@@ -178,7 +223,7 @@ export class ImageMount {
       await unmount(this.directory, options)
     } catch (error) {
       if (error instanceof FuseError && error.code === 'FUSE_BUSY') {
-        await this.#link.attach(this.directory)
+        await this.#link.attach()
         this.#link.send({ type: 'waiting', allowed: true })
         throw fromFuse(error)
       }
@@ -188,7 +233,7 @@ export class ImageMount {
     if (this.#retry !== null) clearInterval(this.#retry)
     await this.#sync.close()
     await this.#commits.catch(() => undefined)
-    closeDevice(this.descriptor)
+    await this.#kept.close()
     await this.#options.engine.closeHead({ image: this.image })
   }
 
@@ -208,6 +253,8 @@ export class ImageMount {
         return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
       case 'parked':
         return this.#parked(message.memory)
+      case 'negotiated':
+        return this.#negotiated.resolve(message.negotiated)
       case 'ended':
         return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
       default:
@@ -248,6 +295,7 @@ export class ImageMount {
   #fail(message: string): void {
     if (this.#failure !== null) return
     this.#failure = message
+    this.#kept.failed(message)
     this.#options.onEvent?.({ type: 'failed', image: this.image, message })
     this.#link.send({ type: 'fail', reason: message })
   }

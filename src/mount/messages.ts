@@ -1,9 +1,9 @@
 /**
  * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
- * event loop: messages to it lie in a MessagePort until it is poked through the kernel (a read of the
- * control file), messages from it are posted at once.
+ * event loop: messages to it lie in a MessagePort until it is poked through the kernel (a
+ * notification that it reads from its queue), messages from it are posted at once.
  */
-import type { Ticket } from '../../fuse/index.ts'
+import type { Negotiated, Ticket } from '../../fuse/index.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { MessagePort } from 'node:worker_threads'
 
@@ -11,8 +11,12 @@ export interface WorkerStart {
   descriptor: number
   controlName: string
   head: HeadStart
-  /** Number of this mount, for the log's records. */
+  /** Number of this mount, for the log's records; another than of all earlier mounts of the image. */
   connection: number
+  /** What the kernel agreed on with the server before; undefined for a mount that begins. */
+  negotiated?: Negotiated
+  /** Why the server before accepted nothing more; null when it did. */
+  failure: string | null
   port: MessagePort
 }
 
@@ -43,10 +47,14 @@ export interface ServingStatistics {
   inodes: number
   parked: number
   requests: number
+  /** Requests that the kernel sent again to this server, and those of them that only had to be answered. */
+  resent: number
+  repeated: number
 }
 
 export type FromWorker =
   | { type: 'ready' }
+  | { type: 'negotiated'; negotiated: Negotiated }
   | { type: 'rotated'; id: number; segment: number }
   | { type: 'sync'; ticket: Ticket; segment: number }
   | { type: 'syncDue'; segment: number }

@@ -1,11 +1,14 @@
 /**
- * The owning thread's end of a serving worker: sends messages and pokes the worker through the kernel, with
- * a read of the mount's control file, which the worker answers after it has taken its messages.
+ * The owning thread's end of a serving worker: sends messages and pokes the worker through the kernel, with a
+ * notification that lands in the queue which the worker reads. Nobody waits for it: a thread of this process
+ * that waited in the kernel for the worker would keep the process from being reaped when it is killed, and so
+ * from being replaced.
  */
 import { MessageChannel } from 'node:worker_threads'
 import type { MessagePort, Worker } from 'node:worker_threads'
-import { ControlFile } from '../../fuse/index.ts'
-import { HoldfastError, wrapIo } from '../errors.ts'
+import { poke } from '../../fuse/index.ts'
+import { HoldfastError } from '../errors.ts'
+import type { KeptConnection } from './keeper.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { takeServingThread } from './serving-threads.ts'
 
@@ -17,22 +20,25 @@ type Question = Asking extends infer One ? One extends Asking ? Omit<One, 'id'> 
 export class WorkerLink {
   readonly #worker: Worker
   readonly #port: MessagePort
-  readonly #controlName: string
+  readonly #connection: KeptConnection
   readonly #onMessage: (message: FromWorker) => void
   readonly #pending = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: Error) => void }>()
-  #control: ControlFile | null = null
+  #isAttached = false
   #lastId = 0
   #ended: HoldfastError | null = null
   readonly ready: Promise<void>
   readonly exited: Promise<void>
 
-  constructor(start: Omit<WorkerStart, 'port'>, onMessage: (message: FromWorker) => void) {
+  constructor(
+    connection: KeptConnection, start: Omit<WorkerStart, 'port' | 'descriptor'>,
+    onMessage: (message: FromWorker) => void,
+  ) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#controlName = start.controlName
+    this.#connection = connection
     this.#onMessage = onMessage
     this.#worker = takeServingThread()
-    this.#worker.postMessage({ ...start, port: port2 } satisfies WorkerStart, [port2])
+    this.#worker.postMessage({ ...start, descriptor: connection.descriptor, port: port2 } satisfies WorkerStart, [port2])
     let isReady: () => void = () => undefined
     this.ready = new Promise((resolve, reject) => {
       isReady = resolve
@@ -51,21 +57,17 @@ export class WorkerLink {
     })
   }
 
-  /** Opens the control file of the mounted directory. Errors: IO. */
-  async attach(directory: string): Promise<void> {
-    try {
-      this.#control = await ControlFile.open(directory, this.#controlName)
-    } catch (error) {
-      throw wrapIo(error, `opening the control file of ${directory}`)
-    }
+  /** From now on the worker is poked; the kernel has to know the control file. Errors: IO. */
+  async attach(): Promise<void> {
+    await this.#connection.hold()
+    this.#isAttached = true
     this.#wake()
   }
 
   /** Lets go of the mount, which would be busy otherwise; messages wait until it is attached again. */
   async detach(): Promise<void> {
-    const control = this.#control
-    this.#control = null
-    await control?.close()
+    this.#isAttached = false
+    await this.#connection.letGo()
   }
 
   send(message: ToWorker): void {
@@ -84,9 +86,9 @@ export class WorkerLink {
     })
   }
 
-  /** The answer says nothing; a mount that is gone is noticed by its worker. */
+  /** A mount that is gone is noticed by its worker. */
   #wake(): void {
-    this.#control?.poke().catch(() => undefined)
+    if (this.#isAttached) poke(this.#connection.descriptor)
   }
 
   #receive(message: FromWorker): void {

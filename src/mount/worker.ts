@@ -4,12 +4,14 @@
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
-import { Session } from '../../fuse/index.ts'
+import { resend, Session } from '../../fuse/index.ts'
+import type { Env } from '../env/env.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import { Head } from '../image/head.ts'
 import { make } from '../image/head-names.ts'
 import { truncateData, offsetOf } from '../image/head-data.ts'
+import { replayLog } from '../image/head-replay.ts'
 import { rootInode } from '../image/ingest.ts'
 import { ImageLayout } from '../image/layout.ts'
 import { LogWriter } from '../image/log-writer.ts'
@@ -22,6 +24,7 @@ import { unasked } from './messages.ts'
 import { HeadOperations } from './operations.ts'
 import { ParkedWrites } from './parked-writes.ts'
 import { ReadRecorder } from './read-recorder.ts'
+import { answeringRepeated, CarriedOut } from './repeated.ts'
 
 /** Not empty: a read that ends at the start would make the kernel take the file for empty and ask no more. */
 const taken = new Uint8Array(1)
@@ -30,15 +33,20 @@ class Serving {
   readonly #port: MessagePort
   readonly #context: DataContext
   readonly #session: Session
+  readonly #carriedOut: CarriedOut
 
-  constructor(start: WorkerStart, head: Head, post: (message: FromWorker) => void) {
+  constructor(start: WorkerStart, head: Head, carriedOut: CarriedOut, post: (message: FromWorker) => void) {
     this.#port = start.port
     this.#context = {
       head, post, parked: new ParkedWrites(start.descriptor), recorder: new ReadRecorder(), mayWait: true,
     }
+    this.#carriedOut = carriedOut
+    const operations = new HeadOperations(this.#context)
     this.#session = new Session({
       descriptor: start.descriptor,
-      operations: new HeadOperations(this.#context),
+      operations: start.negotiated === undefined ? operations : answeringRepeated(operations, carriedOut),
+      negotiated: start.negotiated,
+      onNegotiated: (negotiated) => post({ type: 'negotiated', negotiated }),
       controlName: start.controlName,
       onControl: () => this.#drain(),
       onFault: (error) => post({ type: 'fault', message: messageOf(error) }),
@@ -50,6 +58,7 @@ class Serving {
   }
 
   #drain(): Uint8Array {
+    this.#carriedOut.end()
     for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port)) {
       this.#handle(next.message as ToWorker)
     }
@@ -88,8 +97,20 @@ class Serving {
 
   #statistics(): Extract<FromWorker, { type: 'statistics' }>['statistics'] {
     const { head, parked } = this.#context
-    return { ...head.statistics(), parked: parked.count, requests: this.#session.counts.requestCount }
+    const { resent, answered } = this.#carriedOut
+    const requests = this.#session.counts.requestCount
+    return { ...head.statistics(), parked: parked.count, requests, resent, repeated: answered }
   }
+}
+
+/** Lays what the server before us logged over the head; the requests that it carried out. */
+function takeOver(env: Env, head: Head, start: WorkerStart): CarriedOut {
+  const { takeover } = start.head
+  if (takeover === null) return new CarriedOut(new Set())
+  const carriedOut = replayLog(env, head, start.head, takeover, start.connection)
+  head.loseReferences()
+  if (start.failure !== null) head.fail(new Error(start.failure))
+  return new CarriedOut(carriedOut)
 }
 
 /** A sparse file of class memory in the root, of mode 0600. */
@@ -116,7 +137,8 @@ async function serve(start: WorkerStart): Promise<void> {
     syncDue: (segment) => post({ type: 'syncDue', segment }),
     failed: (error) => post({ type: 'failed', message: messageOf(error) }),
   })
-  const serving = new Serving(start, head, post)
+  const serving = new Serving(start, head, takeOver(env, head, start), post)
+  if (start.negotiated !== undefined) resend(start.descriptor)
   post({ type: 'ready' })
   const how = serving.run()
   post({ type: 'ended', how })

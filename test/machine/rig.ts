@@ -25,7 +25,6 @@ export class MachineRig implements AsyncDisposable {
   readonly events: object[] = []
   engine!: Engine
   machines!: Machines
-  #connections = 0
   readonly #killAll = (): void => this.killProcesses()
 
   private constructor() {
@@ -56,13 +55,9 @@ export class MachineRig implements AsyncDisposable {
       engine: this.engine,
       directory: this.runs,
       driver: testDriver(),
-      openMount: (image, directory, readBytesMax) => {
-        this.#connections += 1
-        return ImageMount.open({
-          engine: this.engine, image, directory, readBytesMax, connection: this.#connections,
-          onEvent: (event) => this.events.push(event),
-        })
-      },
+      openMount: (image, directory, readBytesMax) => ImageMount.open({
+        engine: this.engine, image, directory, readBytesMax, onEvent: (event) => this.events.push(event),
+      }),
       onEvent: (event) => this.events.push(event),
       ...options,
     })

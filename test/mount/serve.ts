@@ -28,7 +28,6 @@ export type ServeMessage =
 const directory = process.argv[2]
 const mounts = new Map<string, ImageMount>()
 const cuts = new Map<string, Cut>()
-let connections = 0
 
 function tell(message: ServeMessage): void {
   process.send?.(message)
@@ -44,10 +43,9 @@ async function open(): Promise<Engine> {
 
 const verbs: Record<string, (engine: Engine, args: Record<string, unknown>) => Promise<unknown>> = {
   async mount(engine, args) {
-    connections += 1
     const options = args as unknown as ImageMountOptions
     const mounted = await ImageMount.open({
-      ...options, engine, connection: connections, onEvent: (event) => tell({ kind: 'event', event }),
+      ...options, engine, onEvent: (event) => tell({ kind: 'event', event }),
     })
     mounts.set(options.directory, mounted)
     return { directory: mounted.directory, device: mounted.device, limits: mounted.liftDirtyLimits() }

@@ -14,7 +14,7 @@ import type { ImageMountOptions, MountEvent } from '../../src/mount/image-mount.
 import type { ServingStatistics } from '../../src/mount/messages.ts'
 import type { ServeMessage } from './serve.ts'
 
-export type MountSettings = Partial<Omit<ImageMountOptions, 'engine' | 'image' | 'directory' | 'connection'>>
+export type MountSettings = Partial<Omit<ImageMountOptions, 'engine' | 'image' | 'directory'>>
 
 /** The directory of one test: removed after it, and whatever is still mounted below it detached. */
 export function scratch(cleanup: (done: () => void) => void): string {
