@@ -3,18 +3,17 @@
  * The store's lock (held by the host) is taken before the socket is made, and let go before the last client
  * is answered: whoever sees the answer may open the store.
  */
-import { rmSync } from 'node:fs'
-import { publishFile } from '../env/publish.ts'
 import { systemEnv } from '../env/system.ts'
 import { AssertionFailure, HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { CallOptions } from '../image/types.ts'
+import { Clients } from './clients.ts'
 import type { LogLine } from './daemon-log.ts'
 import { isDefect } from './faults.ts'
+import { ListeningFront, type DaemonFront } from './front.ts'
 import type { Host } from './host.ts'
 import type { OpenHost } from './open-host.ts'
-import { ControlServer } from './server.ts'
 import type { RunCall } from './session.ts'
-import { controlPaths } from './socket-path.ts'
+import type { Supervision } from './supervision.ts'
 import type { DaemonControl, DaemonStatus, Verb } from './verb.ts'
 import { checkedArguments, verbNamed } from './verbs.ts'
 import { controlProtocol, version } from './version.ts'
@@ -28,19 +27,25 @@ export class Daemon implements DaemonControl {
   readonly #store: string
   readonly #host: Host
   readonly #log: LogLine
+  readonly #supervision: Supervision | null
+  readonly #front: DaemonFront
+  readonly #clients: Clients
   readonly #startedMs = systemEnv().wallMs()
   readonly #calls = new Set<RunningCall>()
   readonly #abort = new AbortController()
   readonly #ended = Promise.withResolvers<void>()
-  #server: ControlServer | null = null
   #stopping = false
 
   /** Opens the store and its control socket. Errors: what opening a host throws (LOCKED, ...), DAEMON. */
-  static async start(store: string, openHost: OpenHost, log: LogLine): Promise<Daemon> {
-    const host = await openHost(store, { thread: true, onEvent: (event) => log(JSON.stringify(event)) })
-    const daemon = new Daemon(store, host, log)
+  static async start(
+    store: string, openHost: OpenHost, log: LogLine, supervision: Supervision | null = null,
+  ): Promise<Daemon> {
+    const onEvent = (event: object): void => log(JSON.stringify(event))
+    const { keeper, orphans } = supervision ?? {}
+    const host = await openHost(store, { thread: true, onEvent, keeper, orphans })
+    const daemon = new Daemon(store, host, log, supervision)
     try {
-      await daemon.#serve()
+      await daemon.#front.open((socket) => daemon.#clients.add(socket))
     } catch (error) {
       await host.close({ force: true })
       throw error
@@ -48,10 +53,14 @@ export class Daemon implements DaemonControl {
     return daemon
   }
 
-  private constructor(store: string, host: Host, log: LogLine) {
+  private constructor(store: string, host: Host, log: LogLine, supervision: Supervision | null) {
     this.#store = store
     this.#host = host
     this.#log = log
+    this.#supervision = supervision
+    this.#front = supervision?.front ?? new ListeningFront(store)
+    const run: RunCall = (verb, args, options) => this.#run(verb, args, options)
+    this.#clients = new Clients({ protocol: controlProtocol, version, pid: this.#front.pid }, run)
   }
 
   /** Resolves when the daemon has stopped and its clients have their answers. */
@@ -62,9 +71,10 @@ export class Daemon implements DaemonControl {
   async status(): Promise<DaemonStatus> {
     const machines = await this.#host.machines()
     return {
-      running: true, pid: process.pid, servingPid: process.pid,
+      running: true, pid: this.#front.pid, servingPid: process.pid,
       directory: this.#store, version, protocol: controlProtocol,
-      startedMs: this.#startedMs, clients: this.#server?.clients ?? 0,
+      startedMs: this.#supervision?.startedMs ?? this.#startedMs, clients: this.#clients.count,
+      replacements: this.#supervision?.replacements ?? 0, survivesKills: this.#supervision?.survivesKills() ?? false,
       mounts: this.#host.mounts().map(({ image, directory, machine }) => ({ image, directory, machine })),
       machines: machines.map(({ image, state, pid }) => ({ image, state, pid })),
     }
@@ -87,6 +97,16 @@ export class Daemon implements DaemonControl {
     }
   }
 
+  async restart(): Promise<DaemonStatus> {
+    if (this.#supervision === null) throw new HoldfastError('UNSUPPORTED', 'this daemon has no supervisor')
+    const others = [...this.#calls].filter((call) => call.verb !== 'daemon restart')
+    await Promise.allSettled(others.map((call) => call.settled))
+    const status = await this.status()
+    const { replace } = this.#supervision
+    setImmediate(replace)
+    return status
+  }
+
   async #closeHost(options: { force: boolean }, status: DaemonStatus): Promise<void> {
     try {
       await this.#host.close(options)
@@ -102,16 +122,8 @@ export class Daemon implements DaemonControl {
   /** In a later turn of the event loop, so that the answer to `stop` is written first. */
   #finish(): void {
     setImmediate(() => {
-      rmSync(controlPaths(this.#store).pid, { force: true })
-      void this.#server?.close().then(() => this.#ended.resolve())
+      void this.#front.close().then(() => this.#clients.close()).then(() => this.#ended.resolve())
     })
-  }
-
-  async #serve(): Promise<void> {
-    const hello = { protocol: controlProtocol, version, pid: process.pid }
-    const run: RunCall = (verb, args, options) => this.#run(verb, args, options)
-    this.#server = await ControlServer.listen(this.#store, hello, run)
-    publishFile(systemEnv(), controlPaths(this.#store).pid, new TextEncoder().encode(`${process.pid}\n`))
   }
 
   async #run(name: unknown, given: unknown, options: Required<CallOptions>): Promise<unknown> {

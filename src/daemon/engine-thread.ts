@@ -1,5 +1,5 @@
 /** The engine's own thread: committing, exporting and checking go on here while its owner stays responsive. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import type { Engine } from '../image/engine.ts'
 import { openLocalEngine } from '../image/local-engine.ts'
@@ -50,8 +50,9 @@ class EngineThread {
   }
 }
 
-async function serve(port: MessagePort): Promise<void> {
-  const { directory } = workerData as { directory: string }
+async function serve(port: MessagePort, directory: string): Promise<void> {
+  // Without a listener, for a moment, the port would not keep the thread alive.
+  port.ref()
   try {
     const engine = await openLocalEngine(directory, {
       progress: (progress) => port.postMessage({ type: 'progress', id: 0, progress } satisfies FromEngine),
@@ -64,4 +65,6 @@ async function serve(port: MessagePort): Promise<void> {
   }
 }
 
-if (parentPort !== null) await serve(parentPort)
+// The thread may have been started before it was known for which store.
+const owner = parentPort
+owner?.once('message', (directory: string) => void serve(owner, directory))

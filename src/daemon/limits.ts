@@ -26,6 +26,18 @@ export const logTailBytes = 2 * KIB
 /** Threads for Node's file calls: a slow fsync per disk must not hold up the others. */
 export const threadPoolThreads = 16
 
+/** Devices that a serving process inherits for mounts to come; each open one costs the kernel a few hundred bytes. */
+export const slotsFree = 64
+/** With fewer left, and nothing else to do, the serving process is replaced by one with new devices. */
+export const slotsFreeMin = 16
+/** A process that dies sooner after it began is taken for one that cannot live. */
+export const earlyDeathMs = 200
+/** So many early deaths in a row, and clients are told of it instead of waiting. */
+export const earlyDeathsMax = 8
+/** Delay after the second early death; it doubles with each further one. */
+export const restartDelayMs = 100
+export const restartDelayMsMax = 30_000
+
 /** One text argument: fits one argument of a command line. */
 export const textBytesMax = 128 * KIB
 /** PATH_MAX with its final NUL taken off. */

@@ -5,11 +5,12 @@
 import { join, resolve } from 'node:path'
 import { systemEnv } from '../env/system.ts'
 import { ensureDirectory } from '../env/tree.ts'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
-import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
+import type { ImageMount, MountEvent, OrphanedMount } from '../mount/image-mount.ts'
+import type { ConnectionKeeper } from '../mount/keeper.ts'
 import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountSummary, ResumeResult, SealResult,
 } from './host.ts'
@@ -18,6 +19,10 @@ export interface LocalHostOptions extends CallOptions {
   /** The engine gets a thread of its own, so that this one's event loop is never held up. */
   thread: boolean
   onEvent?: (event: MountEvent | { type: 'machine'; image: string; message: string }) => void
+  /** Who keeps the mounts' connections; this process unless another is named. */
+  keeper?: ConnectionKeeper
+  /** Mounts whose server was killed, to be served on. */
+  orphans?: readonly OrphanedMount[]
 }
 
 /** Errors: as openLocalEngine (NOT_FOUND, LOCKED, NEWER_VERSION, DAMAGED, IO). */
@@ -51,6 +56,7 @@ class LocalHost implements Host {
 
   /** Looks after what a daemon that died left behind: its mounts and its machines. */
   async adopt(): Promise<void> {
+    await Promise.all((this.#options.orphans ?? []).map((orphan) => this.#takeOver(orphan)))
     if (systemEnv().exists(this.#machinesDirectory)) await (await this.#loaded()).adopt()
   }
 
@@ -163,9 +169,23 @@ class LocalHost implements Host {
   async #open(image: string, directory: string, readBytesMax?: number): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     return ImageMount.open({
-      engine: this.engine, image, directory, readBytesMax,
+      engine: this.engine, image, directory, readBytesMax, keeper: this.#options.keeper,
       onEvent: (event) => this.#options.onEvent?.(event),
     })
+  }
+
+  /** A mount that cannot be served on is taken down: its users get errors instead of waiting for ever. */
+  async #takeOver(orphan: OrphanedMount): Promise<void> {
+    const { ImageMount } = await import('../mount/image-mount.ts')
+    const onEvent = this.#options.onEvent
+    try {
+      const mounted = await ImageMount.takeOver({ engine: this.engine, onEvent }, orphan)
+      this.#mounts.set(mounted.directory, mounted)
+    } catch (error) {
+      const message = `its mount on ${orphan.directory} cannot be served on: ${messageOf(error)}`
+      onEvent?.({ type: 'failed', image: orphan.image, message })
+      await orphan.kept.close()
+    }
   }
 
   /** The mount that serves an image's head, if any: a plain one or a machine's. */

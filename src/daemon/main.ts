@@ -1,6 +1,7 @@
-/** Entry of the daemon's process: `main.ts STORE [READY-DESCRIPTOR]`; `launch.ts` starts it. */
-import { openLocalHost } from './open-host.ts'
+/** Entry of the daemon's process, a supervisor: `main.ts STORE [READY-DESCRIPTOR]`; `launch.ts` starts it. */
+import { entryUrl } from '../env/entry.ts'
 import { runDaemonProcess } from './process.ts'
 
 const [store, readyFd] = process.argv.slice(2)
-await runDaemonProcess({ store, readyFd: readyFd === undefined ? null : Number(readyFd), openHost: openLocalHost })
+const entry = entryUrl('./serving-main.ts', import.meta.url)
+await runDaemonProcess({ store, readyFd: readyFd === undefined ? null : Number(readyFd), entry })

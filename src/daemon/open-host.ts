@@ -1,4 +1,6 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
+import type { OrphanedMount } from '../mount/image-mount.ts'
+import type { ConnectionKeeper } from '../mount/keeper.ts'
 import type { Host } from './host.ts'
 
 export interface HostOptions {
@@ -8,14 +10,28 @@ export interface HostOptions {
   create?: boolean
   /** What mounts and machines have to say by themselves: for the daemon's log. */
   onEvent?: (event: object) => void
+  /** Who keeps the mounts' connections; this process unless another is named. */
+  keeper?: ConnectionKeeper
+  /** Mounts whose server was killed, to be served on. */
+  orphans?: readonly OrphanedMount[]
 }
 
 export type OpenHost = (store: string, options: HostOptions) => Promise<Host>
 
-export const openLocalHost: OpenHost = async (store, { create, thread, onEvent }) => {
+export const openLocalHost: OpenHost = async (store, { create, ...options }) => {
   if (create === true) await makeStore(store)
   const { openHost } = await import('./local-host.ts')
-  return openHost(store, { thread, onEvent })
+  return openHost(store, options)
+}
+
+/** Loads what a daemon's host will run, and starts its threads, so that it can open at once. */
+export async function prepareLocalHost(): Promise<void> {
+  await import('./local-host.ts')
+  await import('../mount/image-mount.ts')
+  const { warmServingThread } = await import('../mount/serving-threads.ts')
+  const { warmEngineThread } = await import('./engine-threads.ts')
+  warmServingThread()
+  warmEngineThread()
 }
 
 async function makeStore(store: string): Promise<void> {

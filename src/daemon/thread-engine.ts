@@ -1,10 +1,10 @@
 /** The engine of a worker thread, as its owner calls it: each call goes over, its outcome comes back. */
-import { Worker } from 'node:worker_threads'
-import { entryUrl } from '../env/entry.ts'
+import type { Worker } from 'node:worker_threads'
 import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions } from '../image/types.ts'
 import { errorOf } from './engine-messages.ts'
+import { takeEngineThread } from './engine-threads.ts'
 import type { EngineMethod, FromEngine, ToEngine } from './engine-messages.ts'
 
 interface PendingCall {
@@ -40,8 +40,8 @@ class EngineLink {
   constructor(directory: string, options: CallOptions) {
     this.#directory = directory
     this.#openOptions = options
-    const entry = entryUrl('./engine-thread.ts', import.meta.url)
-    this.#worker = new Worker(entry, { workerData: { directory }, name: 'engine' })
+    this.#worker = takeEngineThread()
+    this.#worker.postMessage(directory)
     this.#worker.on('message', (message: FromEngine) => this.#receive(message))
     this.#worker.on('error', (error) => this.#end(error))
     this.#worker.on('exit', () => this.#end(new HoldfastError('FAILED_STATE', 'the store is closed')))

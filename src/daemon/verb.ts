@@ -24,6 +24,10 @@ export interface DaemonStatus {
   protocol: number | null
   startedMs: number | null
   clients: number
+  /** How often the serving process was replaced since the daemon started. */
+  replacements: number
+  /** Mounts go on when the serving process is killed; false where this kernel cannot do that, or nobody supervises. */
+  survivesKills: boolean
   mounts: { image: string; directory: string; machine: boolean }[]
   machines: { image: string; state: string; pid: number | null }[]
 }
@@ -33,6 +37,8 @@ export interface DaemonControl {
   status(): Promise<DaemonStatus>
   /** BUSY while mounts are in use or machines run, unless `force`. */
   stop(options: { force: boolean }): Promise<DaemonStatus>
+  /** Answers when the calls under way are done; the process that answered is replaced right then. UNSUPPORTED. */
+  restart(): Promise<DaemonStatus>
 }
 
 export interface VerbContext extends CallOptions {

@@ -2,9 +2,8 @@
  * Who keeps the kernel connections of mounts. In a daemon that is the supervisor, so that they outlive the
  * process that serves them; elsewhere it is that process itself, and its mounts end with it.
  */
-import { closeDevice, ControlFile, openDevice } from '../../fuse/index.ts'
 import type { Negotiated } from '../../fuse/index.ts'
-import { wrapIo } from '../errors.ts'
+import { HeldDevice } from './held-device.ts'
 
 /** What a mount is, said before it is made. */
 export interface MountClaim {
@@ -43,45 +42,17 @@ export interface KeptConnection {
   close(): Promise<void>
 }
 
-/** Keeps connections in this process. */
+/** Keeps connections in this process. Nobody takes its mounts over. */
 export const ownKeeper: ConnectionKeeper = {
-  claim: async (claim) => new OwnConnection(claim),
-}
-
-class OwnConnection implements KeptConnection {
-  readonly descriptor = openDevice()
-  readonly #claim: MountClaim
-  #control: ControlFile | null = null
-
-  constructor(claim: MountClaim) {
-    this.#claim = claim
-  }
-
-  async served(): Promise<void> {
-    // Nobody takes over.
-  }
-
-  async hold(): Promise<void> {
-    const { directory, controlName } = this.#claim
-    try {
-      this.#control ??= await ControlFile.open(directory, controlName)
-    } catch (error) {
-      throw wrapIo(error, `opening the control file of ${directory}`)
+  async claim({ directory, controlName }) {
+    const device = new HeldDevice()
+    return {
+      descriptor: device.descriptor,
+      served: async () => undefined,
+      hold: () => device.hold(directory, controlName),
+      letGo: () => device.letGo(),
+      failed: () => undefined,
+      close: () => device.close(),
     }
-  }
-
-  async letGo(): Promise<void> {
-    const control = this.#control
-    this.#control = null
-    await control?.close()
-  }
-
-  failed(): void {
-    // Nobody takes over.
-  }
-
-  async close(): Promise<void> {
-    await this.letGo()
-    closeDevice(this.descriptor)
-  }
+  },
 }

@@ -59,6 +59,7 @@ export function daemonText(status: DaemonStatus, nowMs: number): string {
     ['daemon', `runs as process ${status.pid}, serving as ${status.servingPid}`],
     ['version', `${status.version} (control protocol ${status.protocol})`],
     ['started', `${ageText(since, nowMs)} (${durationText(nowMs - since)})`],
+    ['replaced', `${status.replacements} times${status.survivesKills ? '' : ' (mounts end with their process here)'}`],
     ['clients', String(status.clients)],
     ['mounts', status.mounts.map((each) => `${each.image} on ${each.directory}`).join(', ') || 'none'],
     ['machines', status.machines.map((each) => `${each.image} ${each.state}`).join(', ') || 'none'],

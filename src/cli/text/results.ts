@@ -36,6 +36,7 @@ const texts: Texts = {
   'vm console': ({ image, console: path }) => `the console of ${image} is ${path}`,
   'daemon start': daemonText,
   'daemon stop': () => 'no daemon runs',
+  'daemon restart': daemonText,
   'daemon status': daemonText,
 }
 

@@ -16,6 +16,12 @@ export const daemonVerbs = {
     parameters: { force: flag('unmount and end machines all the same') },
     run: (context, args) => controlOf(context).stop(args),
   }),
+  'daemon restart': verb({
+    help: 'replace the process that serves the mounts, after an upgrade; their users see a pause',
+    place: 'control',
+    parameters: {},
+    run: (context) => controlOf(context).restart(),
+  }),
   'daemon status': verb({
     help: 'describe the daemon',
     place: 'control',

@@ -1,0 +1,5 @@
+/** Entry of the process that serves: `serving-main.ts STORE`; the supervisor starts it. */
+import { openLocalHost, prepareLocalHost } from './open-host.ts'
+import { runServingProcess } from './supervisor/serving-process.ts'
+
+await runServingProcess({ store: process.argv[2], openHost: openLocalHost, prepare: prepareLocalHost })

@@ -1,0 +1,55 @@
+/** A process that serves, or is ready to: started with all devices that there are when it starts. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { FromSupervisor, Slot, ToSupervisor } from './messages.ts'
+
+/** Standard input, output, error, and the channel come before them. */
+const firstDescriptor = 4
+
+export class Child {
+  readonly pid: number
+  readonly inherited: readonly Slot[]
+  /** Resolves once the process was reaped and all that it said has been heard; how it ended. */
+  readonly ended: Promise<string>
+  readonly loaded: Promise<boolean>
+  isReady = false
+  readonly #process: ChildProcess
+
+  /** `devices`: descriptors by slot. */
+  constructor(entry: URL, store: string, devices: Map<number, number>, receive: (message: ToSupervisor) => void) {
+    const descriptors = [...devices.values()]
+    this.inherited = [...devices.keys()].map((slot, index) => ({ slot, descriptor: firstDescriptor + index }))
+    this.#process = spawn(process.execPath, [...process.execArgv, fileURLToPath(entry), store], {
+      cwd: '/', stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
+    })
+    this.pid = this.#process.pid ?? 0
+    this.ended = this.#end()
+    let isLoaded: (value: boolean) => void = () => undefined
+    this.loaded = new Promise((resolve) => (isLoaded = resolve))
+    void this.ended.then(() => isLoaded(false))
+    this.#process.on('message', (message: ToSupervisor) => {
+      if (message.type === 'loaded') isLoaded(true)
+      receive(message)
+    })
+  }
+
+  send(message: FromSupervisor, socket?: Socket): void {
+    // What a process that is gone was not told, it need not know; its successor is told anew.
+    if (this.#process.connected) this.#process.send(message, socket, () => undefined)
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+
+  async #end(): Promise<string> {
+    const failed = new Promise<string>((resolve) => this.#process.once('error', (error) => resolve(error.message)))
+    const exited = once(this.#process, 'exit').then(([code, signal]) => String(signal ?? `status ${String(code)}`))
+    const how = await Promise.race([exited, failed])
+    if (this.#process.connected) await once(this.#process, 'disconnect')
+    return how
+  }
+}
