@@ -94,17 +94,17 @@ export class ImageMount {
   }
 
   static async #serve(options: ImageMountOptions, start: HeadStart, descriptor: number): Promise<ImageMount> {
-    const controlName = secretControlName()
     const { directory, readBytesMax, grantsPrivileges } = options
     const name = `holdfast:${options.image}`
     const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges })
     const mounted = new ImageMount(options, start, made, (onMessage) =>
-      new WorkerLink({ descriptor, controlName, head: start, connection: options.connection }, onMessage))
+      new WorkerLink({ descriptor, controlName: secretControlName(), head: start, connection: options.connection }, onMessage))
     try {
       await mounted.#link.ready
       await mounted.#link.attach(made.directory)
     } catch (error) {
       await unmount(made.directory, { lazy: true, force: true })
+      await mounted.#link.exited
       throw error
     }
     return mounted
@@ -172,16 +172,10 @@ export class ImageMount {
   }
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
-    this.#link.send({ type: 'waiting', allowed: false })
-    await this.#link.detach()
     try {
       await unmount(this.directory, options)
     } catch (error) {
-      if (error instanceof FuseError && error.code === 'FUSE_BUSY') {
-        await this.#link.attach(this.directory)
-        this.#link.send({ type: 'waiting', allowed: true })
-        throw fromFuse(error)
-      }
+      if (error instanceof FuseError && error.code === 'FUSE_BUSY') throw fromFuse(error)
       if (!(error instanceof FuseError && error.code === 'FUSE_NOT_MOUNTED')) throw error
     }
     await this.#link.exited

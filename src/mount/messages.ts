@@ -1,7 +1,7 @@
 /**
  * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
- * event loop: messages to it lie in a MessagePort until it is poked through the kernel (a read of the
- * control file), messages from it are posted at once.
+ * event loop: messages to it lie in a MessagePort until it is woken through the kernel's queue, messages from it
+ * are posted at once.
  */
 import type { Ticket } from '../../fuse/index.ts'
 import type { HeadStart } from '../image/types.ts'
@@ -22,8 +22,6 @@ export type ToWorker =
   | { type: 'retire'; segment: number; manifest: string }
   /** A sync failed: nothing more is accepted. */
   | { type: 'fail'; reason: string }
-  /** Writes no longer wait for commits (unmounting), or do again. */
-  | { type: 'waiting'; allowed: boolean }
   /** Makes the memory file of a machine in the root; answered with `made`. */
   | { type: 'makeMemory'; id: number; name: string; bytes: number }
   /** Starts (or with false ends, answered with `touched`) noting which chunks are read. */

@@ -34,7 +34,7 @@ class Serving {
   constructor(start: WorkerStart, head: Head, post: (message: FromWorker) => void) {
     this.#port = start.port
     this.#context = {
-      head, post, parked: new ParkedWrites(start.descriptor), recorder: new ReadRecorder(), mayWait: true,
+      head, post, parked: new ParkedWrites(start.descriptor), recorder: new ReadRecorder(),
     }
     this.#session = new Session({
       descriptor: start.descriptor,
@@ -65,9 +65,6 @@ class Serving {
         head.retire(message.segment, Buffer.from(message.manifest, 'hex'))
         return this.#retryParked()
       case 'retry':
-        return this.#retryParked()
-      case 'waiting':
-        this.#context.mayWait = message.allowed
         return this.#retryParked()
       case 'fail':
         head.fail(new Error(message.reason))
