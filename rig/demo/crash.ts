@@ -35,7 +35,7 @@ export async function killHypervisor(stage: Stage, { machine }: Running): Promis
   story.command(['kill', '-KILL', String(pid)]);
   process.kill(pid, 'SIGKILL');
   const dead = await waitForEnd(stage, pid);
-  story.seen(`the guest had come to ${log.counters().at(-1)}; the machine is now ${dead.state}`);
+  story.seen(`the guest had counted to ${log.counters().at(-1)}; the machine is now ${dead.state}`);
   return log.mark();
 }
 
@@ -50,6 +50,7 @@ export async function resumeLast(stage: Stage, running: Running, mark: LogMark):
   story.seen(`the guest runs ${timeText(result.resumeMs)} after the command arrived, ${timeText(commandMs)} in all`);
   await goesOn(stage, result, mark);
   await isTheSameGuest(stage, result.machine, running);
+  story.proves('memory, processors, devices and disk are those of one moment; nothing was started anew');
   return { ...result, commandMs };
 }
 
@@ -62,7 +63,7 @@ export async function goesOn(stage: Stage, { machine, epoch }: Resumed, mark?: L
   // A line that was still in the serial port at the cut comes out after the resume: it is no new number.
   const next = numbers.filter((number) => number > committed).slice(0, NUMBERS_SEEN);
   const holds = next.every((number, index) => number === committed + 1 + index);
-  story.expect(holds, `the guest goes on at ${committed} + 1`, next.join(', '));
+  story.expect(holds, `the guest goes on at ${committed + 1}, the next number`, next.join(', '));
   const messages = log.bootMessages();
   story.expect(messages.length === 0, 'it did not boot', messages[0] ?? 'no message of a boot on its console');
 }
