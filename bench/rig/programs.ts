@@ -33,10 +33,10 @@ export function runUntilEnd(
   return { pid: child.pid, end }
 }
 
-export async function until(what: string, isSo: () => boolean, timeoutMs = 10_000, pollMs = 20): Promise<void> {
+export async function until(what: string, isSo: () => boolean, timeoutMs = 10_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!isSo()) {
     if (performance.now() > deadlineMs) throw new Error(`${what} did not come within ${timeoutMs} ms`)
-    await sleep(pollMs)
+    await sleep(20)
   }
 }
