@@ -31,6 +31,8 @@ export interface DispatchOptions extends InitOptions {
 /** What happened so far. */
 export interface DispatchCounts {
   requestCount: number
+  /** Those of them that the kernel had sent to a server before. */
+  resentCount: number
   /** Messages with a length or a field that cannot be. */
   malformedCount: number
   /** Requests with an opcode that the table does not have. */
@@ -50,7 +52,9 @@ interface Route {
 const ROOT_NODEID = 1
 
 export class Dispatcher {
-  readonly counts: DispatchCounts = { requestCount: 0, malformedCount: 0, unknownCount: 0, faultCount: 0 }
+  readonly counts: DispatchCounts = {
+    requestCount: 0, resentCount: 0, malformedCount: 0, unknownCount: 0, faultCount: 0,
+  }
   readonly #options: DispatchOptions
   readonly #operations: FileOperations
   readonly #message: Message
@@ -73,6 +77,7 @@ export class Dispatcher {
     this.counts.requestCount++
     const whole = message.start(length)
     this.#reply.begin(message)
+    if (whole && message.resent) this.counts.resentCount++
     const route = this.#routes[message.opcode]
     if (!whole || (route !== undefined && !message.fixed(route.row.fixed.bytes))) {
       this.#malformed(route)
@@ -105,6 +110,7 @@ export class Dispatcher {
   #route(route: Route, context: RequestContext): void {
     const { row, decode, handler } = route
     if (row.reply === 'session') return this.#init()
+    if (row.opcode === OPCODE.NOTIFY_REPLY) return this.#woken()
     if (this.#controlName !== undefined && this.#message.node >= CONTROL_NODEID) return this.#control(row)
     if (decode === null || handler === undefined) return this.#absent(row)
     const request = decode(this.#message, this.#reply)
@@ -183,6 +189,15 @@ export class Dispatcher {
     this.#options.onNegotiated(negotiated)
   }
 
+  #woken(): void {
+    try {
+      this.#options.onControl()
+    } catch (error) {
+      this.counts.faultCount++
+      this.#options.onFault(error)
+    }
+  }
+
   #isControlName(request: object): boolean {
     if (this.#controlName === undefined || this.#message.node !== ROOT_NODEID) return false
     return 'name' in request && this.#controlName.equals(request.name as Buffer)
@@ -201,8 +216,6 @@ export class Dispatcher {
         return this.#controlRead(row)
       case OPCODE.FORGET:
         return
-      case OPCODE.NOTIFY_REPLY:
-        return void this.#runControl()
       case OPCODE.RELEASE:
       case OPCODE.FLUSH:
       case OPCODE.INTERRUPT:
@@ -215,18 +228,12 @@ export class Dispatcher {
   #controlRead(row: OpcodeRow): void {
     const request = decoders.READ?.(this.#message, this.#reply) ?? -ERRNO.EINVAL
     if (typeof request === 'number') return this.#reply.error(request)
-    const answer = this.#runControl()
-    if (answer === null) this.#reply.error(-ERRNO.EIO)
-    else this.#encode(row, answer, request)
-  }
-
-  #runControl(): Uint8Array | null {
     try {
-      return this.#options.onControl()
+      this.#encode(row, this.#options.onControl(), request)
     } catch (error) {
       this.counts.faultCount++
+      this.#reply.error(-ERRNO.EIO)
       this.#options.onFault(error)
-      return null
     }
   }
 }

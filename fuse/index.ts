@@ -1,7 +1,7 @@
 /** The door of the room: what the rest of the project may use. */
 export { abortConnection, readDirtyLimits, setDirtyLimits } from './connection.ts'
 export type { DirtyLimits } from './connection.ts'
-export { CONTROL_NODEID, ControlFile, secretControlName } from './control.ts'
+export { CONTROL_NODEID, ControlFile, lookUpControl, secretControlName, Waker } from './control.ts'
 export { ERRNO, errnoName } from './errno.ts'
 export type { Errno } from './errno.ts'
 export { FuseError } from './errors.ts'
@@ -12,7 +12,7 @@ export { closeDevice, FILE_SYSTEM_TYPE, mount, openDevice, unmount } from './mou
 export type { Mount, MountOptions, UnmountOptions } from './mount.ts'
 export { mountAt, readMounts } from './mountinfo.ts'
 export type { MountInfo } from './mountinfo.ts'
-export { deleteEntry, invalidateEntry, invalidateInode, poke, resend, storeSync } from './notify.ts'
+export { deleteEntry, invalidateEntry, invalidateInode, resend, storeSync } from './notify.ts'
 export { modeWithoutPrivileges } from './operations.ts'
 export type { FileOperations } from './operations.ts'
 export { DirectoryWriter, EntryWriter } from './protocol/directory.ts'

@@ -6,7 +6,6 @@
  * is cached then), or when the file system has been unmounted. FUSE_WRITE_FAILED otherwise.
  */
 import { writeSync, writevSync } from 'node:fs'
-import { CONTROL_NODEID } from './control.ts'
 import { FuseError, systemCode } from './errors.ts'
 import { limits } from './limits.ts'
 import * as notification from './protocol/notification.ts'
@@ -67,13 +66,11 @@ export function resend(descriptor: number): boolean {
 }
 
 /**
- * Makes the serving thread run its `onControl` between two requests, without anyone waiting for it: a
- * thread that waits in the kernel for its own process cannot be killed, nor the process be reaped.
- * The control file (`control.ts`) must be open somewhere, or the kernel does not know its node. What
- * was in the queue before, requests sent again too, is served before.
+ * Makes the kernel put a NOTIFY_REPLY, which carries nothing, into the queue of requests: its answer to a
+ * question for cached pages of a regular file that it knows. Nobody waits for it.
  */
-export function poke(descriptor: number): boolean {
-  return send(descriptor, [notification.retrieveNothingMessage(CONTROL_NODEID)])
+export function askForNothing(descriptor: number, node: number): boolean {
+  return send(descriptor, [notification.retrieveNothingMessage(node)])
 }
 
 function send(descriptor: number, pieces: readonly Uint8Array[]): boolean {

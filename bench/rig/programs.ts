@@ -19,12 +19,14 @@ export async function runBeside(program: string, args: readonly string[]): Promi
 }
 
 /** Starts a program that the bench ends. */
-export function runUntilEnd(scratch: Scratch, program: string, args: readonly string[]): { pid: number; end(): Promise<void> } {
+export function runUntilEnd(
+  scratch: Scratch, program: string, args: readonly string[], signal: NodeJS.Signals = 'SIGTERM',
+): { pid: number; end(): Promise<void> } {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   if (child.pid === undefined) throw new Error(`${program} cannot be started`)
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const end = (): Promise<void> => {
-    child.kill('SIGTERM')
+    child.kill(signal)
     return ended
   }
   scratch.defer(end)

@@ -55,6 +55,7 @@ export const decoders: Readonly<Record<OpcodeName, Decoder | null>> = {
   DESTROY: node,
   IOCTL: null,
   POLL: null,
+  NOTIFY_REPLY: null,
   BATCH_FORGET: batchForget,
   FALLOCATE: fallocate,
   READDIRPLUS: readdirplus,
@@ -66,7 +67,6 @@ export const decoders: Readonly<Record<OpcodeName, Decoder | null>> = {
   SETLKW: null,
   SYNCFS: null,
   TMPFILE: null,
-  NOTIFY_REPLY: null,
   STATX: null,
 }
 

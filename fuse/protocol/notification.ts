@@ -55,11 +55,12 @@ export function storeHead(
   return finish(words, STORE_OUT)
 }
 
-/** Asks for 0 bytes of a node's pages: the kernel sends a NOTIFY_REPLY, to whoever reads its queue. */
+/** Asks for cached pages of a node, past its end: none of them, but an answer in the queue of requests. */
 export function retrieveNothingMessage(node: number): Uint8Array {
   const { RETRIEVE_OUT } = structures
   const words = message(NOTIFY.RETRIEVE, RETRIEVE_OUT, 0)
   putU64(words, BODY + RETRIEVE_OUT.at.nodeid, node)
+  putU64(words, BODY + RETRIEVE_OUT.at.offset, Number.MAX_SAFE_INTEGER)
   return finish(words, RETRIEVE_OUT)
 }
 

@@ -1,6 +1,6 @@
 /**
- * The daemon's process, its supervisor: says on a descriptor whether it is ready or why not, ends on SIGTERM and SIGINT as
- * `daemon stop --force` does, and on a second one at once.
+ * The daemon's process, its supervisor: says on a descriptor whether it is ready or why not, ends on SIGTERM
+ * and SIGINT as `daemon stop --force` does, and on a second one at once.
  *
  * One line is written to the descriptor: {"ready":{"pid":1}} or {"error":{"code":...}}.
  */

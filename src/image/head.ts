@@ -19,8 +19,10 @@ import { logRecordHeaderBytes, recordType } from '../format/log.ts'
 import type { RecordType } from '../format/log.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
-import { laneSyncBytes, logBytesMax, MIB, reserveBytes, segmentBytesMax } from '../limits.ts'
 import type { ChunkReader } from '../store/chunks.ts'
+import { headLimits } from './head-limits.ts'
+import type { HeadLimits } from './head-limits.ts'
+import { HeadSpace } from './head-space.ts'
 import { InodeState } from './inode-state.ts'
 import type { LogWriter } from './log-writer.ts'
 import { NameOverlay } from './names.ts'
@@ -46,16 +48,14 @@ export interface HeadStatistics {
   writtenBytes: number
 }
 
-/** How often free space is asked for: a statfs each so many bytes. */
-const spaceCheckBytes = 16 * MIB
-
 export class Head {
   readonly reader: ChunkReader
   readonly nodes: NodeReader
   readonly log: LogWriter
   readonly #env: Env
-  readonly #directory: string
+  readonly #space: HeadSpace
   readonly #events: HeadEvents
+  readonly #limits: HeadLimits
   readonly #inodes = new Map<number, InodeState>()
   readonly #dirty = new Set<InodeState>()
   /** Numbers of inodes that are gone but may still stand in the committed manifest, by segment. */
@@ -65,16 +65,19 @@ export class Head {
   /** References to inodes below this number are not known: the kernel got them from a server before us. */
   #countedFrom: number
   #failed = false
-  #allowanceBytes = 0
   #writtenBytes = 0
   #unsyncedBytes = 0
 
-  constructor(env: Env, reader: ChunkReader, log: LogWriter, start: HeadStart, events: HeadEvents) {
+  constructor(
+    env: Env, reader: ChunkReader, log: LogWriter, start: HeadStart, events: HeadEvents,
+    limits: Partial<HeadLimits> = {},
+  ) {
+    this.#limits = { ...headLimits, ...limits }
     this.#env = env
     this.reader = reader
     this.nodes = new NodeReader(reader)
     this.log = log
-    this.#directory = start.directory
+    this.#space = new HeadSpace(env, start.directory, this.#limits.reserveBytes)
     this.#events = events
     this.#manifest = decodeManifest(reader.read(Buffer.from(start.manifest, 'hex')))
     this.#nextInode = start.nextInode
@@ -100,7 +103,7 @@ export class Head {
   }
 
   freeBytes(): number {
-    return this.#env.freeBytes(this.#directory)
+    return this.#space.freeBytes()
   }
 
   /** Null when there is no such inode. */
@@ -158,26 +161,17 @@ export class Head {
 
   /** 0 when `bytes` more may be written, else -ENOSPC or, after a failure, -EIO. */
   admit(bytes: number): number {
-    if (this.#failed) return -EIO
-    if (bytes > this.#allowanceBytes) {
-      // What the log holds is to be written a second time, into packs, before its segments go.
-      const free = this.freeBytes() - reserveBytes - this.log.unretiredBytes
-      this.#allowanceBytes = Math.min(spaceCheckBytes, free)
-      if (bytes > this.#allowanceBytes) return -ENOSPC
-    }
-    this.#allowanceBytes -= bytes
-    return 0
+    return this.#failed ? -EIO : this.#space.admit(bytes, this.log.unretiredBytes)
   }
 
   /** The same for what makes room (removals, truncations): it may use half of the reserve. */
   admitRelease(bytes: number): number {
-    if (this.#failed) return -EIO
-    return bytes > this.freeBytes() - reserveBytes / 2 ? -ENOSPC : 0
+    return this.#failed ? -EIO : this.#space.admitRelease(bytes)
   }
 
   /** True when ordinary writes must wait until segments have been committed. */
   get mustWait(): boolean {
-    return this.log.unretiredBytes > logBytesMax
+    return this.log.unretiredBytes > this.#limits.logBytesMax
   }
 
   /** Logs and shows a change of the namespace. Returns 0 or a negative errno, and then nothing happened. */
@@ -294,9 +288,10 @@ export class Head {
   }
 
   #afterAppend(): void {
+    const { segmentBytesMax } = this.#limits
     if (this.log.laneBytes('disk') > segmentBytesMax || this.log.laneBytes('memory') > segmentBytesMax) {
       this.#events.rotated(this.rotate())
-    } else if (this.#unsyncedBytes > laneSyncBytes) {
+    } else if (this.#unsyncedBytes > this.#limits.laneSyncBytes) {
       this.#unsyncedBytes = 0
       this.#events.syncDue(this.log.segment)
     }

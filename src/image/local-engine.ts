@@ -109,10 +109,7 @@ class LocalEngine implements Engine {
   }
 
   async remove(args: { target: string }): Promise<{ removedEpochs: number }> {
-    if (!args.target.includes('@')) {
-      const image = this.#catalog.image(args.target)
-      return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
-    }
+    if (!args.target.includes('@')) return this.#removeImage(args.target)
     const address = parseAddress(args.target)
     const image = this.#catalog.image(address.image)
     return image.inOrder(async () => {
@@ -230,6 +227,13 @@ class LocalEngine implements Engine {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #removeImage(name: string): Promise<{ removedEpochs: number }> {
+    const { damaged } = this.#catalog.summaries().find(({ image }) => image === name) ?? {}
+    if (damaged !== undefined) return { removedEpochs: this.#catalog.removeDamaged(name) }
+    const image = this.#catalog.image(name)
+    return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
   }
 
   #takeOver(image: OpenImage): HeadStart {

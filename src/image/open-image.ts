@@ -203,12 +203,22 @@ export class OpenImage {
       count += 1
       if (count % recordsBetweenTurns === 0) await breathe(options)
     }
+    if (this.isServed) this.#requireWhole(log, upTo, changes.nextSequence)
     return {
       manifest: changes.isEmpty ? manifest : await applyChanges({ store, nodes, log }, manifest, changes, options),
       writtenBytes: (this.newest.kind === 'head' ? this.newest.writtenBytes : 0) + changes.writtenBytes,
       sequence: changes.nextSequence,
       lastRequest: changes.lastRequest,
     }
+  }
+
+  /** What the writer has begun since tells where the segments before it must end. Errors: DAMAGED. */
+  #requireWhole(log: LogReader, upTo: number, sequence: number): void {
+    const next = listSegments(this.#context.env, this.files.layout).find((number) => number > upTo)
+    const first = next === undefined ? null : log.firstSequence(next)
+    if (first === null || first === sequence) return
+    throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} lacks the end of segment ${upTo}: unmount ` +
+      'the image, and roll back to an epoch')
   }
 
   #successor(outcome: Outcome, upTo: number): EpochRecord {

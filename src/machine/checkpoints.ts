@@ -108,7 +108,7 @@ export class Checkpoints {
     call.progress?.({ step: 'storing the epoch', done: 1, total: steps, unit: 'steps' })
     const begin = env.monotonicMs()
     const { state, wallMs, pauseMs, parts } = taken
-    const machine = { state, facts: factsOf(life.machine.plan, wallMs), pauseMs }
+    const machine = { state, facts: factsOf(life.machine.handle(), wallMs), pauseMs }
     const { epoch } = await this.#committing(taken.cut.seal({ note, wallMs, machine }))
     return { epoch: epoch!, pauseMs, parts: { ...parts, commit: env.monotonicMs() - begin } }
   }

@@ -15,8 +15,6 @@ export interface DataContext {
   parked: ParkedWrites
   recorder: ReadRecorder
   post: (message: FromWorker) => void
-  /** False while unmounting: nobody could wake a parked write then. */
-  mayWait: boolean
 }
 
 /**
@@ -43,12 +41,12 @@ export function write(
   const state = head.inode(request.node)
   if (state === null) return -ERRNO.ESTALE
   if (!state.isRegular) return -ERRNO.EISDIR
-  if (context.mayWait && !state.isMemory && head.mustWait) return park(context, who, request, false)
+  if (!state.isMemory && head.mustWait) return park(context, who, request, false)
   const unique = BigInt(who.unique)
   if (!state.isMemory && request.payloadBytes > 0) dropPrivileges(head, state, request.killsPrivileges, partOf)
   const { message, payloadAt, payloadBytes } = request
   const written = writeData(head, state, request, message, payloadAt, payloadBytes, unique)
-  const lacksSpace = written === -ERRNO.ENOSPC && state.isMemory && context.mayWait
+  const lacksSpace = written === -ERRNO.ENOSPC && state.isMemory
   if (lacksSpace) return park(context, who, request, true)
   return written
 }
@@ -116,7 +114,7 @@ function hasCapability(head: Head, state: InodeState): boolean {
 function park(
   context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest, memory: boolean,
 ): fuse.Deferred {
-  if (context.parked.count === 0) context.post({ type: 'parked', memory })
+  if (context.parked.isFirst) context.post({ type: 'parked', memory })
   return context.parked.park(who, request)
 }
 

@@ -1,15 +1,17 @@
 /**
  * A mounted image, as its owning thread sees it: the kernel mount, the serving worker, the syncs, and the
- * commits that follow behind. Commits happen in the order of their barriers; one that covers a later segment
- * never overtakes a seal.
+ * commits that follow behind.
  */
 import { FuseError, mount, secretControlName, setDirtyLimits, unmount } from '../../fuse/index.ts'
 import type { Negotiated } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
-import { HoldfastError, isCode, messageOf } from '../errors.ts'
+import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import { ImageLayout } from '../image/layout.ts'
-import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
+import type { HeadStart } from '../image/types.ts'
+import { Commits } from './commits.ts'
+import type { OpenCommit } from './commits.ts'
 import { ownKeeper } from './keeper.ts'
 import type { ConnectionKeeper, KeptConnection, MountClaim, MountFacts } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
@@ -28,6 +30,8 @@ export interface ImageMountOptions {
   readBytesMax?: number
   /** Set-uid bits and device nodes of the image count. Off by default: see `MountOptions` of the transport. */
   grantsPrivileges?: boolean
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
   onEvent?: (event: MountEvent) => void
 }
 
@@ -37,20 +41,20 @@ export interface OrphanedMount extends MountClaim, MountFacts {
   readonly failure: string | null
 }
 
+type ServeOptions = Pick<ImageMountOptions, 'engine' | 'onEvent' | 'limits'>
+
 export type MountEvent =
   | { type: 'failed' | 'fault'; image: string; message: string }
   | { type: 'parked'; image: string; memory: boolean }
+  /** Serves instead of a process that was killed: requests sent again, and those that needed only their answer. */
+  | { type: 'takenOver'; image: string; resent: number; repeated: number }
   | { type: 'ended'; image: string; how: string }
 
 /** A barrier that was passed and whose commit is still to be said. */
-export interface Cut {
+export interface Cut extends OpenCommit {
   segment: number
   /** From the request to the worker's answer. */
   barrierMs: number
-  /** Makes the cut an epoch; resolves when it is durable. */
-  seal(detail: Pick<CommitRequest, 'note' | 'wallMs' | 'machine'>): Promise<CommitResult>
-  /** No epoch after all: what was written is committed to the head. */
-  abandon(): void
 }
 
 const clock = systemEnv()
@@ -61,20 +65,19 @@ export class ImageMount {
   readonly image: string
   readonly directory: string
   readonly device: string
-  readonly #options: Pick<ImageMountOptions, 'engine' | 'onEvent'>
+  readonly #options: ServeOptions
   readonly #kept: KeptConnection
   readonly #negotiated = Promise.withResolvers<Negotiated>()
   readonly #link: WorkerLink
   readonly #sync: LaneSync
-  #commits: Promise<unknown> = Promise.resolve()
-  #committedTo: number
+  readonly #commits: Commits
   #retry: NodeJS.Timeout | null = null
   #failure: string | null = null
   #closed: Promise<void> | null = null
 
   private constructor(
-    options: Pick<ImageMountOptions, 'engine' | 'onEvent'>, start: HeadStart, made: MountClaim & { device: string },
-    kept: KeptConnection, inherited?: Pick<OrphanedMount, 'negotiated' | 'failure'>,
+    options: ServeOptions, start: HeadStart, made: MountClaim & { device: string }, kept: KeptConnection,
+    inherited?: Pick<OrphanedMount, 'negotiated' | 'failure'>,
   ) {
     this.#options = options
     this.image = made.image
@@ -83,12 +86,21 @@ export class ImageMount {
     this.#kept = kept
     this.#failure = inherited?.failure ?? null
     const firstSegment = start.takeover?.segments[0] ?? start.segment
-    this.#committedTo = firstSegment - 1
+    this.#commits = new Commits({
+      engine: options.engine, image: made.image, committedTo: firstSegment - 1,
+      onCommitted: async ({ segment, manifest }) => {
+        this.#link.send({ type: 'retire', segment, manifest })
+        await this.#sync.retire(segment)
+      },
+      onDelay: (message) => options.onEvent?.({ type: 'fault', image: this.image, message }),
+      onFailure: (message) => this.#fail(message),
+    })
     const layout = new ImageLayout(options.engine.directory, made.image)
     this.#sync = new LaneSync(layout, kept.descriptor, firstSegment, (error) => this.#fail(messageOf(error)))
     const { controlName, connection } = made
     this.#link = new WorkerLink(kept, {
-      controlName, connection, head: start, negotiated: inherited?.negotiated, failure: this.#failure,
+      controlName, connection, head: start, limits: options.limits, negotiated: inherited?.negotiated,
+      failure: this.#failure,
     }, (message) => this.#receive(message))
   }
 
@@ -112,17 +124,19 @@ export class ImageMount {
   static async #mount(
     options: ImageMountOptions, start: HeadStart, claim: MountClaim, kept: KeptConnection,
   ): Promise<ImageMount> {
-    const { directory, readBytesMax, grantsPrivileges } = options
+    const { readBytesMax, grantsPrivileges } = options
     const name = `holdfast:${options.image}`
-    const made = await mount({ directory, name, descriptor: kept.descriptor, readBytesMax, grantsPrivileges })
-    const mounted = new ImageMount(options, start, { ...claim, directory: made.directory, device: made.device }, kept)
+    const { descriptor } = kept
+    const made = await mount({ directory: options.directory, name, descriptor, readBytesMax, grantsPrivileges })
+    const { directory, device } = made
+    const mounted = new ImageMount(options, start, { ...claim, directory, device }, kept)
     try {
       await mounted.#link.ready
-      const { device } = made
-      await kept.served({ directory: made.directory, device, negotiated: await mounted.#negotiated.promise })
-      await mounted.#link.attach()
+      await kept.served({ directory, device, negotiated: await mounted.#negotiated.promise })
+      await mounted.#link.attach(false)
     } catch (error) {
-      await unmount(made.directory, { lazy: true, force: true })
+      await unmount(directory, { lazy: true, force: true })
+      await mounted.#link.exited
       throw error
     }
     return mounted
@@ -132,13 +146,11 @@ export class ImageMount {
    * Goes on serving a mount whose server was killed and reaped: its users were kept waiting and now get their
    * answers. What the log holds is committed behind. Errors: NOT_FOUND, DAMAGED, IO.
    */
-  static async takeOver(
-    options: Pick<ImageMountOptions, 'engine' | 'onEvent'>, orphan: OrphanedMount,
-  ): Promise<ImageMount> {
+  static async takeOver(options: ServeOptions, orphan: OrphanedMount): Promise<ImageMount> {
     const start = await options.engine.openHead({ image: orphan.image, takeover: true })
     const mounted = new ImageMount(options, start, orphan, orphan.kept, orphan)
     await mounted.#link.ready
-    await mounted.#link.attach()
+    await mounted.#link.attach(true)
     // A worker that ends meanwhile says so itself.
     mounted.#commitInherited(start).catch(() => undefined)
     return mounted
@@ -146,8 +158,9 @@ export class ImageMount {
 
   /** Not before all that was sent again has been answered from the log. */
   async #commitInherited({ segment, takeover }: HeadStart): Promise<void> {
-    await this.#link.ask<'statistics'>({ type: 'statistics' })
-    if (takeover !== null && takeover.segments.length > 0) this.#commitBehind(segment - 1)
+    const { resent, repeated } = await this.statistics()
+    this.#options.onEvent?.({ type: 'takenOver', image: this.image, resent, repeated })
+    if (takeover !== null && takeover.segments.length > 0) this.#commits.behind(segment - 1)
   }
 
   /** The mount's FUSE device, for notifications. */
@@ -169,20 +182,7 @@ export class ImageMount {
     const begin = clock.monotonicMs()
     const { segment } = await this.#link.ask<'rotated'>({ type: 'rotate' })
     const barrierMs = clock.monotonicMs() - begin
-    let decide: (request: CommitRequest) => void = () => undefined
-    const decided = new Promise<CommitRequest>((resolve) => (decide = resolve))
-    const committed = this.#enqueue(async () => this.#commit(await decided))
-    // A caller that abandons does not wait; a failure is told by the event and by the next caller.
-    committed.catch(() => undefined)
-    const base = { image: this.image, segment }
-    return {
-      segment, barrierMs,
-      seal: (detail) => {
-        decide({ ...base, kind: 'epoch', ...detail })
-        return committed
-      },
-      abandon: () => decide({ ...base, kind: 'head' }),
-    }
+    return { segment, barrierMs, ...this.#commits.open(segment) }
   }
 
   /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO. */
@@ -217,22 +217,16 @@ export class ImageMount {
   }
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
-    this.#link.send({ type: 'waiting', allowed: false })
-    await this.#link.detach()
     try {
       await unmount(this.directory, options)
     } catch (error) {
-      if (error instanceof FuseError && error.code === 'FUSE_BUSY') {
-        await this.#link.attach()
-        this.#link.send({ type: 'waiting', allowed: true })
-        throw fromFuse(error)
-      }
+      if (error instanceof FuseError && error.code === 'FUSE_BUSY') throw fromFuse(error)
       if (!(error instanceof FuseError && error.code === 'FUSE_NOT_MOUNTED')) throw error
     }
     await this.#link.exited
-    if (this.#retry !== null) clearInterval(this.#retry)
+    this.#resumed()
     await this.#sync.close()
-    await this.#commits.catch(() => undefined)
+    await this.#commits.close()
     await this.#kept.close()
     await this.#options.engine.closeHead({ image: this.image })
   }
@@ -245,7 +239,7 @@ export class ImageMount {
       case 'syncDue':
         return void this.#sync.writeBehind(message.segment)
       case 'rotated':
-        if (message.id === unasked) this.#commitBehind(message.segment)
+        if (message.id === unasked) this.#commits.behind(message.segment)
         return
       case 'failed':
         return this.#fail(message.message)
@@ -253,43 +247,33 @@ export class ImageMount {
         return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
       case 'parked':
         return this.#parked(message.memory)
+      case 'resumed':
+        return this.#resumed()
       case 'negotiated':
         return this.#negotiated.resolve(message.negotiated)
       case 'ended':
+        if (message.how === 'crashed') this.#abandon()
         return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
       default:
     }
   }
 
-  #commitBehind(segment: number): void {
-    this.#enqueue(() => this.#commit({ image: this.image, segment, kind: 'head' })).catch((error: unknown) => {
-      // Without space nothing is lost: the segments stay, and the next commit covers them too.
-      if (!isCode(error, 'NO_SPACE')) return this.#fail(messageOf(error))
-      this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
-      setTimeout(() => this.#commitBehind(segment), retryMs).unref()
-    })
-  }
-
-  #enqueue<T>(step: () => Promise<T>): Promise<T> {
-    const result = this.#commits.then(step)
-    this.#commits = result.catch(() => undefined)
-    return result
-  }
-
-  async #commit(request: CommitRequest): Promise<CommitResult> {
-    if (request.kind === 'head' && request.segment <= this.#committedTo) {
-      return { image: this.image, segment: this.#committedTo, manifest: '', writtenBytes: 0, storedBytes: 0 }
-    }
-    const result = await this.#options.engine.commit(request)
-    this.#committedTo = result.segment
-    this.#link.send({ type: 'retire', segment: result.segment, manifest: result.manifest })
-    await this.#sync.retire(result.segment)
-    return result
-  }
-
   #parked(memory: boolean): void {
     this.#options.onEvent?.({ type: 'parked', image: this.image, memory })
     this.#retry ??= setInterval(() => this.#link.send({ type: 'retry' }), retryMs)
+  }
+
+  #resumed(): void {
+    if (this.#retry !== null) clearInterval(this.#retry)
+    this.#retry = null
+  }
+
+  /** Nobody answers any more: who waits for the mount gets errors at once instead of waiting for ever. */
+  #abandon(): void {
+    this.#failure ??= 'the serving thread ended by a fault'
+    unmount(this.directory, { lazy: true, force: true }).catch((error: unknown) => {
+      this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
+    })
   }
 
   #fail(message: string): void {

@@ -2,6 +2,7 @@
  * Who keeps the kernel connections of mounts. In a daemon that is the supervisor, so that they outlive the
  * process that serves them; elsewhere it is that process itself, and its mounts end with it.
  */
+import { lookUpControl } from '../../fuse/index.ts'
 import type { Negotiated } from '../../fuse/index.ts'
 import { HeldDevice } from './held-device.ts'
 
@@ -32,10 +33,8 @@ export interface KeptConnection {
   readonly descriptor: number
   /** The mount is served: from now on it can be taken over. */
   served(facts: MountFacts): Promise<void>
-  /** Holds the control file open, so that the serving thread can be poked. Errors: IO. */
-  hold(): Promise<void>
-  /** Lets go of it: the mount would be busy otherwise. */
-  letGo(): Promise<void>
+  /** Makes the kernel know the control file, so that the serving thread can be woken. Errors: IO. */
+  lookUp(): Promise<void>
   /** The image accepts nothing more; the next server must know. */
   failed(reason: string): void
   /** Closes the descriptor, for good. */
@@ -49,10 +48,9 @@ export const ownKeeper: ConnectionKeeper = {
     return {
       descriptor: device.descriptor,
       served: async () => undefined,
-      hold: () => device.hold(directory, controlName),
-      letGo: () => device.letGo(),
+      lookUp: () => lookUpControl(directory, controlName),
       failed: () => undefined,
-      close: () => device.close(),
+      close: async () => device.close(),
     }
   },
 }

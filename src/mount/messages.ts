@@ -1,9 +1,10 @@
 /**
  * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
- * event loop: messages to it lie in a MessagePort until it is poked through the kernel (a
- * notification that it reads from its queue), messages from it are posted at once.
+ * event loop: messages to it lie in a MessagePort until it is woken through the kernel's queue, messages from it
+ * are posted at once.
  */
 import type { Negotiated, Ticket } from '../../fuse/index.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { MessagePort } from 'node:worker_threads'
 
@@ -11,6 +12,7 @@ export interface WorkerStart {
   descriptor: number
   controlName: string
   head: HeadStart
+  limits?: Partial<HeadLimits>
   /** Number of this mount, for the log's records; another than of all earlier mounts of the image. */
   connection: number
   /** What the kernel agreed on with the server before; undefined for a mount that begins. */
@@ -26,8 +28,6 @@ export type ToWorker =
   | { type: 'retire'; segment: number; manifest: string }
   /** A sync failed: nothing more is accepted. */
   | { type: 'fail'; reason: string }
-  /** Writes no longer wait for commits (unmounting), or do again. */
-  | { type: 'waiting'; allowed: boolean }
   /** Makes the memory file of a machine in the root; answered with `made`. */
   | { type: 'makeMemory'; id: number; name: string; bytes: number }
   /** Starts (or with false ends, answered with `touched`) noting which chunks are read. */
@@ -65,6 +65,9 @@ export type FromWorker =
   | { type: 'fault'; message: string }
   /** Writes wait for commits or for space. */
   | { type: 'parked'; memory: boolean }
+  /** No write waits any more. */
+  | { type: 'resumed' }
+  /** `unmounted`, `aborted`, or, said by the owning thread's end, `crashed`. */
   | { type: 'ended'; how: string }
 
 /** Rotations by size carry no one's id. */

@@ -12,16 +12,13 @@ import type * as fuse from '../../fuse/index.ts'
 export class CarriedOut {
   #uniques: ReadonlySet<number>
   answered = 0
-  resent = 0
 
   constructor(uniques: ReadonlySet<number>) {
     this.#uniques = uniques
   }
 
   has({ resent, unique }: fuse.RequestContext): boolean {
-    if (!resent) return false
-    this.resent += 1
-    if (!this.#uniques.has(unique)) return false
+    if (!resent || !this.#uniques.has(unique)) return false
     this.answered += 1
     return true
   }

@@ -1,12 +1,10 @@
 /**
- * The owning thread's end of a serving worker: sends messages and pokes the worker through the kernel, with a
- * notification that lands in the queue which the worker reads. Nobody waits for it: a thread of this process
- * that waited in the kernel for the worker would keep the process from being reaped when it is killed, and so
- * from being replaced.
+ * The owning thread's end of a serving worker: sends messages, and wakes the worker through the kernel's queue
+ * so that it takes them between two requests. Nothing here waits for the kernel or holds the mount in use.
  */
 import { MessageChannel } from 'node:worker_threads'
 import type { MessagePort, Worker } from 'node:worker_threads'
-import { poke } from '../../fuse/index.ts'
+import { Waker } from '../../fuse/index.ts'
 import { HoldfastError } from '../errors.ts'
 import type { KeptConnection } from './keeper.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
@@ -20,9 +18,11 @@ type Question = Asking extends infer One ? One extends Asking ? Omit<One, 'id'> 
 export class WorkerLink {
   readonly #worker: Worker
   readonly #port: MessagePort
-  readonly #connection: KeptConnection
+  readonly #kept: KeptConnection
   readonly #onMessage: (message: FromWorker) => void
   readonly #pending = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: Error) => void }>()
+  readonly #waker: Waker
+  /** The kernel has the connection's first exchange behind it, before which a wake would wait for it. */
   #isAttached = false
   #lastId = 0
   #ended: HoldfastError | null = null
@@ -30,21 +30,24 @@ export class WorkerLink {
   readonly exited: Promise<void>
 
   constructor(
-    connection: KeptConnection, start: Omit<WorkerStart, 'port' | 'descriptor'>,
-    onMessage: (message: FromWorker) => void,
+    kept: KeptConnection, start: Omit<WorkerStart, 'port' | 'descriptor'>, onMessage: (message: FromWorker) => void,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#connection = connection
+    this.#kept = kept
+    this.#waker = new Waker(kept.descriptor, () => kept.lookUp())
     this.#onMessage = onMessage
     this.#worker = takeServingThread()
-    this.#worker.postMessage({ ...start, descriptor: connection.descriptor, port: port2 } satisfies WorkerStart, [port2])
+    const { descriptor } = kept
+    this.#worker.postMessage({ ...start, descriptor, port: port2 } satisfies WorkerStart, [port2])
     let isReady: () => void = () => undefined
+    let isServing = false
     this.ready = new Promise((resolve, reject) => {
       isReady = resolve
       this.#worker.once('error', (error) => {
         this.#end(error)
         reject(this.#ended)
+        if (isServing) onMessage({ type: 'ended', how: 'crashed' })
       })
     })
     this.exited = new Promise((resolve) => this.#worker.once('exit', () => {
@@ -52,27 +55,25 @@ export class WorkerLink {
       resolve()
     }))
     this.#port.on('message', (message: FromWorker) => {
-      if (message.type === 'ready') isReady()
+      if (message.type === 'ready') {
+        isServing = true
+        isReady()
+      }
       this.#receive(message)
     })
   }
 
-  /** From now on the worker is poked; the kernel has to know the control file. Errors: IO. */
-  async attach(): Promise<void> {
-    await this.#connection.hold()
+  /** From now on the worker takes its messages. `isKnown`: the kernel knows the control file. Errors: IO. */
+  async attach(isKnown: boolean): Promise<void> {
+    if (!isKnown) await this.#kept.lookUp()
     this.#isAttached = true
-    this.#wake()
-  }
-
-  /** Lets go of the mount, which would be busy otherwise; messages wait until it is attached again. */
-  async detach(): Promise<void> {
-    this.#isAttached = false
-    await this.#connection.letGo()
+    this.#waker.wake()
   }
 
   send(message: ToWorker): void {
+    if (this.#ended !== null) return
     this.#port.postMessage(message)
-    this.#wake()
+    if (this.#isAttached) this.#waker.wake()
   }
 
   /** Errors: FAILED_STATE when the worker has ended. */
@@ -84,11 +85,6 @@ export class WorkerLink {
       this.#pending.set(id, { resolve: (answer) => resolve(answer as Answer<T>), reject })
       this.send({ ...question, id } as ToWorker)
     })
-  }
-
-  /** A mount that is gone is noticed by its worker. */
-  #wake(): void {
-    if (this.#isAttached) poke(this.#connection.descriptor)
   }
 
   #receive(message: FromWorker): void {

@@ -4,7 +4,8 @@
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
-import { resend, Session } from '../../fuse/index.ts'
+import { ERRNO, resend, Session } from '../../fuse/index.ts'
+import type { Deferred, RequestContext, WriteRequest } from '../../fuse/index.ts'
 import type { Env } from '../env/env.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
@@ -38,7 +39,7 @@ class Serving {
   constructor(start: WorkerStart, head: Head, carriedOut: CarriedOut, post: (message: FromWorker) => void) {
     this.#port = start.port
     this.#context = {
-      head, post, parked: new ParkedWrites(start.descriptor), recorder: new ReadRecorder(), mayWait: true,
+      head, post, parked: new ParkedWrites(start.descriptor), recorder: new ReadRecorder(),
     }
     this.#carriedOut = carriedOut
     const operations = new HeadOperations(this.#context)
@@ -75,9 +76,6 @@ class Serving {
         return this.#retryParked()
       case 'retry':
         return this.#retryParked()
-      case 'waiting':
-        this.#context.mayWait = message.allowed
-        return this.#retryParked()
       case 'fail':
         head.fail(new Error(message.reason))
         return this.#retryParked()
@@ -92,14 +90,26 @@ class Serving {
   }
 
   #retryParked(): void {
-    this.#context.parked.retry((context, request) => write(this.#context, context, request))
+    const { parked, post } = this.#context
+    if (parked.count === 0) return
+    parked.retry((context, request) => this.#write(context, request))
+    if (parked.count === 0) post({ type: 'resumed' })
+  }
+
+  /** A throw here must not take the other parked writes with it. */
+  #write(context: RequestContext, request: WriteRequest): number | Deferred {
+    try {
+      return write(this.#context, context, request)
+    } catch (error) {
+      this.#context.post({ type: 'fault', message: messageOf(error) })
+      return -ERRNO.EIO
+    }
   }
 
   #statistics(): Extract<FromWorker, { type: 'statistics' }>['statistics'] {
     const { head, parked } = this.#context
-    const { resent, answered } = this.#carriedOut
-    const requests = this.#session.counts.requestCount
-    return { ...head.statistics(), parked: parked.count, requests, resent, repeated: answered }
+    const { requestCount: requests, resentCount: resent } = this.#session.counts
+    return { ...head.statistics(), parked: parked.count, requests, resent, repeated: this.#carriedOut.answered }
   }
 }
 
@@ -136,7 +146,7 @@ async function serve(start: WorkerStart): Promise<void> {
     rotated: (segment) => post({ type: 'rotated', id: unasked, segment }),
     syncDue: (segment) => post({ type: 'syncDue', segment }),
     failed: (error) => post({ type: 'failed', message: messageOf(error) }),
-  })
+  }, start.limits)
   const serving = new Serving(start, head, takeOver(env, head, start), post)
   if (start.negotiated !== undefined) resend(start.descriptor)
   post({ type: 'ready' })

@@ -15,8 +15,6 @@ const sizes: Readonly<Record<string, number>> = {
   fuse_entry_out: 128,
   fuse_attr_out: 104,
   fuse_forget_in: 8,
-  fuse_notify_retrieve_in: 40,
-  fuse_notify_retrieve_out: 32,
   fuse_batch_forget_in: 8,
   fuse_forget_one: 16,
   fuse_getattr_in: 16,
@@ -56,6 +54,8 @@ const sizes: Readonly<Record<string, number>> = {
   fuse_notify_inval_entry_out: 16,
   fuse_notify_delete_out: 24,
   fuse_notify_store_out: 24,
+  fuse_notify_retrieve_in: 40,
+  fuse_notify_retrieve_out: 32,
 }
 
 test('each structure has the size that linux/fuse.h gives it', (t) => {

@@ -67,7 +67,6 @@ const session: Session = new Session({
   negotiated: options.negotiated,
   controlName: options.controlName,
   onControl: () => {
-    parentPort?.postMessage({ kind: 'control' })
     const reads = Object.fromEntries(operations.readCounts)
     const { inodes, lookupCount } = operations
     return Buffer.from(JSON.stringify({ ...session.counts, reads, lookupCount, inodeCount: inodes.size }))

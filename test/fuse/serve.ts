@@ -9,7 +9,6 @@ import {
   invalidateEntry,
   invalidateInode,
   mount,
-  poke,
   replyBytes,
   replyError,
   resend,
@@ -35,7 +34,6 @@ export type ServeCommand =
   | { readonly kind: 'store'; readonly node: number; readonly chunk: number; readonly text: string }
   | { readonly kind: 'invalidate'; readonly node: number }
   | { readonly kind: 'forgetName'; readonly name: string }
-  | { readonly kind: 'poke' }
   | { readonly kind: 'unmount' }
 
 export type ServeEvent =
@@ -44,7 +42,6 @@ export type ServeEvent =
   | { readonly kind: 'notified'; readonly isKnown: boolean }
   | { readonly kind: 'trace'; readonly line: string }
   | { readonly kind: 'muted'; readonly ticket: Ticket }
-  | { readonly kind: 'control' }
   | { readonly kind: 'ended'; readonly end: string }
   | { readonly kind: 'fault'; readonly message: string }
 
@@ -87,7 +84,6 @@ process.on('message', (command: ServeCommand) => {
 })
 
 function notify(descriptor: number, command: Exclude<ServeCommand, { kind: 'unmount' }>): boolean {
-  if (command.kind === 'poke') return poke(descriptor)
   if (command.kind === 'invalidate') return invalidateInode(descriptor, command.node)
   if (command.kind === 'forgetName') return invalidateEntry(descriptor, 1, Buffer.from(command.name))
   return storeSync(descriptor, command.node, command.chunk, 0, [Buffer.alloc(65_536, command.text)])

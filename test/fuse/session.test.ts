@@ -35,16 +35,6 @@ test.serial('the control file works also where opens are answered', async (t) =>
   t.true((await served.counts()).requestCount > first.requestCount)
 })
 
-test.serial('a poke reaches the serving thread while the control file is open, and nobody waits for it', async (t) => {
-  const served = await Served.start(t)
-  const control = await ControlFile.open(served.directory, served.controlName)
-  served.command({ kind: 'poke' })
-  t.true((await served.event('notified')).isKnown)
-  await served.event('control')
-  t.is((await served.counts()).unknownCount, 0)
-  await control.close()
-})
-
 test.serial('a deferred request is answered by another thread, with bytes or an errno', async (t) => {
   const served = await Served.start(t)
   for (const name of ['deferred', 'deferred-error']) {

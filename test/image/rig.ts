@@ -40,6 +40,8 @@ export async function makeRig(): Promise<Rig> {
 
 export interface HeadRig {
   start: HeadStart
+  /** Requests that the log of the server before holds. */
+  carriedOut: Set<number>
   head: Head
   rotated: number[]
   failures: unknown[]
@@ -58,12 +60,10 @@ export async function openHead(start: HeadStart): Promise<HeadRig> {
   const head = new Head(env, reader, log, start, {
     rotated: (segment) => rotated.push(segment), syncDue: () => undefined, failed: (error) => failures.push(error),
   })
-  if (start.takeover !== null) {
-    replayLog(env, head, start, start.takeover, 1)
-    head.loseReferences()
-  }
+  const carriedOut = start.takeover === null ? new Set<number>() : replayLog(env, head, start, start.takeover, 1)
+  if (start.takeover !== null) head.loseReferences()
   return {
-    start, head, rotated, failures,
+    start, carriedOut, head, rotated, failures,
     async close() {
       log.close()
       await reader.close()

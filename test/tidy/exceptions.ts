@@ -6,9 +6,8 @@ export const roomsWithFiles = ['env', 'fuse', 'rig', 'bench', 'test']
 /** Files outside those rooms that use node:fs. */
 export const filesWithFiles: Record<string, string> = {
   'src/daemon/socket-path.ts': 'opens a directory for its descriptor; the client loads nothing more than it must',
-  'src/daemon/server.ts': 'removes and protects the socket, which is no data of the store',
+  'src/daemon/front.ts': 'removes and protects the socket, which is no data of the store',
   'src/daemon/control-files.ts': 'makes the control directory with its mode, removes a dead daemon’s socket and pid file',
-  'src/daemon/daemon.ts': 'removes the pid file',
   'src/daemon/daemon-log.ts': 'appends to standard output and cuts the log',
   'src/daemon/process.ts': 'writes the ready word to an inherited descriptor',
   'src/daemon/launch.ts': 'closes the descriptor that it handed down',

@@ -26,7 +26,7 @@ export type ToSupervisor =
   | { type: 'refused'; fault: Fault }
   | { type: 'claim'; id: number; slot: number; claim: MountClaim }
   | { type: 'served'; id: number; slot: number; facts: MountFacts }
-  | { type: 'hold' | 'letGo' | 'release'; id: number; slot: number }
+  | { type: 'lookUp' | 'release'; id: number; slot: number }
   | { type: 'failed'; slot: number; reason: string }
   | { type: 'replace' }
   /** The store is closed: nobody shall come any more. */

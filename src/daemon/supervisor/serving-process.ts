@@ -71,7 +71,7 @@ async function supervisionOf(
   const slotOf = new Map(inherited.map((slot): [number, Slot] => [slot.slot, slot]))
   const keeper = new SupervisedKeeper(link, free.map((slot) => slotOf.get(slot)!), survivesKills)
   const used = new Set([...free, ...orphans.map(({ slot }) => slot)])
-  for (const { slot, descriptor } of inherited) if (!used.has(slot)) await new HeldDevice(descriptor).close()
+  for (const { slot, descriptor } of inherited) if (!used.has(slot)) new HeldDevice(descriptor).close()
   for (const directory of lost) await cleanStaleMount(directory)
   return {
     keeper, replacements, startedMs,

@@ -3,7 +3,7 @@
  * next server must know. A running process cannot be given a descriptor, only one that is about to start; so
  * free devices are opened ahead and inherited.
  */
-import { HeldDevice } from '../../mount/held-device.ts'
+import { HeldDevice, lookUpControl } from '../../mount/held-device.ts'
 import type { MountClaim, MountFacts } from '../../mount/keeper.ts'
 import { slotsFree } from '../limits.ts'
 import type { KeptMount } from './messages.ts'
@@ -46,13 +46,9 @@ export class Slots {
     this.#state(slot).facts = facts
   }
 
-  async hold(slot: number): Promise<void> {
-    const { device, claim, facts } = this.#state(slot)
-    if (claim !== null) await device.hold(facts?.directory ?? claim.directory, claim.controlName)
-  }
-
-  async letGo(slot: number): Promise<void> {
-    await this.#state(slot).device.letGo()
+  async lookUp(slot: number): Promise<void> {
+    const { claim, facts } = this.#state(slot)
+    if (claim !== null) await lookUpControl(facts?.directory ?? claim.directory, claim.controlName)
   }
 
   failed(slot: number, reason: string): void {
@@ -60,7 +56,7 @@ export class Slots {
   }
 
   async release(slot: number): Promise<void> {
-    await this.#state(slot).device.close()
+    this.#state(slot).device.close()
     this.#slots.delete(slot)
   }
 

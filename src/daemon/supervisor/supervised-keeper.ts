@@ -50,11 +50,11 @@ export class SupervisedKeeper implements ConnectionKeeper {
         this.#survivesKills &&= facts.negotiated.flags.includes('HAS_RESEND')
         return link.ask({ type: 'served', slot, facts })
       },
-      hold: () => link.ask({ type: 'hold', slot }),
-      letGo: () => link.ask({ type: 'letGo', slot }),
+      // By the supervisor: a thread that waits for its own process keeps that from being reaped.
+      lookUp: () => link.ask({ type: 'lookUp', slot }),
       failed: (reason) => link.tell({ type: 'failed', slot, reason }),
       async close() {
-        await device.close()
+        device.close()
         await link.ask({ type: 'release', slot })
       },
     }

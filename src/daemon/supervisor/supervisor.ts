@@ -160,8 +160,7 @@ export class Supervisor {
           this.#options.log(`the mount on ${directory} will not outlive its serving process: this kernel cannot resend`)
         }
         return this.#slots.served(message.slot, message.facts)
-      case 'hold':
-      case 'letGo':
+      case 'lookUp':
       case 'release':
         return this.#slots[message.type](message.slot)
       case 'stopping':
@@ -184,8 +183,8 @@ export class Supervisor {
   }
 
   #refuse(socket: Socket): void {
-    const reason = `the serving process cannot be kept alive (${this.#earlyDeaths} early deaths): the daemon's log says ` +
-      `why; kill -TERM ${process.pid} ends the daemon and its mounts`
+    const reason = `the serving process cannot be kept alive (${this.#earlyDeaths} early deaths): the log says why; ` +
+      `kill -TERM ${process.pid} ends the daemon and its mounts`
     socket.write(encodeLine({ hello: { protocol: controlProtocol, version, pid: process.pid } }))
     socket.end(encodeLine({ error: faultOf(new HoldfastError('DAEMON', reason)) }))
     socket.resume()
