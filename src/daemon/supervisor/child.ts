@@ -17,6 +17,9 @@ export class Child {
   readonly loaded: Promise<boolean>
   isReady = false
   readonly #process: ChildProcess
+  /** Sockets on their way to the process: should it die before they arrive, they are another's. */
+  readonly #given = new Map<number, Socket>()
+  #lastClient = 0
 
   /** `devices`: descriptors by slot. */
   constructor(entry: URL, store: string, devices: Map<number, number>, receive: (message: ToSupervisor) => void) {
@@ -32,13 +35,36 @@ export class Child {
     void this.ended.then(() => isLoaded(false))
     this.#process.on('message', (message: ToSupervisor) => {
       if (message.type === 'loaded') isLoaded(true)
+      if (message.type === 'took') this.#taken(message.client)
       receive(message)
     })
   }
 
-  send(message: FromSupervisor, socket?: Socket): void {
+  send(message: FromSupervisor): void {
     // What a process that is gone was not told, it need not know; its successor is told anew.
-    if (this.#process.connected) this.#process.send(message, socket, () => undefined)
+    if (this.#process.connected) this.#process.send(message, () => undefined)
+  }
+
+  /** Hands a client on. */
+  give(socket: Socket): void {
+    this.#lastClient += 1
+    const client = this.#lastClient
+    this.#given.set(client, socket)
+    if (!this.#process.connected) return
+    this.#process.send({ type: 'client', client } satisfies FromSupervisor, socket, { keepOpen: true }, () => undefined)
+  }
+
+  /** Clients that never arrived; to be asked for when the process has ended. */
+  takeBack(): Socket[] {
+    const sockets = [...this.#given.values()].filter((socket) => !socket.destroyed)
+    this.#given.clear()
+    return sockets
+  }
+
+  /** Our copy of the socket is closed, the connection is not. */
+  #taken(client: number): void {
+    this.#given.get(client)?.destroy()
+    this.#given.delete(client)
   }
 
   kill(): void {

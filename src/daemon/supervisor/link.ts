@@ -44,6 +44,7 @@ export class SupervisorLink {
       case 'serve':
         return this.#order.resolve(message)
       case 'client':
+        this.tell({ type: 'took', client: message.client })
         return socket === undefined ? undefined : this.onClient(socket)
       case 'stop':
         return this.onStop()

@@ -29,6 +29,8 @@ export type ToSupervisor =
   | { type: 'lookUp' | 'release'; id: number; slot: number }
   | { type: 'failed'; slot: number; reason: string }
   | { type: 'replace' }
+  /** The socket of a client has arrived. */
+  | { type: 'took'; client: number }
   /** The store is closed: nobody shall come any more. */
   | { type: 'stopping'; id: number }
 
@@ -47,7 +49,7 @@ export type FromSupervisor =
     survivesKills: boolean
   }
   /** A socket comes with it. */
-  | { type: 'client' }
+  | { type: 'client'; client: number }
   | { type: 'answer'; id: number; fault: Fault | null }
   /** End as `daemon stop --force` does. */
   | { type: 'stop' }

@@ -93,6 +93,7 @@ export class Supervisor {
     const begin = systemEnv().monotonicMs()
     const how = await child.ended
     this.#serving = null
+    this.#waiting.push(...child.takeBack())
     await this.#replaceDead(child, how, systemEnv().monotonicMs() - begin)
   }
 
@@ -126,6 +127,7 @@ export class Supervisor {
   #receive(child: Child, message: ToSupervisor): void {
     switch (message.type) {
       case 'loaded':
+      case 'took':
         return
       case 'ready':
         return this.#ready(child)
@@ -172,12 +174,12 @@ export class Supervisor {
   #ready(child: Child): void {
     child.isReady = true
     this.#started.resolve()
-    for (const socket of this.#waiting.splice(0)) child.send({ type: 'client' }, socket)
+    for (const socket of this.#waiting.splice(0)) child.give(socket)
     if (this.#replacements > 0) this.#prepareStandby()
   }
 
   #accept(socket: Socket): void {
-    if (this.#serving?.isReady === true) return this.#serving.send({ type: 'client' }, socket)
+    if (this.#serving?.isReady === true) return this.#serving.give(socket)
     if (this.#isFailing || this.#waiting.length >= clientsMax) return this.#refuse(socket)
     this.#waiting.push(socket)
   }

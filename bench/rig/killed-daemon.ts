@@ -1,0 +1,91 @@
+/** A daemon with one mounted image, whose serving process is killed again and again. */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ControlClient } from '../../src/daemon/client.ts'
+import { startDaemon } from '../../src/daemon/launch.ts'
+import { controlPaths } from '../../src/daemon/socket-path.ts'
+import type { DaemonStatus } from '../../src/daemon/verb.ts'
+import { systemEnv } from '../../src/env/system.ts'
+import { isCode } from '../../src/errors.ts'
+import { initStore } from '../../src/store/identity.ts'
+
+/** A takeover as the daemon's log tells it. */
+export interface Takeover {
+  /** Requests that the killed process had read and not answered. */
+  resent: number
+  /** Those of them that it had carried out. */
+  repeated: number
+}
+
+export class KilledDaemon {
+  readonly store: string
+  readonly mountPoint: string
+  /** When each kill was, in milliseconds since 1970. */
+  readonly killsMs: number[] = []
+
+  private constructor(directory: string) {
+    this.store = join(directory, 'store')
+    this.mountPoint = join(directory, 'mnt')
+  }
+
+  /** Everything lies in `directory`. */
+  static async start(directory: string): Promise<KilledDaemon> {
+    const daemon = new KilledDaemon(directory)
+    mkdirSync(daemon.mountPoint)
+    initStore(systemEnv(), daemon.store)
+    await using started = (await startDaemon(daemon.store)).client
+    await started.call('create', { image: 'image', base: [] })
+    await started.call('mount', { image: 'image', directory: daemon.mountPoint })
+    return daemon
+  }
+
+  /** Calls made while nobody serves wait; one that was under way is made again. */
+  async call(verb: string, args: object): Promise<unknown> {
+    for (;;) {
+      await using client = await ControlClient.connect(this.store)
+      if (client === null) throw new Error('the daemon is gone')
+      try {
+        return await client.call(verb, args)
+      } catch (error) {
+        if (!isCode(error, 'DAEMON')) throw error
+      }
+    }
+  }
+
+  async status(): Promise<DaemonStatus> {
+    return (await this.call('daemon status', {})) as DaemonStatus
+  }
+
+  /** Kills the serving process and waits until the next one serves. */
+  async kill(): Promise<void> {
+    const { servingPid } = await this.status()
+    if (servingPid === null) throw new Error('nobody serves')
+    this.killsMs.push(Date.now())
+    process.kill(servingPid, 'SIGKILL')
+    while ((await this.status()).servingPid === servingPid) await sleep(5)
+  }
+
+  takeovers(): Takeover[] {
+    const lines = readFileSync(controlPaths(this.store).log, 'utf8').split('\n')
+    return lines.filter((line) => line.includes('"takenOver"')).map((line) => {
+      const { resent, repeated } = JSON.parse(line.slice(line.indexOf('{'))) as Takeover
+      return { resent, repeated }
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.call('unmount', { directory: this.mountPoint })
+    await using client = await ControlClient.connect(this.store)
+    await client?.call('daemon stop', {})
+  }
+
+  /** For a test that failed: nothing is left of the daemon, and its mount fails. */
+  abandon(): void {
+    try {
+      process.kill(Number(readFileSync(controlPaths(this.store).pid, 'utf8')), 'SIGKILL')
+    } catch (error) {
+      if (!isCode(error, 'ENOENT', 'ESRCH')) throw error
+    }
+  }
+}
