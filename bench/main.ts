@@ -7,6 +7,7 @@ import { messageOf } from '../src/errors.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { epochSize } from './epoch-size.ts'
 import { pause } from './pause.ts'
+import { replacement } from './replacement.ts'
 import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
 import { headerText, makeHeader } from './rig/header.ts'
@@ -15,7 +16,7 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume]
+const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume, replacement]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))

@@ -32,7 +32,7 @@ export class KilledDaemon {
   /** Everything lies in `directory`. */
   static async start(directory: string): Promise<KilledDaemon> {
     const daemon = new KilledDaemon(directory)
-    mkdirSync(daemon.mountPoint)
+    mkdirSync(daemon.mountPoint, { recursive: true })
     initStore(systemEnv(), daemon.store)
     await using started = (await startDaemon(daemon.store)).client
     await started.call('create', { image: 'image', base: [] })

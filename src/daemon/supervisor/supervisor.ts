@@ -42,6 +42,8 @@ export class Supervisor {
   #isStopping = false
   #earlyDeaths = 0
   #replacements = 0
+  /** When the last process ended. */
+  #endedMs: number | null = null
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -92,6 +94,7 @@ export class Supervisor {
     }
     const begin = systemEnv().monotonicMs()
     const how = await child.ended
+    this.#endedMs = systemEnv().monotonicMs()
     this.#serving = null
     this.#waiting.push(...child.takeBack())
     await this.#replaceDead(child, how, systemEnv().monotonicMs() - begin)
@@ -173,6 +176,10 @@ export class Supervisor {
 
   #ready(child: Child): void {
     child.isReady = true
+    if (this.#endedMs !== null) {
+      const gapMs = Math.round(systemEnv().monotonicMs() - this.#endedMs)
+      this.#options.log(`process ${child.pid} serves, ${gapMs} ms after the end of the one before`)
+    }
     this.#started.resolve()
     for (const socket of this.#waiting.splice(0)) child.give(socket)
     if (this.#replacements > 0) this.#prepareStandby()

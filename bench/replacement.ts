@@ -1,0 +1,85 @@
+/** What do the users of a mount notice when its serving process is killed under load? */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bench, BenchRun, Cell } from './rig/bench.ts'
+import { highest, median, percentile } from './rig/figures.ts'
+import { FioVerify } from './rig/fio-verify.ts'
+import { KilledDaemon } from './rig/killed-daemon.ts'
+import type { Takeover } from './rig/killed-daemon.ts'
+import { NamespaceLoad } from './rig/namespace-load.ts'
+import type { Delay } from './rig/namespace-load.ts'
+
+/** A process kept ready takes over; it needs this long to be so again on a machine of two cores. */
+const pauseMs = 1000
+const columns = ['load', 'kills', 'left unanswered', 'requests resent', 'already done', 'p50 ms', 'p90 ms', 'p99 ms', 'most ms', 'faults']
+
+interface Phase {
+  readonly name: string
+  readonly fio: boolean
+}
+
+const phases: readonly Phase[] = [
+  { name: 'names', fio: false },
+  { name: 'names and fio verify, depth 16', fio: true },
+]
+
+export const replacement: Bench = {
+  name: 'replacement',
+  question: 'what do the users of a mount notice when its serving process is killed under load?',
+  async run(run) {
+    const rows: Cell[][] = []
+    const kills = Number(process.env.HOLDFAST_KILLS ?? (run.quick ? 20 : 1000)) / phases.length
+    for (const phase of phases) rows.push(await measure(run, phase, Math.ceil(kills)))
+    return {
+      tables: [{ title: 'Gaps: from the kill to the answer of an operation that was waiting or came meanwhile', columns, rows }],
+      targets: rows.map((row) => ({
+        what: `gap p99, ${String(row[0])}`, figure: Number(row[7]), limit: 300, kind: 'at most', unit: 'ms',
+      })),
+      lost: [],
+      notes: [
+        'A program changes names without a pause, checks each answer against a model, and the tree at the end; fio verifies ' +
+          'what it wrote. A fault is an unexpected answer, a difference, or an error of fio.',
+        `SIGKILL every ${pauseMs} to ${2 * pauseMs} ms, at random. A kill left requests unanswered when the kernel sent some again.`,
+      ],
+    }
+  },
+}
+
+async function measure(run: BenchRun, phase: Phase, kills: number): Promise<Cell[]> {
+  run.note(`${kills} kills under ${phase.name}`)
+  const directory = run.scratch.path(phase.fio ? 'both' : 'names')
+  const daemon = await KilledDaemon.start(directory)
+  run.scratch.defer(() => daemon.abandon())
+  const load = new NamespaceLoad(daemon.mountPoint, kills)
+  const fio = phase.fio ? new FioVerify(daemon.mountPoint) : null
+  run.scratch.defer(() => load.kill())
+  run.scratch.defer(() => fio?.kill())
+  await sleep(pauseMs)
+  for (let kill = 0; kill < kills; kill += 1) {
+    await daemon.kill()
+    await sleep(pauseMs + Math.random() * pauseMs)
+    if (kill % 50 === 49) run.note(`${kill + 1} of ${kills}`)
+  }
+  const { faults, delays } = await load.finish()
+  const failure = await fio?.finish() ?? null
+  if (failure !== null) faults.push(failure)
+  for (const fault of faults) run.note(fault)
+  const takeovers = daemon.takeovers()
+  await daemon.stop()
+  return row(phase.name, takeovers, daemon.killsMs.map((killMs) => gapMs(killMs, delays)), faults)
+}
+
+function row(name: string, takeovers: readonly Takeover[], gaps: readonly number[], faults: readonly string[]): Cell[] {
+  const sum = (field: keyof Takeover): number => takeovers.reduce((total, each) => total + each[field], 0)
+  return [
+    name, gaps.length, takeovers.filter(({ resent }) => resent > 0).length, sum('resent'), sum('repeated'), median(gaps),
+    percentile(gaps, 0.9), percentile(gaps, 0.99), highest(gaps), faults.length,
+  ]
+}
+
+/** Until the longest operation that was under way at the kill, or began in the gap, was answered. */
+function gapMs(killMs: number, delays: readonly Delay[]): number {
+  return delays.reduce((gap, [beganMs, durationMs]) => {
+    const isOver = beganMs + durationMs <= killMs || beganMs > killMs + gap + 1
+    return isOver ? gap : Math.max(gap, beganMs + durationMs - killMs)
+  }, 0)
+}
