@@ -29,14 +29,20 @@ export class KilledDaemon {
     this.mountPoint = join(directory, 'mnt')
   }
 
-  /** Everything lies in `directory`. */
+  /** With an empty image, mounted. Everything lies in `directory`. */
   static async start(directory: string): Promise<KilledDaemon> {
+    const daemon = await KilledDaemon.over(directory, [])
+    await daemon.call('mount', { image: 'image', directory: daemon.mountPoint })
+    return daemon
+  }
+
+  /** With an image over these files. */
+  static async over(directory: string, base: readonly string[]): Promise<KilledDaemon> {
     const daemon = new KilledDaemon(directory)
     mkdirSync(daemon.mountPoint, { recursive: true })
     initStore(systemEnv(), daemon.store)
     await using started = (await startDaemon(daemon.store)).client
-    await started.call('create', { image: 'image', base: [] })
-    await started.call('mount', { image: 'image', directory: daemon.mountPoint })
+    await started.call('create', { image: 'image', base })
     return daemon
   }
 
@@ -75,7 +81,8 @@ export class KilledDaemon {
   }
 
   async stop(): Promise<void> {
-    await this.call('unmount', { directory: this.mountPoint })
+    const { mounts } = await this.status()
+    for (const { directory } of mounts) await this.call('unmount', { directory })
     await using client = await ControlClient.connect(this.store)
     await client?.call('daemon stop', {})
   }

@@ -2,7 +2,7 @@
  * The host in this process: one engine (in a thread of its own, or here), the mounts, and the machines, whose
  * code is loaded when the first of them is wanted.
  */
-import { join, resolve } from 'node:path'
+import { basename, join, resolve, sep } from 'node:path'
 import { systemEnv } from '../env/system.ts'
 import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
@@ -162,6 +162,7 @@ class LocalHost implements Host {
       engine: this.engine,
       directory: this.#machinesDirectory,
       openMount: (image, directory, readBytesMax) => this.#open(image, directory, readBytesMax),
+      reopenMount: (runDirectory) => this.#handOver(join(basename(runDirectory), 'mount')),
       onEvent: (event) => this.#options.onEvent?.(event),
     })
   }
@@ -172,6 +173,14 @@ class LocalHost implements Host {
       engine: this.engine, image, directory, readBytesMax, keeper: this.#options.keeper,
       onEvent: (event) => this.#options.onEvent?.(event),
     })
+  }
+
+  /** A mount that was taken over turns out to be a machine's; null when there is none that ends in `path`. */
+  #handOver(path: string): ImageMount | null {
+    const mounted = [...this.#mounts.values()].find(({ directory }) => directory.endsWith(`${sep}${path}`))
+    if (mounted === undefined) return null
+    this.#mounts.delete(mounted.directory)
+    return mounted
   }
 
   /** A mount that cannot be served on is taken down: its users get errors instead of waiting for ever. */

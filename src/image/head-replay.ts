@@ -13,6 +13,7 @@ import { decodeEffects } from '../format/effects.ts'
 import type { Effect } from '../format/effects.ts'
 import { decodeInode } from '../format/inode.ts'
 import { recordType } from '../format/log.ts'
+import { chunkBytes } from '../limits.ts'
 import type { Head } from './head.ts'
 import { offsetOf } from './head-data.ts'
 import type { InodeState } from './inode-state.ts'
@@ -59,9 +60,9 @@ function redoData(state: InodeState, record: LogRecord): void {
   const { chunk, within, segment } = record
   switch (record.type) {
     case recordType.write: {
-      const end = offsetOf(BigInt(within + record.payload.length))
+      const end = within + record.payload.length
       state.extents.write(chunk, within, record.payload.length, segment, record.position)
-      return state.growTo(chunk + end.chunk, end.within)
+      return state.growTo(chunk + Math.floor(end / chunkBytes), end % chunkBytes)
     }
     case recordType.zero: {
       const end = offsetOf(BigInt(within) + record.payload.readBigUInt64LE(0))

@@ -1,34 +1,80 @@
-/** What a daemon that died left of its machines: processes without a served mount, and stale mounts. */
+/**
+ * What a process that died left of its machines. Where the mount goes on, so does the machine: its hypervisor is
+ * found again, and let go on if it was paused by us. Else nobody can serve its memory, and it is ended.
+ */
 import { messageOf } from '../errors.ts'
+import type { ImageMount } from '../mount/image-mount.ts'
 import { cleanStaleMount } from '../mount/stale.ts'
 import type { MachineContext } from './context.ts'
 import { driving } from './driver-errors.ts'
 import type { MachineTraits } from './image-machine.ts'
+import { Incarnation } from './incarnation.ts'
 import { findJournals, mountDirectory, removeRunDirectory } from './journal.ts'
+import type { Journal } from './journal.ts'
 
 export interface Orphan {
   image: string
   traits: MachineTraits
 }
 
-/**
- * Kills each process that a journal names, if it is still that process, takes its mount away and removes its run
- * directory. What cannot be cleaned is told as an event, and stays.
- */
-export async function adoptAll(context: MachineContext): Promise<Orphan[]> {
-  const { env, driver, directory, onEvent } = context
-  const orphans: Orphan[] = []
-  for (const { runDirectory, journal } of findJournals(env, directory)) {
-    try {
-      if (journal !== null) await driving('ending a machine without a daemon', driver.reap(journal.handle))
-      await cleanStaleMount(mountDirectory(runDirectory))
-      removeRunDirectory(env, runDirectory)
-    } catch (error) {
-      onEvent({ type: 'machine', image: journal?.image ?? '', message: `${runDirectory}: ${messageOf(error)}` })
+export interface Adopted {
+  lives: { life: Incarnation; everyMs: number | null }[]
+  /** Machines that were ended. */
+  orphans: Orphan[]
+}
+
+interface Found {
+  runDirectory: string
+  journal: Journal | null
+}
+
+export async function adoptAll(context: MachineContext): Promise<Adopted> {
+  const { env, directory, onEvent, reopenMount } = context
+  const adopted: Adopted = { lives: [], orphans: [] }
+  const tell = ({ journal, runDirectory }: Found, error: unknown): void =>
+    onEvent({ type: 'machine', image: journal?.image ?? '', message: `${runDirectory}: ${messageOf(error)}` })
+  for (const found of findJournals(env, directory)) {
+    const { runDirectory, journal } = found
+    const mount = reopenMount(runDirectory)
+    if (mount !== null && journal !== null) {
+      try {
+        adopted.lives.push({ life: await goOn(context, runDirectory, journal, mount), everyMs: journal.everyMs ?? null })
+        continue
+      } catch (error) {
+        tell(found, error)
+      }
     }
+    await end(context, found, mount).catch((error: unknown) => tell(found, error))
     if (journal === null) continue
     const { accelerator, machineType, spec } = journal.handle.plan
-    orphans.push({ image: journal.image, traits: { accelerator, machineType, memoryBytes: spec.memoryBytes } })
+    adopted.orphans.push({ image: journal.image, traits: { accelerator, machineType, memoryBytes: spec.memoryBytes } })
   }
-  return orphans
+  return adopted
+}
+
+async function goOn(
+  context: MachineContext, runDirectory: string, { image, handle }: Journal, mount: ImageMount,
+): Promise<Incarnation> {
+  const { env, driver, limits } = context
+  const limit = { timeoutMs: limits.startTimeoutMs }
+  const machine = await driving(`finding the machine of ${image} again`, driver.adopt(handle, limit))
+  if (machine.state() === 'pausedByUs') {
+    await driving(`letting ${image} go on`, machine.quiesce().then((quiet) => machine.resume(quiet)))
+  }
+  const life = Incarnation.adopt(env, image, runDirectory, mount)
+  life.take(machine)
+  return life
+}
+
+/**
+ * Kills the process that the journal names, if it is still that process, takes the mount away and removes the run
+ * directory. What cannot be cleaned stays.
+ */
+async function end(
+  { env, driver }: MachineContext, { runDirectory, journal }: Found, mount: ImageMount | null,
+): Promise<void> {
+  if (journal !== null) await driving('ending a machine without a daemon', driver.reap(journal.handle))
+  await mount?.close({ lazy: true, force: true })
+  await cleanStaleMount(mountDirectory(runDirectory))
+  removeRunDirectory(env, runDirectory)
 }

@@ -12,6 +12,9 @@ import { FlushAgent } from './flush-agent.ts'
 import { makeRunDirectory, mountDirectory, removeRunDirectory } from './journal.ts'
 import { machineReadBytesMax, oomScoreAdjust } from './limits.ts'
 
+/** The mount in a run directory whose server was killed, served again; null when there is none. */
+export type ReopenMount = (runDirectory: string) => ImageMount | null
+
 /** Mounts the head of an image; see `Machines`. */
 export type OpenMount = (image: string, directory: string, readBytesMax: number) => Promise<ImageMount>
 
@@ -48,6 +51,11 @@ export class Incarnation {
       removeRunDirectory(env, runDirectory)
       throw error
     }
+  }
+
+  /** Goes on with the run directory and the mount of a process that was killed; `take` gives it its hypervisor. */
+  static adopt(env: Env, image: string, runDirectory: string, mount: ImageMount): Incarnation {
+    return new Incarnation(env, image, runDirectory, mount)
   }
 
   get machine(): Machine {

@@ -19,6 +19,8 @@ import { journalBytesMax } from './limits.ts'
 export interface Journal {
   image: string
   handle: Handle
+  /** Schedule of its checkpoints; null or absent for none. */
+  everyMs?: number | null
 }
 
 const mountName = 'mount'

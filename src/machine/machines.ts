@@ -2,8 +2,8 @@
  * The machines of one store: the verbs on them. One object an open store; calls for different images run side by
  * side, for one image one verb at a time (BUSY otherwise), save for checkpoints, which queue.
  *
- * A machine's mount, process and files are in a run directory below `directory` (see journal.ts), and the daemon
- * that dies takes the mount with it: `adopt` ends what such a daemon left.
+ * A machine's mount, process and files are in a run directory below `directory` (see journal.ts). `adopt` goes
+ * on with the machines of a process that died where their mounts outlived it, and ends the others.
  */
 import { join } from 'node:path'
 import { QemuDriver } from '../../drivers/index.ts'
@@ -20,7 +20,8 @@ import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
 import type { MachineContext, MachineNotice } from './context.ts'
 import { driving } from './driver-errors.ts'
 import { ImageMachine } from './image-machine.ts'
-import type { OpenMount } from './incarnation.ts'
+import type { OpenMount, ReopenMount } from './incarnation.ts'
+import { writeJournal } from './journal.ts'
 import { machineLimits } from './limits.ts'
 import type { MachineLimits } from './limits.ts'
 import { PageCachePusher } from './push.ts'
@@ -35,6 +36,8 @@ export interface MachinesOptions {
   /** Exists, of mode 0700, for this object alone. */
   directory: string
   openMount: OpenMount
+  /** Mounts that outlived the process that served them, for `adopt`. */
+  reopenMount?: ReopenMount
   onEvent?: (event: MachineNotice) => void
   driver?: Driver
   limits?: Partial<MachineLimits>
@@ -49,11 +52,11 @@ export class Machines implements AsyncDisposable {
   #closed = false
 
   constructor(options: MachinesOptions) {
-    const { engine, directory, openMount, onEvent = () => undefined, env = systemEnv() } = options
+    const { engine, directory, openMount, reopenMount = () => null, onEvent = () => undefined, env = systemEnv() } = options
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json') })
     const pusher = new PageCachePusher(engine.directory)
-    this.#context = { env, engine, driver, directory, openMount, onEvent, pusher, limits }
+    this.#context = { env, engine, driver, directory, openMount, reopenMount, onEvent, pusher, limits }
   }
 
   /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. */
@@ -79,6 +82,7 @@ export class Machines implements AsyncDisposable {
     const machine = this.#known(args.image)
     if (machine.life === null && args.everyMs !== null) throw noMachine(args.image)
     machine.checkpoints.schedule(args.everyMs)
+    this.#journal(machine)
     return machine.summary()
   }
 
@@ -102,6 +106,7 @@ export class Machines implements AsyncDisposable {
         : await this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
       const { life, pushed } = await this.#live(machine, epoch, isFork, stopwatch, call)
       machine.begin(life)
+      this.#journal(machine)
       const resumeMs = stopwatch.totalMs
       life.notices.push(...await renewalNotices(life, isFork))
       life.flush.start()
@@ -146,10 +151,19 @@ export class Machines implements AsyncDisposable {
     return this.#machines.get(image)?.life?.mount ?? null
   }
 
-  /** Looks after the machines of a daemon that died: they cannot go on, their mounts were served by it. */
+  /**
+   * Looks after the machines of a daemon or a serving process that died: those whose mount goes on are taken
+   * over, the others are ended.
+   */
   async adopt(): Promise<void> {
-    const orphans = await adoptAll(this.#context)
-    if (orphans.length > 0) this.#warm()
+    const { lives, orphans } = await adoptAll(this.#context)
+    if (lives.length + orphans.length > 0) this.#warm()
+    for (const { life, everyMs } of lives) {
+      const machine = this.#machine(life.image)
+      machine.begin(life)
+      machine.checkpoints.schedule(everyMs)
+      life.flush.start()
+    }
     for (const { image, traits } of orphans) {
       const remedy = `'holdfast vm resume ${image}' starts it again from its newest checkpoint`
       this.#machine(image).fail(`the daemon died, and the machine with it: ${remedy}`, traits)
@@ -217,6 +231,13 @@ export class Machines implements AsyncDisposable {
       if (machine.isIdle && !machine.isKnown) this.#machines.delete(machine.image)
       if ([...this.#machines.values()].every(({ isIdle }) => isIdle)) await this.#context.pusher.close()
     }
+  }
+
+  /** Keeps the schedule where a later process finds it. */
+  #journal({ image, life, checkpoints }: ImageMachine): void {
+    if (life === null || !life.hasMachine) return
+    const journal = { image, handle: life.machine.handle(), everyMs: checkpoints.everyMs }
+    writeJournal(this.#context.env, life.runDirectory, journal)
   }
 
   #machine(image: string): ImageMachine {

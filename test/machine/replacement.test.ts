@@ -1,0 +1,49 @@
+/** A guest runs on, its memory on a mount, while the process that serves the mount is killed. */
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test from 'ava'
+import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
+import type { MachineSummary } from '../../src/daemon/host.ts'
+import { isUnbroken, writeBootDisk } from '../drivers/guests.ts'
+import { Random } from '../tree/random.ts'
+import { scratch } from '../mount/served.ts'
+import { until } from './rig.ts'
+
+const kills = 5
+
+test.serial('a guest and its checkpoints go on when the serving process is killed', async (t) => {
+  const random = Random.announced(t)
+  const directory = scratch((done) => t.teardown(done))
+  const disk = join(directory, 'disk.raw')
+  writeBootDisk(disk)
+  const daemon = await KilledDaemon.over(directory, [disk])
+  t.teardown(() => daemon.abandon())
+  const started = (await daemon.call('vm start', { image: 'image', accel: 'tcg', memory: 16 * 2 ** 20 })) as MachineSummary
+  t.teardown(() => {
+    try {
+      process.kill(started.pid ?? 0, 'SIGKILL')
+    } catch {
+      // It has ended, as it should.
+    }
+  })
+  const letters = (): string => readFileSync(join(dirname(started.console), 'console.log'), 'latin1').replace(/[^A-P]/g, '')
+  const summary = async (): Promise<MachineSummary> =>
+    ((await daemon.call('vm status', {})) as MachineSummary[]).find(({ image }) => image === 'image')!
+  await until(() => letters().length > 3)
+  await daemon.call('vm checkpoint', { image: 'image', every: 300 })
+  for (let kill = 0; kill < kills; kill += 1) {
+    await sleep(random.below(1000))
+    await daemon.kill()
+    const before = letters().length
+    t.like(await summary(), { state: 'running', pid: started.pid, everyMs: 300, mount: started.mount })
+    await until(() => letters().length > before + 3)
+    while ((await summary()).checkpoints.completed === 0) await sleep(20)
+  }
+  t.true(isUnbroken(letters()), letters())
+  const { epoch } = (await daemon.call('vm checkpoint', { image: 'image' })) as { epoch: { number: number } }
+  t.true(epoch.number > kills)
+  await daemon.call('vm stop', { image: 'image', force: true })
+  t.deepEqual(((await daemon.call('check', { readData: true })) as { damaged: unknown[] }).damaged, [])
+  await daemon.stop()
+})
