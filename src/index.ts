@@ -43,5 +43,5 @@ export async function connect(directory: string, options: { start?: boolean } = 
     ? await ControlClient.connect(store)
     : (await startDaemon(store)).client
   if (client === null) throw new HoldfastError('DAEMON', `no daemon serves ${store}`)
-  return new Store(store, new DaemonCaller(client))
+  return new Store(store, new DaemonCaller(store, client))
 }

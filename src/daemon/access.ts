@@ -21,7 +21,7 @@ export const localAccess: Access = { openHost: openLocalHost }
 export async function openCaller(store: string, place: VerbPlace, access: Access = localAccess): Promise<VerbCaller> {
   if (place === 'create') return openInProcess(store, access, true)
   const client = await ControlClient.connect(store)
-  if (client !== null) return new DaemonCaller(client)
+  if (client !== null) return new DaemonCaller(store, client)
   if (place === 'daemon') return openDaemon(store, access)
   if (place === 'control') return absentDaemon(store)
   try {
@@ -30,7 +30,7 @@ export async function openCaller(store: string, place: VerbPlace, access: Access
     if (!isCode(error, 'LOCKED')) throw error
     const started = await daemonBeingStarted(store)
     if (started === null) throw error
-    return new DaemonCaller(started)
+    return new DaemonCaller(store, started)
   }
 }
 
@@ -46,7 +46,7 @@ export async function openInProcess(store: string, access: Access, create: boole
 
 async function openDaemon(store: string, access: Access): Promise<VerbCaller> {
   const { startDaemon } = await import('./launch.ts')
-  return new DaemonCaller((await startDaemon(store, access.daemonEntry)).client)
+  return new DaemonCaller(store, (await startDaemon(store, access.daemonEntry)).client)
 }
 
 async function absentDaemon(store: string): Promise<VerbCaller> {

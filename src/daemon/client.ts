@@ -32,6 +32,7 @@ export class ControlClient implements AsyncDisposable {
   readonly #hello: Hello = { protocol: controlProtocol, version, pid: process.pid }
   #nextId = 1
   #failure: HoldfastError | null = null
+  #isLost = false
 
   /** Connects to the store's daemon; null when none runs. DAEMON when there is one that cannot be reached. */
   static async connect(store: string): Promise<ControlClient | null> {
@@ -49,8 +50,8 @@ export class ControlClient implements AsyncDisposable {
     this.#socket = socket
     this.#closed = new Promise((resolve) => socket.once('close', () => resolve()))
     socket.on('data', (bytes: Buffer) => this.#receive(bytes))
-    socket.on('error', (error) => this.#fail(lost(error)))
-    socket.on('close', () => this.#fail(lost()))
+    socket.on('error', (error) => this.#lose(error))
+    socket.on('close', () => this.#lose())
     socket.write(encodeLine({ hello: this.#hello }))
   }
 
@@ -74,6 +75,16 @@ export class ControlClient implements AsyncDisposable {
       })
       this.#socket.write(encodeLine({ id, verb, args, ...(detached === true ? { detached } : {}) }))
     })
+  }
+
+  /** No call can be made any more. */
+  get isOver(): boolean {
+    return this.#failure !== null
+  }
+
+  /** The other side hung up without a word. */
+  get isLost(): boolean {
+    return this.#isLost
   }
 
   /** Resolves when the connection is over, whoever ended it. */
@@ -112,6 +123,11 @@ export class ControlClient implements AsyncDisposable {
     if (message.type === 'progress') call.progress?.(message.progress)
     else if (message.type === 'result') call.resolve(message.result)
     else call.reject(errorOf(message.error))
+  }
+
+  #lose(cause?: unknown): void {
+    if (this.#failure === null) this.#isLost = true
+    this.#fail(lost(cause))
   }
 
   #fail(error: HoldfastError): void {

@@ -35,6 +35,7 @@ export class Daemon implements DaemonControl {
   readonly #abort = new AbortController()
   readonly #ended = Promise.withResolvers<void>()
   #stopping = false
+  #idleAction: (() => void) | null = null
 
   /** Opens the store and its control socket. Errors: what opening a host throws (LOCKED, ...), DAEMON. */
   static async start(
@@ -61,6 +62,21 @@ export class Daemon implements DaemonControl {
     this.#front = supervision?.front ?? new ListeningFront(store)
     const run: RunCall = (verb, args, options) => this.#run(verb, args, options)
     this.#clients = new Clients({ protocol: controlProtocol, version, pid: this.#front.pid }, run)
+  }
+
+  /** Does it when no call is under way, and those that were are answered. */
+  whenIdle(action: () => void): void {
+    this.#idleAction = action
+    this.#idle()
+  }
+
+  #idle(): void {
+    // In a later turn of the event loop, so that the last answer is written first.
+    setImmediate(() => {
+      if (this.#calls.size > 0 || this.#stopping) return
+      if (this.#idleAction !== null) this.#idleAction()
+      else if (this.#supervision?.isWorn() === true) this.#supervision.replace(true)
+    })
   }
 
   /** Resolves when the daemon has stopped and its clients have their answers. */
@@ -103,7 +119,7 @@ export class Daemon implements DaemonControl {
     await Promise.allSettled(others.map((call) => call.settled))
     const status = await this.status()
     const { replace } = this.#supervision
-    setImmediate(replace)
+    setImmediate(() => replace(false))
     return status
   }
 
@@ -153,6 +169,7 @@ export class Daemon implements DaemonControl {
       return await settled
     } finally {
       this.#calls.delete(call)
+      this.#idle()
     }
   }
 }

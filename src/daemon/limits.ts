@@ -33,7 +33,7 @@ export const slotsFreeMin = 16
 /** A process that dies sooner after it began is taken for one that cannot live. */
 export const earlyDeathMs = 200
 /** So many early deaths in a row, and clients are told of it instead of waiting. */
-export const earlyDeathsMax = 8
+export const earlyDeathsMax = 6
 /** Delay after the second early death; it doubles with each further one. */
 export const restartDelayMs = 100
 export const restartDelayMsMax = 30_000

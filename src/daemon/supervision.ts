@@ -11,6 +11,8 @@ export interface Supervision {
   readonly replacements: number
   readonly startedMs: number
   survivesKills(): boolean
-  /** Asks for the replacement of this process: it is killed as soon as the next one is loaded. */
-  replace(): void
+  /** This process has few devices left for mounts to come. */
+  isWorn(): boolean
+  /** Asks for another process, for which this one is killed when it is loaded: always, or if this one is idle. */
+  replace(whenIdle: boolean): void
 }

@@ -4,6 +4,7 @@
  *
  *   createImage of a base named `slow`  reports progress until it is aborted
  *   createImage of a base named `defect` fails as a bug would
+ *   a file `crash` in the store ends the process that opens it
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -24,6 +25,7 @@ export const openFakeHost: OpenHost = async (store, { create }) => {
   }
   if (!existsSync(identity)) throw new HoldfastError('NOT_FOUND', `${store} is not a store`)
   if (existsSync(join(store, 'newer'))) throw new HoldfastError('NEWER_VERSION', 'written by a newer Holdfast')
+  if (existsSync(join(store, 'crash'))) process.kill(process.pid, 'SIGKILL')
   return fakeHost(store, FileLock.take(systemEnv(), join(store, 'lock')))
 }
 

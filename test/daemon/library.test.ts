@@ -11,7 +11,7 @@ import { fakeStore } from './scratch.ts'
 const ways = {
   'in process': async (store: string) => new HostCaller(await openFakeHost(store, { thread: false })),
   'through the daemon': async (store: string) =>
-    new DaemonCaller((await startDaemon(store, new URL('./fake-daemon.ts', import.meta.url))).client),
+    new DaemonCaller(store, (await startDaemon(store, new URL('./fake-daemon.ts', import.meta.url))).client),
 }
 
 for (const [way, open] of Object.entries(ways)) {

@@ -1,5 +1,5 @@
 /** A guest runs on, its memory on a mount, while the process that serves the mount is killed. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
@@ -30,6 +30,8 @@ test.serial('a guest and its checkpoints go on when the serving process is kille
   const letters = (): string => readFileSync(join(dirname(started.console), 'console.log'), 'latin1').replace(/[^A-P]/g, '')
   const summary = async (): Promise<MachineSummary> =>
     ((await daemon.call('vm status', {})) as MachineSummary[]).find(({ image }) => image === 'image')!
+  const files = readdirSync(`/proc/${started.pid}/fd`).map((fd) => readlinkSync(`/proc/${started.pid}/fd/${fd}`))
+  t.false(files.includes('/dev/fuse'), 'the hypervisor holds no connection of the kernel')
   await until(() => letters().length > 3)
   await daemon.call('vm checkpoint', { image: 'image', every: 300 })
   for (let kill = 0; kill < kills; kill += 1) {

@@ -1,11 +1,12 @@
 /** The serving process is killed under load: its mount's users see a pause, never an error nor wrong data. */
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { FioVerify } from '../../bench/rig/fio-verify.ts'
 import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import { NamespaceLoad } from '../../bench/rig/namespace-load.ts'
+import { controlPaths } from '../../src/daemon/socket-path.ts'
 import { Random } from '../tree/random.ts'
 import { scratch } from './served.ts'
 
@@ -50,5 +51,33 @@ test.serial('fio verifies all that it wrote while the serving process is killed'
   t.teardown(() => fio.kill())
   await killOften(t, daemon, random)
   t.is(await fio.finish(), null)
+  await daemon.stop()
+})
+
+test.serial('where the kernel cannot send again, mounts end with their process, and that is said', async (t) => {
+  process.env.HOLDFAST_NO_RESEND = '1'
+  t.teardown(() => delete process.env.HOLDFAST_NO_RESEND)
+  const daemon = await started(t)
+  t.like(await daemon.status(), { survivesKills: false })
+  const file = openSync(`${daemon.mountPoint}/file`, 'w')
+  await daemon.kill()
+  t.deepEqual((await daemon.status()).mounts, [])
+  t.throws(() => writeSync(file, 'x'), { code: 'ENOTCONN' })
+  t.throws(() => closeSync(file), { code: 'ENOTCONN' })
+  t.regex(readFileSync(controlPaths(daemon.store).log, 'utf8'), /will not outlive its serving process.*\n[^]*ended with the process/)
+  await daemon.stop()
+})
+
+test.serial('a process that used up its devices for mounts is replaced when it has nothing to do', async (t) => {
+  const daemon = await started(t)
+  const directory = `${daemon.mountPoint}-more`
+  mkdirSync(directory)
+  await daemon.call('create', { image: 'more', base: [] })
+  while ((await daemon.status()).replacements === 0) {
+    await daemon.call('mount', { image: 'more', directory })
+    await daemon.call('unmount', { directory })
+  }
+  t.deepEqual((await daemon.status()).mounts.map(({ image }) => image), ['image'])
+  t.deepEqual(readdirSync(daemon.mountPoint), [])
   await daemon.stop()
 })

@@ -13,6 +13,7 @@ export class SupervisorLink {
   #lastId = 0
   onClient: (socket: Socket) => void = (socket) => socket.destroy()
   onStop: () => void = () => undefined
+  onRetire: () => void = () => undefined
 
   /** `onLost`: the supervisor is gone. */
   constructor(onLost: () => void) {
@@ -46,6 +47,8 @@ export class SupervisorLink {
       case 'client':
         this.tell({ type: 'took', client: message.client })
         return socket === undefined ? undefined : this.onClient(socket)
+      case 'retire':
+        return this.onRetire()
       case 'stop':
         return this.onStop()
       case 'answer': {

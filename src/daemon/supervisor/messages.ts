@@ -28,7 +28,8 @@ export type ToSupervisor =
   | { type: 'served'; id: number; slot: number; facts: MountFacts }
   | { type: 'lookUp' | 'release'; id: number; slot: number }
   | { type: 'failed'; slot: number; reason: string }
-  | { type: 'replace' }
+  /** Another process shall go on: at once, or when this one has nothing to do. */
+  | { type: 'replace'; whenIdle: boolean }
   /** The socket of a client has arrived. */
   | { type: 'took'; client: number }
   /** The store is closed: nobody shall come any more. */
@@ -51,5 +52,7 @@ export type FromSupervisor =
   /** A socket comes with it. */
   | { type: 'client'; client: number }
   | { type: 'answer'; id: number; fault: Fault | null }
+  /** End when there is nothing to do: another process is ready. */
+  | { type: 'retire' }
   /** End as `daemon stop --force` does. */
   | { type: 'stop' }

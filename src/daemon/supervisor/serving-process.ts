@@ -9,6 +9,7 @@ import { cleanStaleMount } from '../../mount/stale.ts'
 import { Daemon } from '../daemon.ts'
 import { DaemonLog, type LogLine } from '../daemon-log.ts'
 import { faultOf } from '../faults.ts'
+import { slotsFreeMin } from '../limits.ts'
 import type { OpenHost } from '../open-host.ts'
 import type { Supervision } from '../supervision.ts'
 import { SupervisorLink } from './link.ts'
@@ -42,6 +43,7 @@ export async function runServingProcess({ store, openHost, prepare }: ServingPro
     stop()
   })
   link.onStop = stop
+  link.onRetire = () => daemon?.whenIdle(die)
   await prepare?.()
   link.tell({ type: 'loaded' })
   daemon = await started(store, openHost, log, link)
@@ -84,7 +86,8 @@ async function supervisionOf(
       close: () => link.ask({ type: 'stopping' }),
     },
     survivesKills: () => keeper.survivesKills,
-    replace: () => link.tell({ type: 'replace' }),
+    isWorn: () => keeper.freeCount < slotsFreeMin,
+    replace: (whenIdle) => link.tell({ type: 'replace', whenIdle }),
   }
 }
 

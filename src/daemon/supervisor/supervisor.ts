@@ -9,7 +9,7 @@ import { HoldfastError } from '../../errors.ts'
 import type { LogLine } from '../daemon-log.ts'
 import { errorOf, faultOf } from '../faults.ts'
 import { ListeningFront } from '../front.ts'
-import { clientsMax, earlyDeathMs, earlyDeathsMax, restartDelayMs, restartDelayMsMax } from '../limits.ts'
+import { clientsMax, earlyDeathMs, earlyDeathsMax, restartDelayMs, restartDelayMsMax, slotsFree } from '../limits.ts'
 import { encodeLine } from '../protocol.ts'
 import { controlProtocol, version } from '../version.ts'
 import { Child } from './child.ts'
@@ -140,7 +140,7 @@ export class Supervisor {
       case 'failed':
         return this.#slots.failed(message.slot, message.reason)
       case 'replace':
-        return void this.#replace(child)
+        return void this.#replace(child, message.whenIdle)
       default:
         void this.#answer(child, message)
     }
@@ -212,12 +212,24 @@ export class Supervisor {
   }
 
   /** A planned replacement: by a process of the code as it is now, with devices for mounts to come. */
-  async #replace(serving: Child): Promise<void> {
-    const old = this.#standby
-    const next = this.#launch()
-    this.#keepStandby(next)
-    old?.kill()
-    if (await next.loaded && this.#standby === next && this.#serving === serving) serving.kill()
+  async #replace(serving: Child, whenIdle: boolean): Promise<void> {
+    const next = whenIdle && this.#hasFreshStandby ? this.#standby! : this.#renewStandby()
+    if (!await next.loaded || this.#standby !== next || this.#serving !== serving) return
+    if (whenIdle) serving.send({ type: 'retire' })
+    else serving.kill()
+  }
+
+  get #hasFreshStandby(): boolean {
+    const free = new Set(this.#slots.free())
+    const usable = this.#standby?.inherited.filter(({ slot }) => free.has(slot)).length ?? 0
+    return usable >= slotsFree / 2
+  }
+
+  #renewStandby(): Child {
+    this.#standby?.kill()
+    const child = this.#launch()
+    this.#keepStandby(child)
+    return child
   }
 
   async #finish(): Promise<void> {

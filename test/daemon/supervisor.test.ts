@@ -1,0 +1,91 @@
+/** A supervisor and the processes that it starts, over a fake host. */
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+import type { ExecutionContext } from 'ava'
+import { ControlClient } from '../../src/daemon/client.ts'
+import { DaemonCaller } from '../../src/daemon/daemon-caller.ts'
+import { startDaemon } from '../../src/daemon/launch.ts'
+import type { DaemonStatus } from '../../src/daemon/verb.ts'
+import { isCode } from '../../src/errors.ts'
+import { fakeStore, isAlive } from './scratch.ts'
+
+async function supervised(t: ExecutionContext): Promise<{ store: string; caller: DaemonCaller; status: DaemonStatus }> {
+  const store = fakeStore(t)
+  const { client } = await startDaemon(store, new URL('./fake-daemon.ts', import.meta.url))
+  const caller = new DaemonCaller(store, client)
+  t.teardown(() => caller.close())
+  return { store, caller, status: await caller.call('daemon status', {}) }
+}
+
+async function untilDead(pid: number): Promise<void> {
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+test('another process serves after a kill; calls that only look do not notice', async (t) => {
+  const { caller, status } = await supervised(t)
+  t.not(status.pid, status.servingPid)
+  t.like(status, { replacements: 0, survivesKills: true })
+  for (let kill = 1; kill <= 3; kill += 1) {
+    const { servingPid } = await caller.call('daemon status', {})
+    process.kill(servingPid!, 'SIGKILL')
+    await untilDead(servingPid!)
+    t.deepEqual(await caller.call('images', {}), [])
+    const after = await caller.call('daemon status', {})
+    t.like(after, { pid: status.pid, startedMs: status.startedMs, replacements: kill })
+    t.not(after.servingPid, servingPid)
+  }
+})
+
+test('a call that changes something and was cut off is not made again, and its caller is told', async (t) => {
+  const { caller, status } = await supervised(t)
+  const failed = t.throwsAsync(caller.call('create', { image: 'web', base: ['/slow'] }))
+  await caller.call('images', {})
+  process.kill(status.servingPid!, 'SIGKILL')
+  const error = await failed
+  t.true(isCode(error, 'DAEMON'))
+  t.regex(error?.message ?? '', /replaced before it answered "create"/)
+  t.deepEqual(await caller.call('images', {}), [])
+})
+
+test('restart replaces the serving process and says which one serves now', async (t) => {
+  const { caller, status } = await supervised(t)
+  const after = await caller.call('daemon restart', {})
+  t.like(after, { running: true, pid: status.pid, replacements: 1 })
+  t.not(after.servingPid, status.servingPid)
+  t.false(isAlive(status.servingPid!))
+})
+
+test('SIGTERM, and stop, end all processes', async (t) => {
+  const first = await supervised(t)
+  process.kill(first.status.pid!, 'SIGTERM')
+  await untilDead(first.status.pid!)
+  t.false(isAlive(first.status.servingPid!))
+  const second = await supervised(t)
+  await second.caller.call('daemon stop', {})
+  await untilDead(second.status.pid!)
+  t.false(isAlive(second.status.servingPid!))
+})
+
+test('without its supervisor a serving process ends', async (t) => {
+  const { status } = await supervised(t)
+  process.kill(status.pid!, 'SIGKILL')
+  await untilDead(status.servingPid!)
+  t.false(isAlive(status.servingPid!))
+})
+
+test('processes that die at once are started ever more slowly, clients are told, and a cure is taken', async (t) => {
+  const { store, caller, status } = await supervised(t)
+  writeFileSync(join(store, 'crash'), '')
+  process.kill(status.servingPid!, 'SIGKILL')
+  await untilDead(status.servingPid!)
+  const error = await t.throwsAsync(caller.call('images', {}))
+  t.regex(error?.message ?? '', /cannot be kept alive/)
+  t.true(isAlive(status.pid!))
+  rmSync(join(store, 'crash'))
+  for (let served = false; !served;) {
+    await using client = await ControlClient.connect(store)
+    served = await client!.call('images', {}).then(() => true, () => false)
+  }
+  t.like(await caller.call('daemon status', {}), { pid: status.pid })
+})
