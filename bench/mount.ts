@@ -12,6 +12,11 @@ interface Job {
   readonly parameters: readonly string[]
 }
 
+/** Rates of `--output-format=json`; `bw` in KiB a second. */
+interface FioReport {
+  readonly jobs: readonly Record<'read' | 'write', { readonly iops: number; readonly bw: number }>[]
+}
+
 const depth16 = ['--ioengine=libaio', '--iodepth=16']
 const jobs: readonly Job[] = [
   { title: 'write 1 MiB MB/s', unit: 'MB/s', parameters: ['--rw=write', '--bs=1m'] },
@@ -46,7 +51,7 @@ export const mount: Bench = {
       targets: [],
       lost: [],
       notes: [
-        'A mount cannot be faster than its FUSE, which the second row shows: that file system keeps its contents in memory.',
+        'A mount cannot be faster than its FUSE: the second row is a file system with its contents in memory.',
         'An image writes to its log at once and commits behind; writers wait when a gibibyte is not committed yet.',
         'Sealed contents are read from packs: decoded, verified, and kept in a cache of 32 MiB.',
       ],
@@ -70,7 +75,7 @@ function fio(run: BenchRun, job: Job, directory: string): number {
     '--time_based', `--runtime=${run.quick ? 1 : 5}`, '--refill_buffers', '--output-format=json', ...job.parameters,
   ], { encoding: 'utf8', maxBuffer: 2 ** 24 })
   if (status !== 0) throw new Error(`fio failed: ${stderr}`)
-  const [{ read, write }] = (JSON.parse(stdout) as { jobs: Record<'read' | 'write', { iops: number; bw: number }>[] }).jobs
+  const [{ read, write }] = (JSON.parse(stdout) as FioReport).jobs
   return job.unit === 'IOPS' ? read.iops + write.iops : (read.bw + write.bw) * 1024 / 1e6
 }
 
@@ -79,7 +84,8 @@ async function serveMemory(run: BenchRun): Promise<string> {
   const directory = run.scratch.path('memory')
   mkdirSync(directory)
   const program = new URL('../test/fuse/serve.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--no-warnings', program, JSON.stringify({ directory, controlName: secretControlName() })], {
+  const options = JSON.stringify({ directory, controlName: secretControlName() })
+  const child = spawn(process.execPath, ['--no-warnings', program, options], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   run.scratch.defer(async () => {
