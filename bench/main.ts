@@ -4,6 +4,7 @@
  * The exit code is 1 when a bench could not run; a missed target is said, and is no failure.
  */
 import { messageOf } from '../src/errors.ts'
+import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { epochSize } from './epoch-size.ts'
 import { pause } from './pause.ts'
@@ -16,7 +17,7 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume, replacement]
+const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume, compare, replacement]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))

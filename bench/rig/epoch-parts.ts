@@ -22,7 +22,7 @@ export interface FileChanges {
 
 const pageBytes = 4096
 
-/** By epoch number, then by path. No daemon may have the store open. */
+/** By epoch number, then by path, for epochs that follow each other. No daemon may have the store open. */
 export async function epochParts(
   directory: string, image: string, numbers: readonly number[], paths: readonly string[],
 ): Promise<Map<number, Map<string, FileChanges>>> {
@@ -32,6 +32,7 @@ export async function epochParts(
   const nodes = new NodeReader(store)
   const root = (number: number, path: string): Buffer | null =>
     findPath(nodes, decodeManifest(store.read(files.epoch(number).manifest)), path).inode.dataRoot
+  for (const path of paths) forget(nodes, root(numbers[0] - 1, path), stored)
   const parts = new Map<number, Map<string, FileChanges>>()
   for (const number of numbers) {
     const ofPaths = paths.map((path): [string, FileChanges] =>
@@ -39,6 +40,11 @@ export async function epochParts(
     parts.set(number, new Map(ofPaths))
   }
   return parts
+}
+
+/** A chunk that comes back costs nothing. */
+function forget(nodes: NodeReader, root: Buffer | null, stored: Map<string, number>): void {
+  for (const { after } of diff(nodes, null, root)) if (after !== null) stored.delete(after.toString('latin1'))
 }
 
 /** Length of the shallowest record of each chunk. */

@@ -10,8 +10,10 @@ export function runToEnd(program: string, args: readonly string[], input?: strin
 }
 
 /** As `runToEnd`, but this process's event loop turns meanwhile. */
-export async function runBeside(program: string, args: readonly string[]): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+export async function runBeside(
+  program: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<void> {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   const [code] = (await once(child, 'close')) as [number | null]

@@ -12,6 +12,7 @@ import { openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkStore } from './check.ts'
+import { CountingStore } from './counting-store.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
 import { parseAddress } from './epochs.ts'
@@ -57,11 +58,14 @@ class LocalEngine implements Engine {
 
   async createImage(args: { image: string; base: string[] }, options: CallOptions = {}): Promise<ImageSummary> {
     this.#catalog.refuseExisting(args.image)
-    const manifest = await ingest(this.#env, this.#store, this.#nodes, args.base, options)
-    const root = storeManifest(this.#store, manifest, null)
-    await this.#store.sync()
+    const counting = new CountingStore(this.#store)
+    const manifest = await ingest(this.#env, counting, new NodeStore(counting), args.base, options)
+    const root = storeManifest(counting, manifest, null)
+    await counting.sync()
     const origin = { kind: args.base.length === 0 ? 'empty' as const : 'base' as const }
-    return this.#catalog.summary(this.#catalog.create(args.image, origin, { manifest: root }))
+    const image = this.#catalog.create(args.image, origin, { manifest: root })
+    image.statistics.add(0, counting.storedBytes)
+    return this.#catalog.summary(image)
   }
 
   async images(): Promise<ImageSummary[]> {

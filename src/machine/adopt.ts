@@ -2,7 +2,9 @@
  * What a process that died left of its machines. Where the mount goes on, so does the machine: its hypervisor is
  * found again, and let go on if it was paused by us. Else nobody can serve its memory, and it is ended.
  */
-import { messageOf } from '../errors.ts'
+import { join } from 'node:path'
+import type { Env } from '../env/env.ts'
+import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { ImageMount } from '../mount/image-mount.ts'
 import { cleanStaleMount } from '../mount/stale.ts'
 import type { MachineContext } from './context.ts'
@@ -74,7 +76,25 @@ async function end(
   { env, driver }: MachineContext, { runDirectory, journal }: Found, mount: ImageMount | null,
 ): Promise<void> {
   if (journal !== null) await driving('ending a machine without a daemon', driver.reap(journal.handle))
+  else killUnjournalled(env, runDirectory)
   await mount?.close({ lazy: true, force: true })
   await cleanStaleMount(mountDirectory(runDirectory))
   removeRunDirectory(env, runDirectory)
+}
+
+/** A daemon may die before it wrote the journal of a hypervisor that it had started, in the run directory. */
+function killUnjournalled(env: Env, runDirectory: string): void {
+  for (const name of env.readdir('/proc').filter((each) => /^\d+$/.test(each))) {
+    if (workingDirectory(env, name) === runDirectory) process.kill(Number(name), 'SIGKILL')
+  }
+}
+
+/** Null for a process that has ended, or is not ours to look at. */
+function workingDirectory(env: Env, name: string): string | null {
+  try {
+    return env.readlink(join('/proc', name, 'cwd')).toString()
+  } catch (error) {
+    if (error instanceof HoldfastError && isCode(error, 'NOT_FOUND', 'IO')) return null
+    throw error
+  }
 }

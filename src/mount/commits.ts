@@ -12,7 +12,7 @@ export interface CommitsOptions {
   /** Segments up to this number are committed. */
   committedTo: number
   /** A commit is durable; its segments are gone. */
-  onCommitted: (result: CommitResult) => Promise<void>
+  onCommitted: (result: CommitResult) => void
   /** It is tried again. */
   onDelay: (message: string) => void
   onFailure: (message: string) => void
@@ -87,7 +87,7 @@ export class Commits {
     }
     const result = await engine.commit(request)
     this.#committedTo = result.segment
-    await onCommitted(result)
+    onCommitted(result)
     return result
   }
 }

@@ -88,10 +88,7 @@ export class ImageMount {
     const firstSegment = start.takeover?.segments[0] ?? start.segment
     this.#commits = new Commits({
       engine: options.engine, image: made.image, committedTo: firstSegment - 1,
-      onCommitted: async ({ segment, manifest }) => {
-        this.#link.send({ type: 'retire', segment, manifest })
-        await this.#sync.retire(segment)
-      },
+      onCommitted: ({ segment, manifest }) => this.#link.send({ type: 'retire', segment, manifest }),
       onDelay: (message) => options.onEvent?.({ type: 'fault', image: this.image, message }),
       onFailure: (message) => this.#fail(message),
     })
@@ -238,6 +235,10 @@ export class ImageMount {
         return this.#sync.request(message.ticket, message.segment)
       case 'syncDue':
         return void this.#sync.writeBehind(message.segment)
+      case 'retired':
+        // The last to close a removed file waits for its blocks to be freed: that is not to be the worker.
+        this.#sync.retire(message.segment).catch((error: unknown) => this.#fail(messageOf(error)))
+        return
       case 'rotated':
         if (message.id === unasked) this.#commits.behind(message.segment)
         return
