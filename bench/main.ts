@@ -17,7 +17,9 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume, compare, replacement]
+const benches: readonly Bench[] = [
+  store, seal, daemonMemory, epochSize, pause, resume, compare, replacement,
+]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))

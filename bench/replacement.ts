@@ -10,7 +10,9 @@ import type { Delay } from './rig/namespace-load.ts'
 
 /** A process kept ready takes over; it needs this long to be so again on a machine of two cores. */
 const pauseMs = 1000
-const columns = ['load', 'kills', 'left unanswered', 'requests resent', 'already done', 'p50 ms', 'p90 ms', 'p99 ms', 'most ms', 'faults']
+const columns = [
+  'load', 'kills', 'left unanswered', 'requests resent', 'already done', 'p50 ms', 'p90 ms', 'p99 ms', 'most ms', 'faults',
+]
 
 interface Phase {
   readonly name: string
@@ -30,15 +32,16 @@ export const replacement: Bench = {
     const kills = Number(process.env.HOLDFAST_KILLS ?? (run.quick ? 20 : 1000)) / phases.length
     for (const phase of phases) rows.push(await measure(run, phase, Math.ceil(kills)))
     return {
-      tables: [{ title: 'Gaps: from the kill to the answer of an operation that was waiting or came meanwhile', columns, rows }],
+      tables: [{ title: 'From the kill to the answer of an operation that waited or came meanwhile', columns, rows }],
       targets: rows.map((row) => ({
         what: `gap p99, ${String(row[0])}`, figure: Number(row[7]), limit: 300, kind: 'at most', unit: 'ms',
       })),
       lost: [],
       notes: [
-        'A program changes names without a pause, checks each answer against a model, and the tree at the end; fio verifies ' +
-          'what it wrote. A fault is an unexpected answer, a difference, or an error of fio.',
-        `SIGKILL every ${pauseMs} to ${2 * pauseMs} ms, at random. A kill left requests unanswered when the kernel sent some again.`,
+        'A program changes names without a pause, checks each answer against a model, and the tree at the end; fio ' +
+          'verifies what it wrote. A fault is an unexpected answer, a difference, or an error of fio.',
+        `SIGKILL ${pauseMs} to ${2 * pauseMs} ms after the last gap. A kill left requests unanswered when the kernel ` +
+          'sent some again; already done are those of them that the killed process had carried out.',
       ],
     }
   },
@@ -68,7 +71,9 @@ async function measure(run: BenchRun, phase: Phase, kills: number): Promise<Cell
   return row(phase.name, takeovers, daemon.killsMs.map((killMs) => gapMs(killMs, delays)), faults)
 }
 
-function row(name: string, takeovers: readonly Takeover[], gaps: readonly number[], faults: readonly string[]): Cell[] {
+function row(
+  name: string, takeovers: readonly Takeover[], gaps: readonly number[], faults: readonly string[],
+): Cell[] {
   const sum = (field: keyof Takeover): number => takeovers.reduce((total, each) => total + each[field], 0)
   return [
     name, gaps.length, takeovers.filter(({ resent }) => resent > 0).length, sum('resent'), sum('repeated'), median(gaps),

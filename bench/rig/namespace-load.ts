@@ -22,7 +22,8 @@ export class NamespaceLoad {
 
   /** Works in an empty directory, with random numbers from `seed`. */
   constructor(directory: string, seed: number) {
-    this.#process = spawn('python3', ['-c', program, directory, String(seed)], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const words = ['-c', program, directory, String(seed)]
+    this.#process = spawn('python3', words, { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#output = text(this.#process.stdout)
   }
 
@@ -59,7 +60,8 @@ def attempt(what, wanted, call, *given):
     if took > 0.02: delays.append([began * 1000, took * 1000])
     count += 1
     if got != wanted and len(faults) < 50:
-        faults.append("%s %s: %s, not %s" % (what, given, errno.errorcode.get(got, got), errno.errorcode.get(wanted, wanted)))
+        name = errno.errorcode.get
+        faults.append("%s %s: %s, not %s" % (what, given, name(got, got), name(wanted, wanted)))
     return got == 0
 
 def create(path):
@@ -76,7 +78,8 @@ def step():
     path, other, act = some(), some(), rnd.randrange(9)
     has, also = path in model, other in model
     if act <= 1:
-        if attempt("create", errno.EEXIST if has else 0, create, path): model[path] = ["file", {"text": str(serial), "links": 1}]
+        if attempt("create", errno.EEXIST if has else 0, create, path):
+            model[path] = ["file", {"text": str(serial), "links": 1}]
     elif act == 2:
         wanted = errno.ENOENT if not has else errno.EISDIR if kind(path) == "dir" else 0
         if attempt("unlink", wanted, os.unlink, path): model.pop(path)[1]["links"] -= 1
@@ -86,7 +89,8 @@ def step():
         wanted = errno.ENOENT if not has else errno.ENOTDIR if kind(path) != "dir" else 0
         if attempt("rmdir", wanted, os.rmdir, path): model.pop(path)
     elif act == 5:
-        if attempt("symlink", errno.EEXIST if has else 0, os.symlink, "to " + other, path): model[path] = ["link", {"text": "to " + other, "links": 1}]
+        if attempt("symlink", errno.EEXIST if has else 0, os.symlink, "to " + other, path):
+            model[path] = ["link", {"text": "to " + other, "links": 1}]
     elif act == 6:
         if kind(path) == "dir": return
         wanted = errno.ENOENT if not has else errno.EEXIST if also else 0
@@ -118,7 +122,8 @@ def compare():
         status = os.lstat(path)
         if kind == "file" and open(path).read() != state["text"]: faults.append("contents of " + path)
         if kind == "link" and os.readlink(path) != state["text"]: faults.append("target of " + path)
-        if kind != "dir" and status.st_nlink != state["links"]: faults.append("links of %s: %d, not %d" % (path, status.st_nlink, state["links"]))
+        if kind != "dir" and status.st_nlink != state["links"]:
+            faults.append("links of %s: %d, not %d" % (path, status.st_nlink, state["links"]))
 
 while not select.select([sys.stdin], [], [], 0)[0]:
     for _ in range(20): step()

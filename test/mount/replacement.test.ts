@@ -75,7 +75,7 @@ test.serial('a process that used up its devices for mounts is replaced when it h
   await daemon.call('create', { image: 'more', base: [] })
   while ((await daemon.status()).replacements === 0) {
     await daemon.call('mount', { image: 'more', directory })
-    await daemon.call('unmount', { directory })
+    await daemon.call('unmount', { directory, lazy: true })
   }
   t.deepEqual((await daemon.status()).mounts.map(({ image }) => image), ['image'])
   t.deepEqual(readdirSync(daemon.mountPoint), [])
