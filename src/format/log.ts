@@ -29,7 +29,7 @@
  *     16   4  nonce of the segment
  *     20   4  connection that the request came by, 0 = none
  *     24   8  sequence, growing over both lanes
- *     32   8  unique of the request, 0 = none
+ *     32   8  unique of the request that is done with this record; 0 = none, or more records of it follow
  *     40   8  inode
  *     48   8  chunk number of the offset
  *     56   4  offset within the chunk

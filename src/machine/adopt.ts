@@ -40,7 +40,8 @@ export async function adoptAll(context: MachineContext): Promise<Adopted> {
     const mount = reopenMount(runDirectory)
     if (mount !== null && journal !== null) {
       try {
-        adopted.lives.push({ life: await goOn(context, runDirectory, journal, mount), everyMs: journal.everyMs ?? null })
+        const life = await goOn(context, runDirectory, journal, mount)
+        adopted.lives.push({ life, everyMs: journal.everyMs ?? null })
         continue
       } catch (error) {
         tell(found, error)

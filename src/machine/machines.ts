@@ -50,7 +50,8 @@ export class Machines implements AsyncDisposable {
   #closed = false
 
   constructor(options: MachinesOptions) {
-    const { engine, directory, openMount, reopenMount = () => null, onEvent = () => undefined, env = systemEnv() } = options
+    const { engine, directory, openMount, env = systemEnv() } = options
+    const { reopenMount = () => null, onEvent = () => undefined } = options
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json') })
     const pusher = new PageCachePusher(engine.directory)
