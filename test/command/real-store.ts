@@ -74,8 +74,9 @@ export class RealStore {
   async killDaemon(): Promise<void> {
     const pid = daemonPid(this.directory)
     if (pid === null) return
+    const family = [pid, ...childrenOf(pid)]
     process.kill(pid, 'SIGKILL')
-    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10))
+    while (family.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 10))
   }
 
   async #end(): Promise<void> {
@@ -93,4 +94,9 @@ export async function shell(line: string): Promise<string> {
 
 export function contentOf(path: string): string {
   return readFileSync(path, 'utf8')
+}
+
+/** The processes that a daemon's supervisor has started. */
+function childrenOf(pid: number): number[] {
+  return contentOf(`/proc/${pid}/task/${pid}/children`).split(' ').filter((word) => word !== '').map(Number)
 }

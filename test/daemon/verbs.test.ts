@@ -14,7 +14,7 @@ test('the table has the commands that scripts rely on, and those of later issues
   const wanted = [
     'init', 'create', 'images', 'log', 'show', 'diff', 'stats', 'mount', 'unmount', 'seal', 'pin', 'unpin', 'rm', 'fork',
     'rollback', 'export', 'vm start', 'vm checkpoint', 'vm resume', 'vm stop', 'vm status', 'vm console', 'check',
-    'index rebuild', 'daemon start', 'daemon stop', 'daemon status',
+    'index rebuild', 'daemon start', 'daemon stop', 'daemon restart', 'daemon status',
   ]
   for (const name of wanted) t.true(verbNames.some((each) => each === name), name)
   for (const name of ['replica add', 'gc', 'restore', '', 'toString', '__proto__', 7, null, undefined]) {

@@ -37,10 +37,10 @@ export async function runServingProcess({ store, openHost, prepare }: ServingPro
   const stop = (): void => void daemon?.stop({ force: true }).catch((error: unknown) => {
     log(`stopping failed: ${messageOf(error)}`)
   })
+  // Nobody can reach this process any more, and it holds the store: a new daemon recovers what it leaves.
   const link = new SupervisorLink(() => {
-    if (daemon === null) die()
-    log('the supervisor is gone: stops')
-    stop()
+    log('ends with its supervisor')
+    die()
   })
   link.onStop = stop
   link.onRetire = () => daemon?.whenIdle(die)
