@@ -72,6 +72,12 @@ export class KilledDaemon {
     while ((await this.status()).servingPid === servingPid) await sleep(5)
   }
 
+  /** Resolves when a process is loaded that will take over: as it is but for the first seconds after a kill. */
+  async standsBy(): Promise<void> {
+    const count = (): number => readFileSync(controlPaths(this.store).log, 'utf8').split(' stands by').length - 1
+    while (count() <= this.killsMs.length) await sleep(20)
+  }
+
   takeovers(): Takeover[] {
     const lines = readFileSync(controlPaths(this.store).log, 'utf8').split('\n')
     return lines.filter((line) => line.includes('"takenOver"')).map((line) => {

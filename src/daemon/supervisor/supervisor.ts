@@ -206,6 +206,9 @@ export class Supervisor {
 
   #keepStandby(child: Child): void {
     this.#standby = child
+    void child.loaded.then((isLoaded) => {
+      if (isLoaded && this.#standby === child) this.#options.log(`process ${child.pid} stands by`)
+    })
     void child.ended.then(() => {
       if (this.#standby === child) this.#standby = null
     })
