@@ -145,14 +145,16 @@ export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHe
 
 /**
  * The record at `at`, or null when the bytes there are not a whole, good record of this segment: that is
- * where the log ends (a torn tail), so it is not an error.
+ * where the log ends (a torn tail), so it is not an error. `isUnchecked`: the checksum is not compared.
  */
-export function readRecordHeader(bytes: Buffer, at: number, nonce: number): LogRecordHeader | null {
+export function readRecordHeader(
+  bytes: Buffer, at: number, nonce: number, isUnchecked = false,
+): LogRecordHeader | null {
   if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return null
   const lengthBytes = bytes.readUInt32LE(at + 8)
   if (lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax) return null
   if (bytes.readUInt32LE(at + 16) !== nonce || at + lengthBytes > bytes.length) return null
-  if (bytes.readUInt32LE(at + 12) !== checksum(bytes, at, lengthBytes)) return null
+  if (!isUnchecked && bytes.readUInt32LE(at + 12) !== checksum(bytes, at, lengthBytes)) return null
   const type = bytes.readUInt32LE(at + 4)
   if (type < recordType.write || type > recordType.effects) return null
   return {

@@ -32,11 +32,13 @@ export function replayLog(
 ): Set<number> {
   const carriedOut = new Set<number>()
   const note = (request: { connection: number; unique: bigint | number }): void => {
-    if (request.connection === connection && request.unique !== 0n) carriedOut.add(Number(request.unique))
+    const unique = Number(request.unique)
+    if (request.connection === connection && unique !== 0) carriedOut.add(unique)
   }
   note(takeover.lastRequest)
   using reader = new LogReader(env, new ImageLayout(start.directory, start.image), Buffer.from(start.imageId, 'hex'))
-  for (const record of reader.records(takeover.segments, { sequence: start.sequence, isWhole: true })) {
+  const from = { sequence: start.sequence, isWhole: true, isUnchecked: true }
+  for (const record of reader.records(takeover.segments, from)) {
     head.log.adopt(record)
     redo(head, record)
     note(record)

@@ -32,6 +32,8 @@ export interface LogStart {
   sequence: number
   /** The writer still runs, so every record is there. Else a crash may have torn the lanes. */
   isWhole: boolean
+  /** Only lengths are checked: for who is in a hurry, where the records are read again when they are committed. */
+  isUnchecked?: boolean
 }
 
 /** How far a lane was read. */
@@ -41,6 +43,9 @@ interface LaneProgress {
   /** A file that may have held what is missing was there. */
   hasFile: boolean
   isTorn: boolean
+  readonly isUnchecked: boolean
+  /** Room for a part of a file, used again for the next. */
+  readonly room: Buffer
 }
 
 const windowBytes = 4 * logRecordBytesMax
@@ -70,8 +75,10 @@ export class LogReader {
 
   /** Errors: DAMAGED (records are missing that no crash can have torn off), NEWER_VERSION, IO. */
   *records(segments: readonly number[], start: LogStart): Generator<LogRecord> {
-    const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress =>
-      ({ lane, lastSequence: start.sequence - 1, hasFile: false, isTorn: false }))
+    const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress => ({
+      lane, lastSequence: start.sequence - 1, hasFile: false, isTorn: false, isUnchecked: start.isUnchecked ?? false,
+      room: Buffer.allocUnsafe(windowBytes),
+    }))
     let expected = start.sequence
     for (const segment of segments) {
       for (const record of inOrder(this.#laneRecords(segment, disk), this.#laneRecords(segment, memory))) {
@@ -131,9 +138,9 @@ export class LogReader {
       if (at + needed > window.length) {
         windowAt += at
         at = 0
-        window = readWindow(file, windowAt)
+        window = progress.room.subarray(0, file.read(progress.room, windowAt))
       }
-      const record = readRecordHeader(window, at, header.nonce)
+      const record = readRecordHeader(window, at, header.nonce, progress.isUnchecked)
       if (record === null || record.sequence <= progress.lastSequence) return
       progress.lastSequence = record.sequence
       const payload = window.subarray(at + logRecordHeaderBytes, at + record.lengthBytes)
@@ -181,11 +188,6 @@ function* inOrder(first: Generator<LogRecord>, second: Generator<LogRecord>): Ge
 function readHeader(file: EnvFile): SegmentHeader | null {
   const bytes = Buffer.alloc(segmentHeaderBytes)
   return file.read(bytes, 0) === segmentHeaderBytes ? decodeSegmentHeader(bytes) : null
-}
-
-function readWindow(file: EnvFile, position: number): Buffer {
-  const bytes = Buffer.allocUnsafe(windowBytes)
-  return bytes.subarray(0, file.read(bytes, position))
 }
 
 function openIfThere(env: Env, path: string): EnvFile | null {
