@@ -45,7 +45,7 @@ class Log {
   read(start: { sequence?: number; isWhole?: boolean; image?: Buffer } = {}): string[] {
     using reader = new LogReader(env, this.layout, start.image ?? imageId)
     const from = { sequence: start.sequence ?? 10, isWhole: start.isWhole ?? false }
-    return [...reader.records(listSegments(env, this.layout), from)].map(({ payload }) => payload.toString())
+    return Array.from(reader.records(listSegments(env, this.layout), from), ({ payload }) => payload.toString())
   }
 
   path(segment: number, lane: Lane): string {

@@ -44,7 +44,7 @@ export type Operation = { touched?: Touched[] } & (
   | { do: 'setAttribute'; inode: number; name: string; value: string; createOnly: boolean; replaceOnly: boolean }
   | { do: 'removeAttribute'; inode: number; name: string }
   | { do: 'change'; inode: number; permissions?: number; uid?: number; accessedNs?: bigint; modifiedNs?: bigint }
-  | { do: 'reference'; inode: number }
+  | { do: 'reference'; inode: number; count?: number }
   | { do: 'forget'; inode: number }
 )
 
@@ -79,11 +79,6 @@ export class Model {
   }
 
   /** What unmounting or a crash leaves: nobody refers to anything, so what has no name is gone. */
-  /** So many that forgets never use them up. */
-  loseReferences(): void {
-    for (const node of this.nodes.values()) node.references += 1e9
-  }
-
   dropReferences(): void {
     for (const node of this.nodes.values()) {
       node.references = 0
@@ -117,7 +112,7 @@ export class Model {
       case 'removeAttribute': return this.node(operation.inode).attributes.delete(operation.name) ? 0 : -ENODATA
       case 'change': return this.#change(operation)
       case 'reference':
-        this.node(operation.inode).references += 1
+        this.node(operation.inode).references += operation.count ?? 1
         return 0
       case 'forget': return this.#forget(this.node(operation.inode))
     }
