@@ -153,11 +153,14 @@ export class ImageMount {
     return mounted
   }
 
-  /** Not before all that was sent again has been answered from the log. */
-  async #commitInherited({ segment, takeover }: HeadStart): Promise<void> {
+  /**
+   * Not before all that was sent again has been answered from the log. One by one, so that servers which are
+   * killed soon after one another get on with it too.
+   */
+  async #commitInherited({ takeover }: HeadStart): Promise<void> {
     const { resent, repeated } = await this.statistics()
     this.#options.onEvent?.({ type: 'takenOver', image: this.image, resent, repeated })
-    if (takeover !== null && takeover.segments.length > 0) this.#commits.behind(segment - 1)
+    for (const segment of takeover?.segments ?? []) this.#commits.behind(segment)
   }
 
   /** The mount's FUSE device, for notifications. */
