@@ -24,7 +24,8 @@
  *   ABORTED              the signal came; changes are as in REPLICA_UNCLEAR.
  * Passing failures of one server of many (it died, it hangs, it starts, it is the standby) are tried again inside a
  * call until its time is over, and elsewhere where there is one. Outcomes that a lost answer leaves open are settled
- * by looking, also inside the call. Every call can be made again after any failure, unless it says otherwise.
+ * by looking, also inside the call. Every call can be made again after any failure; after REPLICA_UNCLEAR or ABORTED
+ * the object that EXISTS then may be one's own: compare.
  */
 export interface CallOptions {
   readonly signal?: AbortSignal
