@@ -1,6 +1,7 @@
 /** What every replica must do: one suite, registered for each kind. */
 import type { ExecutionContext, TestFn } from 'ava'
 import { Buffer } from 'node:buffer'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { HoldfastError, codeOf } from '../../src/errors.ts'
 import { MIB } from '../../src/limits.ts'
@@ -165,15 +166,19 @@ function generations(law: Law): void {
   })
 
   law('whoever closes sees exactly what was published, each time', async (t, replica) => {
+    const random = seeded(t)
     let publishedCount = 0
     for (let round = 0; round < rounds; round++) {
       const directory = `r${round}`
       await replica.openGeneration(directory, 'owner', Buffer.from('me'))
-      const writer = publishUntilFenced(replica, directory)
-      await new Promise((resolve) => setTimeout(resolve, round % 5 * 8))
+      const published: string[] = []
+      const writer = publishUntilFenced(replica, directory, published)
+      // Somewhere in the middle of a publication.
+      while (published.length < round % 3) await sleep(1)
+      await sleep(random.below(50))
       t.is(await replica.closeGeneration(directory), 'won')
       const seen = await names(replica, `${directory}.closed`)
-      const published = await writer
+      await writer
       t.deepEqual(seen, ['owner', ...published].toSorted())
       t.deepEqual(await names(replica, `${directory}.closed`), seen, 'the list is final')
       publishedCount += published.length
@@ -183,13 +188,12 @@ function generations(law: Law): void {
   })
 }
 
-/** The names whose publication was confirmed. */
-async function publishUntilFenced(replica: Replica, directory: string): Promise<string[]> {
-  const published: string[] = []
+/** Adds the names whose publication was confirmed. */
+async function publishUntilFenced(replica: Replica, directory: string, published: string[]): Promise<void> {
   for (let each = 0; ; each++) {
     const name = `e${String(each).padStart(4, '0')}`
     const code = await codeFrom(replica.publish(directory, name, Buffer.from(name)))
-    if (code === 'FENCED') return published
+    if (code === 'FENCED') return
     if (code !== undefined) throw new Error(`publish failed with ${code}`)
     published.push(name)
   }

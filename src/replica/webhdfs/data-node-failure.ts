@@ -1,6 +1,6 @@
 /** Failures of one DataNode, which another one may not have. */
 import { faultOf } from './name-nodes.ts'
-import { type RemoteFailure, refusedError } from './remote.ts'
+import { RemoteFailure, refusedError } from './remote.ts'
 import { type Server, type Target, TransportFailure } from './transport.ts'
 
 export class DataNodeFailure extends Error {
@@ -21,6 +21,11 @@ export async function onDataNode<T>(target: Target, call: () => Promise<T>): Pro
     if (!(error instanceof TransportFailure)) throw error
     throw error.kind === 'fault' ? faultOf(error) : new DataNodeFailure(target.server, error)
   }
+}
+
+/** There is nothing at the offset that was asked for: the NameNode and DataNodes say it in their own words. */
+export function isBehindEnd(failure: unknown): boolean {
+  return failure instanceof RemoteFailure && /Offset=\d+ out of the range|Cannot seek after EOF/.test(failure.message)
 }
 
 /** Final, or something that another DataNode may do better. */

@@ -6,10 +6,10 @@ import type { Buffer } from 'node:buffer'
 import { HoldfastError } from '../../errors.ts'
 import type { Call } from '../call.ts'
 import type { Throttle } from '../throttle.ts'
-import { DataNodeFailure, dataNodeRefusal, onDataNode } from './data-node-failure.ts'
+import { DataNodeFailure, dataNodeRefusal, isBehindEnd, onDataNode } from './data-node-failure.ts'
 import { Exclusions } from './data-nodes.ts'
 import type { NameNodes } from './name-nodes.ts'
-import { RemoteFailure, remoteFailure } from './remote.ts'
+import { remoteFailure } from './remote.ts'
 import { type Target, TransportFailure, askForBody, bodyPieces, readReply } from './transport.ts'
 
 export interface DownloadPlace {
@@ -63,8 +63,7 @@ async function locate(
       parameters: { ...exclusions.parameters, offset, ...length },
     }, `reading ${path}`)
   } catch (error) {
-    const cause = error instanceof HoldfastError ? error.cause : undefined
-    if (cause instanceof RemoteFailure && /Offset=\d+ out of the range/.test(cause.message)) return null
+    if (error instanceof HoldfastError && isBehindEnd(error.cause)) return null
     throw error
   }
 }
@@ -73,7 +72,9 @@ async function* piecesFrom(place: DownloadPlace, call: Call, target: Target): As
   const response = await onDataNode(target, () => askForBody(target, call))
   if (response.statusCode !== 200) {
     const reply = await onDataNode(target, () => readReply(response, target, call))
-    throw dataNodeRefusal(target, remoteFailure(reply), 'reading')
+    const failure = remoteFailure(reply)
+    if (isBehindEnd(failure)) return
+    throw dataNodeRefusal(target, failure, 'reading')
   }
   try {
     for await (const piece of bodyPieces(response, target, call)) {
