@@ -6,6 +6,7 @@
 import { messageOf } from '../src/errors.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { pause } from './pause.ts'
+import { replica } from './replica.ts'
 import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
 import { headerText, makeHeader } from './rig/header.ts'
@@ -14,7 +15,7 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory, pause, resume]
+const benches: readonly Bench[] = [store, seal, replica, daemonMemory, pause, resume]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))

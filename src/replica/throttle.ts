@@ -14,12 +14,17 @@ export class Throttle {
     this.#bytesPerMs = bytesPerSecondMax === null ? Infinity : bytesPerSecondMax / 1000
   }
 
-  /** Waits for its turn to move so many bytes; returns early when the signal comes. */
+  /** Takes its turn to move so many bytes; returns for how many milliseconds to wait before. */
+  claim(bytes: number): number {
+    const nowMs = this.#env.monotonicMs()
+    const startMs = Math.max(nowMs, this.#freeAtMs)
+    this.#freeAtMs = startMs + bytes / this.#bytesPerMs
+    return startMs - nowMs
+  }
+
+  /** Waits for its turn; returns early when the signal comes. */
   async pass(bytes: number, signal: AbortSignal): Promise<void> {
-    if (this.#bytesPerMs === Infinity) return
-    const now = this.#env.monotonicMs()
-    const start = Math.max(now, this.#freeAtMs)
-    this.#freeAtMs = start + bytes / this.#bytesPerMs
-    if (start > now) await pause(start - now, signal)
+    const waitMs = this.claim(bytes)
+    if (waitMs > 0) await pause(waitMs, signal)
   }
 }

@@ -33,9 +33,13 @@ export interface Uploaded extends PutResult {
   readonly fileId: number
 }
 
+/** Uploads that arrived whole, and wrong: then it is not by chance. */
+const wrongMax = 3
+
 /** Errors: DAMAGED (the source), NO_SPACE, those of every call. */
 export async function uploadTemporary(place: UploadPlace, call: Call, source: ObjectSource): Promise<Uploaded> {
   const exclusions = new Exclusions(place.nameNodes)
+  let wrongCount = 0
   const patienceEndMs = call.env.monotonicMs() + call.limits.callTimeoutMs
   for (let tries = 1; ; tries++) {
     const attempt = new Attempt(place, call, source)
@@ -45,6 +49,9 @@ export async function uploadTemporary(place: UploadPlace, call: Call, source: Ob
       await attempt.discard()
       if (!(error instanceof DataNodeFailure)) throw error
       call.lastFailure = error
+      if (error.server === null && ++wrongCount === wrongMax) {
+        throw new HoldfastError('REPLICA_FAULT', `${error.message}, ${wrongMax} times`, { cause: error })
+      }
       if (call.env.monotonicMs() > patienceEndMs) throw call.overdue()
       if (error.server !== null) await exclusions.add(call, error.server)
       if (tries > 1) await call.backOff(tries - 1)
