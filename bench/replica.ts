@@ -21,11 +21,14 @@ interface Sizes {
   readonly publications: number
 }
 
+const quickSizes: Sizes = { packBytes: 8 * MIB, packs: 1, publications: 10 }
+const fullSizes: Sizes = { packBytes: 64 * MIB, packs: 5, publications: 100 }
+
 export const replica: Bench = {
   name: 'replica',
   question: 'how fast do packs get to a replica and back, and how long does a publication take?',
   async run(run): Promise<BenchResult> {
-    const sizes = run.quick ? { packBytes: 8 * MIB, packs: 1, publications: 10 } : { packBytes: 64 * MIB, packs: 5, publications: 100 }
+    const sizes = run.quick ? quickSizes : fullSizes
     const pack = randomBytes(sizes.packBytes)
     const rates: Cell[][] = [['disk: write and sync, read', ...await diskRates(run, pack, sizes)]]
     const latencies: Cell[][] = []
@@ -37,7 +40,7 @@ export const replica: Bench = {
     return {
       tables: [
         { title: `objects of ${sizes.packBytes / MIB} MiB, median of ${sizes.packs}`, columns, rows: rates },
-        { title: `${sizes.publications} publications of 1 KiB, one after the other`, columns: latencyColumns, rows: latencies },
+        { title: `${sizes.publications} publications of 1 KiB, in turn`, columns: latencyColumns, rows: latencies },
       ],
       targets: [],
       lost: [],
@@ -68,7 +71,9 @@ async function diskRates({ scratch }: BenchRun, pack: Buffer, { packs }: Sizes):
   return [rate(pack, up), rate(pack, down)]
 }
 
-async function measureHdfs(run: BenchRun, pack: Buffer, sizes: Sizes, rates: Cell[][], latencies: Cell[][]): Promise<void> {
+async function measureHdfs(
+  run: BenchRun, pack: Buffer, sizes: Sizes, rates: Cell[][], latencies: Cell[][],
+): Promise<void> {
   run.note('starting HDFS')
   await using cluster = await HdfsCluster.start({ dataNodes: 2, replication: 2 })
   const url = `webhdfs://${cluster.address}/bench?user=${cluster.superuser}`

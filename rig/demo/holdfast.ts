@@ -43,7 +43,8 @@ export class Holdfast {
       env: { ...process.env, HOLDFAST_STORE: this.store },
       signal: this.#signal,
     });
-    const [out, err, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+    const end = once(child, 'close');
+    const [out, err, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), end]);
     if (code !== 0) throw new DemoFailure(`holdfast ${nameOf(words)} ended with ${code ?? signal}: ${err.trim()}`);
     return { result: JSON.parse(out) as T, commandMs: performance.now() - startMs };
   }

@@ -34,10 +34,9 @@ export function tableText(rows: readonly Row[]): string {
   ]);
   const textColumns = [0, head.length - 1];
   const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, column) => (textColumns.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
-      .join('  ').trimEnd();
-  return [head, ...cells].map(line).join('\n');
+  const padded = (cell: string, column: number): string =>
+    textColumns.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+  return [head, ...cells].map((row) => row.map(padded).join('  ').trimEnd()).join('\n');
 }
 
 function ms(value: number | null): string {

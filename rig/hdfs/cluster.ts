@@ -38,7 +38,8 @@ export class HdfsCluster implements AsyncDisposable {
   }
 
   /** A new one that is ready to be written (4 to 10 s). @throws RigError BUILD_FAILED, CLUSTER_FAILED, TIMEOUT. */
-  static async start({ dataNodes = 3, replication = Math.min(dataNodes, 2) }: ClusterOptions = {}): Promise<HdfsCluster> {
+  static async start(options: ClusterOptions = {}): Promise<HdfsCluster> {
+    const { dataNodes = 3, replication = Math.min(dataNodes, 2) } = options;
     const jars = await hadoopJars();
     const ports = await choosePorts(dataNodes);
     const directory = mkdtempSync(join(tmpdir(), 'holdfast-hdfs-'));
@@ -103,9 +104,15 @@ export class HdfsCluster implements AsyncDisposable {
   async #isReady(wanted: number): Promise<boolean> {
     const facts = await nameNodeFacts(this.address);
     if (facts === null || facts.Safemode !== '') return false;
-    const live = Object.values(JSON.parse(facts.LiveNodes) as Record<string, { capacity: number; lastContact: number }>);
+    const live = Object.values(JSON.parse(facts.LiveNodes) as Record<string, LiveNode>);
     return live.filter(({ capacity, lastContact }) => capacity > 0 && lastContact <= 2).length >= wanted;
   }
+}
+
+interface LiveNode {
+  readonly capacity: number;
+  /** Seconds ago. */
+  readonly lastContact: number;
 }
 
 interface NameNodeFacts {

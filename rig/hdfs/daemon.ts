@@ -42,8 +42,8 @@ export class Daemon {
     const { plan } = this;
     const log = openSync(plan.logPath, 'a');
     const [command, ...before] = dyingWithParent();
-    const words0 = [...OPTIONS, `-Djava.io.tmpdir=${plan.temporaryDirectory}`, '-cp', plan.classPath, plan.mainClass];
-    this.#child = spawn(command, [...before, ...words0, ...words], {
+    const java = [...OPTIONS, `-Djava.io.tmpdir=${plan.temporaryDirectory}`, '-cp', plan.classPath, plan.mainClass];
+    this.#child = spawn(command, [...before, ...java, ...words], {
       stdio: ['ignore', log, log], env: { ...process.env, HADOOP_USER_NAME: plan.user },
     });
     closeSync(log);
@@ -53,7 +53,8 @@ export class Daemon {
   async run(...words: string[]): Promise<void> {
     this.start(...words);
     const [code] = (await once(this.#child!, 'exit')) as [number | null];
-    if (code !== 0) throw new RigError('CLUSTER_FAILED', `${this.plan.name} ended with ${code}: see ${this.plan.logPath}`);
+    const { name, logPath } = this.plan;
+    if (code !== 0) throw new RigError('CLUSTER_FAILED', `${name} ended with ${code}: see ${logPath}`);
   }
 
   /** Stops it in its tracks: its sockets stay open and nobody answers. */

@@ -13,7 +13,8 @@ const projectFile = join(import.meta.dirname, 'pom.xml');
 export function missingForHdfs(): string | null {
   if (!runs('java', '-version')) return 'java is not installed (on Debian: openjdk-17-jre-headless)';
   if (existsSync(jarDirectory())) return null;
-  return runs('mvn', '--version') ? null : 'mvn is not installed, and the jars of Hadoop are not here yet (on Debian: maven)';
+  if (runs('mvn', '--version')) return null;
+  return 'mvn is not installed, and the jars of Hadoop are not here yet (on Debian: maven)';
 }
 
 /** A directory of jars that is complete. The first call on a host downloads 41 MB. @throws RigError BUILD_FAILED. */
@@ -49,7 +50,8 @@ async function fetchInto(directory: string): Promise<void> {
 
 async function maven(project: string, jars: string): Promise<void> {
   const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${jars}`];
-  const child = spawn('mvn', ['-B', '-q', '-ntp', '-f', join(project, 'pom.xml'), ...goal], { stdio: ['ignore', 2, 2] });
+  const words = ['-B', '-q', '-ntp', '-f', join(project, 'pom.xml'), ...goal];
+  const child = spawn('mvn', words, { stdio: ['ignore', 2, 2] });
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new RigError('BUILD_FAILED', `Maven could not fetch the jars of Hadoop: it ended with ${code}`);
 }

@@ -1,21 +1,25 @@
 /**
  * Checks that every epoch and every head can be read: its record, its manifest, every node, and that each chunk
- * is there. Whether chunks hold what they should is found pack by pack (`verify` of the store), which then counts
- * damaged ones as missing. What two epochs share is looked at once. Damage is collected, not thrown: one bad
- * epoch says nothing of the others.
+ * is there. Whether chunks hold what they should is found pack by pack (`verify` of the store), and which epochs
+ * that touches on the way through their trees. What two epochs share is looked at once. Damage is collected, not
+ * thrown: one bad epoch says nothing of the others.
  */
 import { Buffer } from 'node:buffer'
 import { basename } from 'node:path'
 import type { Env } from '../env/env.ts'
-import { HoldfastError } from '../errors.ts'
+import { HoldfastError, isCode } from '../errors.ts'
 import { decodeAttributes } from '../format/attributes.ts'
 import { decodeDirents } from '../format/dirent.ts'
 import type { EpochRecord } from '../format/epoch.ts'
 import { decodeInode } from '../format/inode.ts'
 import type { InodeRecord } from '../format/inode.ts'
+import type { RecordLocation } from '../format/keys.ts'
 import { decodeManifest } from '../format/manifest.ts'
+import type { ChunkReader } from '../store/chunks.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
+import { openChunkReader } from '../store/open.ts'
 import { breathe } from '../store/progress.ts'
+import type { Damage } from '../store/verify.ts'
 import { ImageFiles, listImages } from './image-files.ts'
 import { fileType, typeOf } from './modes.ts'
 import { NodeReader, walk } from './tree/index.ts'
@@ -28,8 +32,9 @@ export interface CheckTarget {
 }
 
 interface Checking extends CheckTarget {
-  /** Its own, so that what other calls have in memory does not hide what became of the disk. */
   nodes: NodeReader
+  /** Ids of which the packs hold no good record, as latin1. What is in memory must not hide it. */
+  bad: Set<string>
   /** Ids that were found good, as latin1. */
   good: Set<string>
   /** Those of them that the present step found. */
@@ -52,8 +57,8 @@ export async function checkStore(
   const report: CheckReport = {
     packs: stats.packs, records: stats.data.records + stats.node.records, epochs: 0, damaged: [],
   }
-  if (args.readData) await checkPacks(target, args.sample ?? 1, report, options)
-  const checking = { ...target, nodes: new NodeReader(target.store), good: new Set<string>(), fresh: [], report }
+  const bad = args.readData ? await checkPacks(target, args.sample ?? 1, report, options) : new Set<string>()
+  const checking = { ...target, nodes: new NodeReader(target.store), bad, good: new Set<string>(), fresh: [], report }
   const subjects = listImages(target.env, target.directory).flatMap((image) => subjectsOf(target, image))
   for (const [index, subject] of subjects.entries()) {
     options.progress?.({ step: 'checking epochs', done: index, total: subjects.length, unit: 'epochs' })
@@ -63,17 +68,46 @@ export async function checkStore(
   return report
 }
 
+/** Reports damaged records; the ids that none can be read of. */
 async function checkPacks(
   target: CheckTarget, fraction: number, report: CheckReport, options: CallOptions,
-): Promise<void> {
+): Promise<Set<string>> {
   const { damaged, damagedCount } = await target.store.verify({ fraction, ...options })
   for (const { path, offset, reason } of damaged) {
     const where = `${basename(path)} at ${offset}`
     report.damaged.push({ what: 'record', where, message: reason, epochs: [], files: [] })
   }
-  if (damagedCount === damaged.length) return
-  const message = `${damagedCount - damaged.length} more records are damaged`
-  report.damaged.push({ what: 'records', where: 'packs', message, epochs: [], files: [] })
+  if (damagedCount > damaged.length) {
+    const message = `${damagedCount - damaged.length} more records are damaged`
+    report.damaged.push({ what: 'records', where: 'packs', message, epochs: [], files: [] })
+  }
+  return damaged.length === 0 ? new Set() : unreadableIn(target, damaged)
+}
+
+/** Ids that are damaged, or that the index has where a pack is damaged, and of which no other record is good. */
+async function unreadableIn(target: CheckTarget, damaged: readonly Damage[]): Promise<Set<string>> {
+  const suspects = new Set<string>()
+  for (const { id } of damaged) if (id !== undefined) suspects.add(Buffer.from(id, 'hex').toString('latin1'))
+  for await (const { id, location } of target.store.records()) {
+    if (damaged.some((damage) => isWithin(location, damage))) suspects.add(id.toString('latin1'))
+  }
+  await using reader = await openChunkReader(target.env, target.directory)
+  for (const key of suspects) if (canRead(reader, Buffer.from(key, 'latin1'))) suspects.delete(key)
+  return suspects
+}
+
+function isWithin({ packNumber, offset }: RecordLocation, damage: Damage): boolean {
+  return packNumber === damage.packNumber && offset >= damage.offset && offset < damage.offset + damage.bytes
+}
+
+function canRead(reader: ChunkReader, id: Buffer): boolean {
+  try {
+    reader.read(id)
+    return true
+  } catch (error) {
+    if (isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) return false
+    throw error
+  }
 }
 
 function subjectsOf(target: CheckTarget, image: string): Subject[] {
@@ -99,6 +133,7 @@ async function checkSubject(checking: Checking, subject: Subject, options: CallO
   const isReadable = guarded(checking, subject, 'manifest', () => {
     const record = subject.read()
     if (record === null) return
+    isNew(checking, record.manifest)
     const manifest = decodeManifest(checking.store.read(record.manifest))
     walk(checking.nodes, manifest.inodes, {
       node: (id) => isNew(checking, id),
@@ -136,11 +171,13 @@ function checkTree(checking: Checking, root: Buffer, check: (value: Buffer) => v
 
 function checkChunk(checking: Checking, id: Buffer): void {
   if (!isNew(checking, id) || checking.store.has(id)) return
-  throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} is missing or damaged`)
+  throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} is missing`)
 }
 
+/** Errors: DAMAGED. */
 function isNew(checking: Checking, id: Buffer): boolean {
   const key = id.toString('latin1')
+  if (checking.bad.has(key)) throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} is damaged`)
   if (checking.good.has(key)) return false
   checking.good.add(key)
   checking.fresh.push(key)

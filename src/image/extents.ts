@@ -55,6 +55,10 @@ export class ExtentMap {
     return this.#chunks.keys()
   }
 
+  get touchedCount(): number {
+    return this.#chunks.size
+  }
+
   /** The lowest touched chunk at or after `from` that passes the test, or null. */
   nextTouched(from: number, test: (chunk: number) => boolean): number | null {
     this.#sorted ??= Float64Array.from(this.#chunks.keys()).sort()

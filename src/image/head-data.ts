@@ -144,7 +144,8 @@ function nextHoleChunk(head: Head, state: InodeState, from: number): number {
   }
 }
 
-function hasData(head: Head, state: InodeState, chunk: number): boolean {
+/** Not all zeros, as far as it is known without looking at the bytes. */
+export function hasData(head: Head, state: InodeState, chunk: number): boolean {
   if (state.extents.pieces(chunk)?.some((piece) => piece.position >= 0)) return true
   return state.extents.committedBytes(chunk) > 0 && get(head.nodes, state.dataRoot, chunk) !== null
 }

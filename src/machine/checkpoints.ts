@@ -88,9 +88,12 @@ export class Checkpoints {
       // Not running now: a machine that is resumed goes on being checkpointed.
       return
     }
+    const before = this.lastError
     this.take(undefined, {}).catch((error: unknown) => {
+      // A cause that lasts is told once, not at every tick.
+      if (isCode(error, 'ABORTED') || messageOf(error) === before) return
       const message = `a scheduled checkpoint failed: ${messageOf(error)}`
-      if (!isCode(error, 'ABORTED')) this.#context.onEvent({ type: 'machine', image: this.#image, message })
+      this.#context.onEvent({ type: 'machine', image: this.#image, message })
     })
   }
 
@@ -108,7 +111,7 @@ export class Checkpoints {
     call.progress?.({ step: 'storing the epoch', done: 1, total: steps, unit: 'steps' })
     const begin = env.monotonicMs()
     const { state, wallMs, pauseMs, parts } = taken
-    const machine = { state, facts: factsOf(life.machine.plan, wallMs), pauseMs }
+    const machine = { state, facts: factsOf(life.machine.handle(), wallMs), pauseMs }
     const { epoch } = await this.#committing(taken.cut.seal({ note, wallMs, machine }))
     return { epoch: epoch!, pauseMs, parts: { ...parts, commit: env.monotonicMs() - begin } }
   }

@@ -3,7 +3,7 @@
  * epoch's files and a hypervisor. JSON; `version` grows when a reader of before would go wrong.
  */
 import { mismatch } from '../../drivers/index.ts'
-import type { Driver, Fingerprint, MachineSpec, Plan } from '../../drivers/index.ts'
+import type { Binding, Driver, Fingerprint, Handle, MachineSpec, Plan } from '../../drivers/index.ts'
 import { HoldfastError } from '../errors.ts'
 import { driving } from './driver-errors.ts'
 import { modelsOf, pinned, refuse } from './specification.ts'
@@ -24,8 +24,8 @@ export interface MachineFacts {
   readonly generationId: boolean
 }
 
-export function factsOf(plan: Plan, wallClockMs: number): MachineFacts {
-  const spec = pinned(plan)
+export function factsOf({ plan, binding }: Handle, wallClockMs: number): MachineFacts {
+  const spec = withCable(pinned(plan), binding)
   return {
     version: factsVersion,
     driver: plan.driver,
@@ -36,6 +36,12 @@ export function factsOf(plan: Plan, wallClockMs: number): MachineFacts {
     wallClockMs,
     generationId: plan.fingerprint.devices.includes('vmgenid'),
   }
+}
+
+/** The cable as it is plugged now: what a fork's epochs bring back is unplugged, as the fork is. */
+function withCable(spec: MachineSpec, { attachment }: Binding): MachineSpec {
+  if (spec.network === null || attachment === undefined) return spec
+  return { ...spec, network: { ...spec.network, attachment } }
 }
 
 /** Errors: DAMAGED, NEWER_VERSION. */

@@ -3,7 +3,7 @@
  * touched; `resumeLife` mounts, and while the hypervisor starts pushes the chunks that the guest will want first;
  * `settle` does what need not be waited for once the guest runs.
  */
-import type { Machine, Plan, Prepared } from '../../drivers/index.ts'
+import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
 import { HoldfastError } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
@@ -94,13 +94,27 @@ async function loaded(
   const loading = prepared.load(epoch.state, { timeoutMs: context.limits.loadTimeoutMs, signal })
   const machine = await stopwatch.part('load', driving(`loading the device state of ${epoch.address}`, loading))
   life.take(machine)
+  if (as.isFork) await unplug(context, life)
   return machine
+}
+
+/** A state that was saved with the user network loads only where there is one: the cable is pulled after the load. */
+async function unplug({ env }: MachineContext, life: Incarnation): Promise<void> {
+  const { machine, image } = life
+  const plugged = machine.ports.filter(({ attachment }) => attachment !== null)
+  for (const port of plugged) await driving(`unplugging ${image}`, port.unplug())
+  if (plugged.length > 0) writeJournal(env, life.runDirectory, { image, handle: machine.handle() })
+}
+
+/** No forwards: the original has those ports. */
+function forkAttachment({ network }: MachineSpec): Attachment | null {
+  return network?.attachment?.kind === 'user' ? { kind: 'user', hostForward: [] } : null
 }
 
 function prepare(
   { driver, limits }: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, signal?: AbortSignal,
 ): Promise<Prepared> {
-  const binding = as.isFork ? { ...life.binding, attachment: null } : life.binding
+  const binding = as.isFork ? { ...life.binding, attachment: forkAttachment(epoch.facts.spec) } : life.binding
   const preparing = driver.prepare(epoch.plan, binding, { timeoutMs: limits.startTimeoutMs, signal })
   return driving(`preparing ${as.image}`, preparing)
 }

@@ -9,6 +9,7 @@ import {
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import { ImageLayout } from '../image/layout.ts'
 import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
 import { LaneSync } from './lane-sync.ts'
@@ -27,6 +28,8 @@ export interface ImageMountOptions {
   readBytesMax?: number
   /** Set-uid bits and device nodes of the image count. Off by default: see `MountOptions` of the transport. */
   grantsPrivileges?: boolean
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
   onEvent?: (event: MountEvent) => void
 }
 
@@ -61,6 +64,7 @@ export class ImageMount {
   #commits: Promise<unknown> = Promise.resolve()
   #committedTo: number
   #retry: NodeJS.Timeout | null = null
+  #commitRetry: NodeJS.Timeout | null = null
   #failure: string | null = null
   #closed: Promise<void> | null = null
 
@@ -97,8 +101,9 @@ export class ImageMount {
     const { directory, readBytesMax, grantsPrivileges } = options
     const name = `holdfast:${options.image}`
     const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges })
-    const mounted = new ImageMount(options, start, made, (onMessage) =>
-      new WorkerLink({ descriptor, controlName: secretControlName(), head: start, connection: options.connection }, onMessage))
+    const { limits, connection } = options
+    const worker = { descriptor, controlName: secretControlName(), head: start, limits, connection }
+    const mounted = new ImageMount(options, start, made, (onMessage) => new WorkerLink(worker, onMessage))
     try {
       await mounted.#link.ready
       await mounted.#link.attach(made.directory)
@@ -179,7 +184,8 @@ export class ImageMount {
       if (!(error instanceof FuseError && error.code === 'FUSE_NOT_MOUNTED')) throw error
     }
     await this.#link.exited
-    if (this.#retry !== null) clearInterval(this.#retry)
+    this.#resumed()
+    if (this.#commitRetry !== null) clearTimeout(this.#commitRetry)
     await this.#sync.close()
     await this.#commits.catch(() => undefined)
     closeDevice(this.descriptor)
@@ -193,6 +199,10 @@ export class ImageMount {
         return this.#sync.request(message.ticket, message.segment)
       case 'syncDue':
         return void this.#sync.writeBehind(message.segment)
+      case 'retired':
+        // The last to close a removed file waits for its blocks to be freed: that is not to be the worker.
+        this.#sync.retire(message.segment).catch((error: unknown) => this.#fail(messageOf(error)))
+        return
       case 'rotated':
         if (message.id === unasked) this.#commitBehind(message.segment)
         return
@@ -202,7 +212,10 @@ export class ImageMount {
         return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
       case 'parked':
         return this.#parked(message.memory)
+      case 'resumed':
+        return this.#resumed()
       case 'ended':
+        if (message.how === 'crashed') this.#abandon()
         return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
       default:
     }
@@ -213,7 +226,7 @@ export class ImageMount {
       // Without space nothing is lost: the segments stay, and the next commit covers them too.
       if (!isCode(error, 'NO_SPACE')) return this.#fail(messageOf(error))
       this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
-      setTimeout(() => this.#commitBehind(segment), retryMs).unref()
+      this.#commitRetry = setTimeout(() => this.#commitBehind(segment), retryMs).unref()
     })
   }
 
@@ -230,13 +243,25 @@ export class ImageMount {
     const result = await this.#options.engine.commit(request)
     this.#committedTo = result.segment
     this.#link.send({ type: 'retire', segment: result.segment, manifest: result.manifest })
-    await this.#sync.retire(result.segment)
     return result
   }
 
   #parked(memory: boolean): void {
     this.#options.onEvent?.({ type: 'parked', image: this.image, memory })
     this.#retry ??= setInterval(() => this.#link.send({ type: 'retry' }), retryMs)
+  }
+
+  #resumed(): void {
+    if (this.#retry !== null) clearInterval(this.#retry)
+    this.#retry = null
+  }
+
+  /** Nobody answers any more: who waits for the mount gets errors at once instead of waiting for ever. */
+  #abandon(): void {
+    this.#failure ??= 'the serving thread ended by a fault'
+    unmount(this.directory, { lazy: true, force: true }).catch((error: unknown) => {
+      this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
+    })
   }
 
   #fail(message: string): void {

@@ -4,6 +4,7 @@
  * are posted at once.
  */
 import type { Ticket } from '../../fuse/index.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { MessagePort } from 'node:worker_threads'
 
@@ -11,6 +12,7 @@ export interface WorkerStart {
   descriptor: number
   controlName: string
   head: HeadStart
+  limits?: Partial<HeadLimits>
   /** Number of this mount, for the log's records. */
   connection: number
   port: MessagePort
@@ -48,6 +50,8 @@ export type FromWorker =
   | { type: 'rotated'; id: number; segment: number }
   | { type: 'sync'; ticket: Ticket; segment: number }
   | { type: 'syncDue'; segment: number }
+  /** The worker has let go of the files of segments up to this one. */
+  | { type: 'retired'; segment: number }
   | { type: 'made'; id: number; errno: number; inode: number }
   | { type: 'touched'; id: number; touched: TouchedChunks[] }
   | { type: 'statistics'; id: number; statistics: ServingStatistics }
@@ -55,6 +59,9 @@ export type FromWorker =
   | { type: 'fault'; message: string }
   /** Writes wait for commits or for space. */
   | { type: 'parked'; memory: boolean }
+  /** No write waits any more. */
+  | { type: 'resumed' }
+  /** `unmounted`, `aborted`, or, said by the owning thread's end, `crashed`. */
   | { type: 'ended'; how: string }
 
 /** Rotations by size carry no one's id. */

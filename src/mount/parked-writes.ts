@@ -19,7 +19,10 @@ const headroomBytes = 80
 
 export class ParkedWrites {
   readonly #descriptor: number
+  /** Messages that were copied when they were parked before. */
+  readonly #copies = new WeakSet<Buffer>()
   #parked: ParkedWrite[] = []
+  #isRetrying = false
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor
@@ -29,8 +32,18 @@ export class ParkedWrites {
     return this.#parked.length
   }
 
+  /** Nothing waits, and nothing is tried again. */
+  get isFirst(): boolean {
+    return this.#parked.length === 0 && !this.#isRetrying
+  }
+
   park(context: RequestContext, request: WriteRequest): Deferred {
+    if (this.#copies.has(request.message)) {
+      this.#parked.push({ context, request })
+      return DEFERRED
+    }
     const message = Buffer.alloc(headroomBytes + request.payloadBytes)
+    this.#copies.add(message)
     request.message.copy(message, headroomBytes, request.payloadAt, request.payloadAt + request.payloadBytes)
     this.#parked.push({ context: { ...context }, request: { ...request, message, payloadAt: headroomBytes } })
     return DEFERRED
@@ -40,11 +53,13 @@ export class ParkedWrites {
   retry(write: (context: RequestContext, request: WriteRequest) => number | Deferred): void {
     const waiting = this.#parked
     this.#parked = []
+    this.#isRetrying = true
     for (const { context, request } of waiting) {
       const outcome = write(context, request)
       if (outcome === DEFERRED) continue
       if (outcome < 0) replyError(this.#descriptor, context, outcome)
       else replyWritten(this.#descriptor, context, outcome)
     }
+    this.#isRetrying = false
   }
 }

@@ -4,7 +4,8 @@
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
-import { Session } from '../../fuse/index.ts'
+import { ERRNO, Session } from '../../fuse/index.ts'
+import type { Deferred, RequestContext, WriteRequest } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import { Head } from '../image/head.ts'
@@ -63,6 +64,7 @@ class Serving {
         return post({ type: 'rotated', id: message.id, segment: head.rotate() })
       case 'retire':
         head.retire(message.segment, Buffer.from(message.manifest, 'hex'))
+        post({ type: 'retired', segment: message.segment })
         return this.#retryParked()
       case 'retry':
         return this.#retryParked()
@@ -80,7 +82,20 @@ class Serving {
   }
 
   #retryParked(): void {
-    this.#context.parked.retry((context, request) => write(this.#context, context, request))
+    const { parked, post } = this.#context
+    if (parked.count === 0) return
+    parked.retry((context, request) => this.#write(context, request))
+    if (parked.count === 0) post({ type: 'resumed' })
+  }
+
+  /** A throw here must not take the other parked writes with it. */
+  #write(context: RequestContext, request: WriteRequest): number | Deferred {
+    try {
+      return write(this.#context, context, request)
+    } catch (error) {
+      this.#context.post({ type: 'fault', message: messageOf(error) })
+      return -ERRNO.EIO
+    }
   }
 
   #statistics(): Extract<FromWorker, { type: 'statistics' }>['statistics'] {
@@ -112,7 +127,7 @@ async function serve(start: WorkerStart): Promise<void> {
     rotated: (segment) => post({ type: 'rotated', id: unasked, segment }),
     syncDue: (segment) => post({ type: 'syncDue', segment }),
     failed: (error) => post({ type: 'failed', message: messageOf(error) }),
-  })
+  }, start.limits)
   const serving = new Serving(start, head, post)
   post({ type: 'ready' })
   const how = serving.run()

@@ -56,7 +56,9 @@ export class Call implements Disposable {
   overdue(): HoldfastError {
     const cause = this.lastFailure
     const why = cause instanceof Error ? `: ${cause.message}` : ''
-    if (!this.isUnclear) return new HoldfastError('REPLICA_UNREACHABLE', `the replica did not answer in time${why}`, { cause })
+    if (!this.isUnclear) {
+      return new HoldfastError('REPLICA_UNREACHABLE', `the replica did not answer in time${why}`, { cause })
+    }
     const message = `the answer of the replica was lost, and what it did cannot be seen${why}`
     return new HoldfastError('REPLICA_UNCLEAR', message, { cause })
   }

@@ -10,11 +10,10 @@
  * working locks (version 4).
  */
 import { dirname, join } from 'node:path'
-import { HoldfastError } from '../errors.ts'
 import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
-import { isCode } from '../errors.ts'
+import { HoldfastError, isCode } from '../errors.ts'
 import { Call } from './call.ts'
 import { attempt, entryOf, nextTurn, sizesBelow, sortedNames } from './directory-parts.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from './limits.ts'
@@ -264,7 +263,9 @@ export class DirectoryReplica implements Replica {
     removeTree(this.#env, place)
   }
 
-  async #call<T>(options: CallOptions | undefined, run: (call: Call) => T | Promise<T>, timeoutMs?: number): Promise<T> {
+  async #call<T>(
+    options: CallOptions | undefined, run: (call: Call) => T | Promise<T>, timeoutMs?: number,
+  ): Promise<T> {
     using call = this.#begin(options, timeoutMs)
     call.check()
     return await attempt(() => run(call))

@@ -131,7 +131,7 @@ export interface Replica extends AsyncDisposable {
   /** With its parents; nothing happens where it is. Not for generation directories. Errors: EXISTS (an object). */
   makeDirectory(path: string, options?: CallOptions): Promise<void>
 
-  /** An object or an empty directory; nothing happens where there is nothing. Errors: EXISTS (a directory not empty). */
+  /** An object or an empty directory; nothing happens where there is nothing. Errors: EXISTS (not empty). */
   remove(path: string, options?: CallOptions): Promise<void>
 
   /** In how many places the least copied part of an object is now. Errors: NOT_FOUND. */

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
@@ -75,13 +75,14 @@ export class ServedStore {
     const id = this.#lastId
     return new Promise<T>((resolve, reject) => {
       this.#pending.set(id, { resolve: (value) => resolve(value as T), reject })
-      this.child.send({ id, verb, args })
+      this.child.send({ id, verb, args }, (error) => {
+        if (error !== null) reject(error)
+      })
     })
   }
 
   async mount(image: string, settings: MountSettings & { directory?: string } = {}): Promise<ServedMount> {
-    const directory = settings.directory ?? join(this.directory, '..', `mount-${image}-${this.#lastId}`)
-    if (settings.directory === undefined) mkdirSync(directory)
+    const directory = settings.directory ?? mkdtempSync(join(this.directory, '..', `mount-${image}-`))
     const { device } = await this.call<{ device: string }>('mount', { image, ...settings, directory })
     return new ServedMount(this, directory, device)
   }

@@ -114,6 +114,21 @@ test('hostile: an upload that the cluster has wrong is never named', async (t) =
   t.is(asked.filter((each) => each === 'DELETE').length, 3)
 })
 
+for (const stored of ['abc', 'abd']) {
+  test(`a cluster with checksums of another kind is read back: ${stored}`, async (t) => {
+    const server = await fakeServer(t, ({ operation, url, request, response }) => {
+      if (url.searchParams.get('noredirect') === 'true') return answer(response, { Location: `http://${request.headers.host}${url.pathname}?op=${operation}` })
+      if (operation === 'OPEN') return answer(response, stored)
+      if (operation === 'GETFILECHECKSUM') return answer(response, { FileChecksum: { algorithm: 'COMPOSITE-CRC32C', bytes: '00000000', length: 4 } })
+      if (operation !== 'CREATE') return false
+      response.writeContinue()
+      request.resume().on('end', () => response.writeHead(201).end())
+      return true
+    })
+    t.is(await codeFrom(fakeReplica(t, server).put('a', Buffer.from('abc'))), stored === 'abc' ? undefined : 'REPLICA_FAULT')
+  })
+}
+
 test('a refusal in the middle of an upload ends it', async (t) => {
   const server = await fakeServer(t, ({ operation, url, request, response }) => {
     if (operation !== 'CREATE') return false

@@ -1,9 +1,18 @@
 import test from 'ava';
+import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { ConsoleLog } from '../../rig/demo/console-log.ts';
+import { continues } from '../../rig/demo/crash.ts';
 import { isSound, sorted } from '../../rig/demo/fsck.ts';
 import { readOptions } from '../../rig/demo/options.ts';
 import { Story } from '../../rig/demo/story.ts';
 import { rowsOf, tableText } from '../../rig/demo/table.ts';
+
+const machine = {
+  image: 'i', state: 'running', pid: 1, console: '', accelerator: '', machineType: '', lastError: null, alarms: [], notices: [],
+};
 
 /** Of e2fsck 1.47.0, after a guest was cut. */
 const AFTER_A_CUT = `e2fsck 1.47.0 (5-Feb-2023)
@@ -78,12 +87,39 @@ test('an expectation that does not hold ends the story', (t) => {
 test('the table has a row for each epoch, and what was resumed in its row', (t) => {
   const epoch = { image: 'i', number: 1, writtenBytes: 2_097_152, storedBytes: 512, pauseMs: 4.25, machine: true, note: '' };
   const sealed = { ...epoch, number: 2, pauseMs: null, machine: false, storedBytes: null };
-  const machine = {
-    image: 'i', state: 'running', pid: 1, console: '', accelerator: '', machineType: '', lastError: null, alarms: [], notices: [],
-  };
   const rows = rowsOf([epoch, sealed], [{ machine, epoch, resumeMs: 123.4, commandMs: 234.5 }]);
   t.deepEqual(tableText(rows).split('\n').slice(1).map((line) => line.trim().split(/ {2,}/)), [
     ['i@1', '4.3', '2.0 MiB', '512 B', '123', '235'],
     ['i@2', '2.0 MiB'],
   ]);
+});
+
+test('a resumed guest goes on at the next number, whatever was left in its serial port', (t) => {
+  t.true(continues([8, 9, 10], 7));
+  t.true(continues([7, 8, 9], 7), 'the line of 7 came out after the cut');
+  t.true(continues([5, 6, 7, 8], 7));
+  t.false(continues([4, 5, 6, 7, 8], 7), 'it went back further than its memory');
+  t.false(continues([9, 10], 7), 'a number is missing');
+  t.false(continues([8, 10], 7));
+  t.false(continues([8, 8, 9], 7));
+  t.false(continues([1, 2, 3], 7), 'it began anew');
+  t.false(continues([], 7));
+});
+
+test('the console log: whole lines after the mark, and what tells of a boot', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'console-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const here = { ...machine, console: join(directory, 'console.sock') };
+  const log = join(directory, 'console.log');
+  t.deepEqual(new ConsoleLog(here).counters(), []);
+  writeFileSync(log, '[ 0.0] Linux version 6.1\r\nready 900\ncounter 1 10\ncounter 2 20\ncoun');
+  t.deepEqual(new ConsoleLog(here).counters(), [1, 2]);
+  t.is(new ConsoleLog(here).bootMessages().length, 2);
+  const mark = new ConsoleLog(here).mark();
+  appendFileSync(log, 'ter 3 30\r\ncounter 4 40\r\ncounter 5');
+  t.deepEqual(new ConsoleLog(here, mark).counters(), [4]);
+  t.deepEqual(new ConsoleLog(here, mark).bootMessages(), []);
+  renameSync(log, `${log}.old`);
+  writeFileSync(log, 'counter 6 60\n'.repeat(10));
+  t.is(new ConsoleLog(here, mark).counters().length, 10, 'another file than the marked one is read from its start');
 });

@@ -66,7 +66,8 @@ export class NameSpace {
   /** Also when there is nothing. Errors: EXISTS when it is a directory that is not empty, unless `deep`. */
   async remove(call: Call, path: string, depth: 'shallow' | 'deep' = 'shallow'): Promise<void> {
     await this.#nameNodes.demand(call, {
-      method: 'DELETE', operation: 'DELETE', path, effect: 'repeatable', parameters: { recursive: `${depth === 'deep'}` },
+      method: 'DELETE', operation: 'DELETE', path, effect: 'repeatable',
+      parameters: { recursive: `${depth === 'deep'}` },
     }, `removing ${path}`)
   }
 

@@ -96,7 +96,8 @@ export async function* bodyPieces(response: IncomingMessage, target: Target, cal
     }
   } catch (error) {
     call.check()
-    throw new TransportFailure('lost', `${nameOfServer(target.server)} broke off: ${messageOf(error)}`, { cause: error })
+    const message = `${nameOfServer(target.server)} broke off: ${messageOf(error)}`
+    throw new TransportFailure('lost', message, { cause: error })
   } finally {
     clearTimeout(timer)
     call.signal.removeEventListener('abort', end)

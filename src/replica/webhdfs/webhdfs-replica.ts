@@ -3,7 +3,7 @@ import { HoldfastError } from '../../errors.ts'
 import type { Env } from '../../env/env.ts'
 import { Call } from '../call.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from '../limits.ts'
-import { checkName, checkPath, joinPath } from '../paths.ts'
+import { checkName, checkPath, joinPath, nameOf } from '../paths.ts'
 import { closedSuffix } from '../replica.ts'
 import type {
   CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
@@ -69,7 +69,7 @@ export class WebHdfsReplica implements Replica {
   async stat(path: string, options?: CallOptions): Promise<ReplicaEntry | null> {
     checkPath(path, 'root allowed')
     const status = await this.#call(options, (call) => this.#nameSpace.status(call, path))
-    return status === null || status.kind === 'other' ? null : entryOf({ ...status, name: path.split('/').at(-1) ?? '' })
+    return status === null || status.kind === 'other' ? null : entryOf({ ...status, name: nameOf(path) })
   }
 
   async *read(path: string, range: ReadRange = {}): AsyncGenerator<Uint8Array> {
