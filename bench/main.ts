@@ -8,6 +8,7 @@ import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { epochSize } from './epoch-size.ts'
 import { pause } from './pause.ts'
+import { replica } from './replica.ts'
 import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
 import { headerText, makeHeader } from './rig/header.ts'
@@ -16,7 +17,7 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume, compare]
+const benches: readonly Bench[] = [store, seal, replica, daemonMemory, epochSize, pause, resume, compare]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))
