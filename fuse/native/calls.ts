@@ -10,7 +10,9 @@ import { OPCODE } from '../protocol/opcodes.ts'
 import type { OpcodeName } from '../protocol/opcodes.ts'
 import type { LinkRequest, NameRequest, RequestContext, SetattrRequest } from '../requests.ts'
 import { DEFERRED } from '../results.ts'
-import type { Attributes, Bytes, Completion, Deferred, Entry, FileSystemStatistics, Outcome, Timestamp } from '../results.ts'
+import type {
+  Attributes, Bytes, Completion, Deferred, Entry, FileSystemStatistics, Outcome, Timestamp,
+} from '../results.ts'
 import { nativeLimits } from './limits.ts'
 import { isHiddenPath, isLegible, NodePaths } from './paths.ts'
 

@@ -4,7 +4,7 @@
  * `settle` does what need not be waited for once the guest runs.
  */
 import type { Machine, Plan, Prepared } from '../../drivers/index.ts'
-import { HoldfastError } from '../errors.ts'
+import { assert, HoldfastError } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { MachineContext } from './context.ts'
@@ -107,6 +107,7 @@ async function push(
   { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, files: FileChunks[],
 ): Promise<void> {
   const { descriptor, directory } = life.mount
+  assert(descriptor !== null, 'machines are mounted by the kernel transport')
   const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files })
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
 }

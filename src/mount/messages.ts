@@ -1,7 +1,9 @@
 /**
- * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
- * event loop: messages to it lie in a MessagePort until it is poked through the kernel (a read of the
- * control file), messages from it are posted at once.
+ * What the server of a head and the thread that owns its mount tell each other.
+ *
+ * On the kernel transport the server is a worker that never runs its event loop: messages to it lie in a
+ * MessagePort until it is poked through the kernel (a read of the control file), messages from it are posted
+ * at once. On the native transport both are in one thread, and messages are calls.
  */
 import type { Ticket } from '../../fuse/index.ts'
 import type { HeadStart } from '../image/types.ts'
@@ -16,7 +18,7 @@ export interface WorkerStart {
   port: MessagePort
 }
 
-export type ToWorker =
+export type ToServer =
   /** The barrier: answered with `rotated`. */
   | { type: 'rotate'; id: number }
   | { type: 'retire'; segment: number; manifest: string }
@@ -45,7 +47,7 @@ export interface ServingStatistics {
   requests: number
 }
 
-export type FromWorker =
+export type FromServer =
   | { type: 'ready' }
   | { type: 'rotated'; id: number; segment: number }
   | { type: 'sync'; ticket: Ticket; segment: number }
