@@ -13,8 +13,8 @@ import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
 import { LaneSync } from './lane-sync.ts'
 import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
-import { transportNamed } from './transport.ts'
 import type { Serving, Transport, TransportName } from './transport.ts'
+import { transportNamed } from './transports.ts'
 
 export interface ImageMountOptions {
   engine: Engine

@@ -55,8 +55,3 @@ export interface Serving {
   unmount(options: UnmountOptions): Promise<void>
   close(): void
 }
-
-export async function transportNamed(name: TransportName): Promise<Transport> {
-  if (name === 'kernel') return (await import('./kernel-transport.ts')).kernelTransport
-  return (await import('./native-transport.ts')).nativeTransport
-}
