@@ -5,6 +5,8 @@
  */
 import { messageOf } from '../src/errors.ts'
 import { daemonMemory } from './daemon-memory.ts'
+import { pause } from './pause.ts'
+import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
 import { headerText, makeHeader } from './rig/header.ts'
 import { resultText } from './rig/report.ts'
@@ -12,7 +14,7 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory]
+const benches: readonly Bench[] = [store, seal, daemonMemory, pause, resume]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))

@@ -1,5 +1,4 @@
 /** Does a seal cost what was changed, whatever the size of the image? */
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Image, Store } from '../src/index.ts'
 import { changeChunks, changedOffsets, markChunks } from './rig/data.ts'
@@ -72,8 +71,10 @@ async function measureShape(run: BenchRun, shape: Shape): Promise<Cell[][]> {
   const image = connection.image('image')
   const directory = await store.mount(image, `mount-${shape.name}`)
   const file = join(directory, 'disk.raw')
-  const qcow2 = makeBaseline(run, shape, fileBytes)
-  markChunks(file, { fileBytes, stride: shape.stride })
+  const marked = { fileBytes, stride: shape.stride }
+  const qcow2 = run.scratch.path(`${shape.name}.qcow2`)
+  makeQcow2(run.scratch, qcow2, marked)
+  markChunks(file, marked)
   await image.seal()
   const rows: Cell[][] = []
   for (const count of changeCounts) {
@@ -89,15 +90,6 @@ async function measureShape(run: BenchRun, shape: Shape): Promise<Cell[][]> {
   await connection.unmount(directory)
   await store.stopDaemon()
   return rows
-}
-
-function makeBaseline(run: BenchRun, shape: Shape, fileBytes: number): string {
-  const raw = run.scratch.path(`${shape.name}.raw`)
-  const qcow2 = run.scratch.path(`${shape.name}.qcow2`)
-  markChunks(raw, { fileBytes, stride: shape.stride })
-  makeQcow2(raw, qcow2)
-  rmSync(raw)
-  return qcow2
 }
 
 async function sealOnce(store: Store, image: Image, count: number, change: () => void): Promise<Sealed> {

@@ -105,6 +105,7 @@ export class Dispatcher {
   #route(route: Route, context: RequestContext): void {
     const { row, decode, handler } = route
     if (row.reply === 'session') return this.#init()
+    if (row.opcode === OPCODE.NOTIFY_REPLY) return this.#woken()
     if (this.#controlName !== undefined && this.#message.node >= CONTROL_NODEID) return this.#control(row)
     if (decode === null || handler === undefined) return this.#absent(row)
     const request = decode(this.#message, this.#reply)
@@ -181,6 +182,15 @@ export class Dispatcher {
     if (!isSpoken(negotiated)) return this.#reply.error(-ERRNO.EPROTO)
     this.#reply.send(putInit(this.#reply, negotiated))
     this.#options.onNegotiated(negotiated)
+  }
+
+  #woken(): void {
+    try {
+      this.#options.onControl()
+    } catch (error) {
+      this.counts.faultCount++
+      this.#options.onFault(error)
+    }
   }
 
   #isControlName(request: object): boolean {

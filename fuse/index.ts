@@ -1,7 +1,7 @@
 /** The door of the room: what the rest of the project may use. */
 export { abortConnection, readDirtyLimits, setDirtyLimits } from './connection.ts'
 export type { DirtyLimits } from './connection.ts'
-export { CONTROL_NODEID, ControlFile, secretControlName } from './control.ts'
+export { CONTROL_NODEID, ControlFile, secretControlName, Waker } from './control.ts'
 export type { DirectorySink } from './directory-sink.ts'
 export { ERRNO, errnoName } from './errno.ts'
 export type { Errno } from './errno.ts'

@@ -65,6 +65,14 @@ export function resend(descriptor: number): boolean {
   return send(descriptor, [notification.resendMessage()])
 }
 
+/**
+ * Makes the kernel put a NOTIFY_REPLY, which carries nothing, into the queue of requests: its answer to a
+ * question for cached pages of a regular file that it knows. Nobody waits for it.
+ */
+export function askForNothing(descriptor: number, node: number): boolean {
+  return send(descriptor, [notification.retrieveNothingMessage(node)])
+}
+
 function send(descriptor: number, pieces: readonly Uint8Array[]): boolean {
   try {
     if (pieces.length === 1) writeSync(descriptor, pieces[0])

@@ -17,9 +17,9 @@ die() {
   exit 1
 }
 
-# COMMAND PACKAGE, one line for each tool. wget serves debootstrap; fio, setfattr and python3 (which can map
-# files) work on mounts in tests; the rest builds and runs guests.
-tools='
+# COMMAND PACKAGE, one line for each tool: what builds and runs guests (wget serves debootstrap, python3 measures
+# the rate of the processor's clock).
+guest_tools='
 qemu-system-x86_64 qemu-system-x86
 qemu-img qemu-utils
 debootstrap debootstrap
@@ -27,21 +27,30 @@ wget wget
 mke2fs e2fsprogs
 depmod kmod
 cpio cpio
+unxz xz-utils
 mount mount
 flock util-linux
+python3 python3
+'
+
+# What tests and benches use on mounts besides.
+mount_tools='
 fio fio
 setfattr attr
-python3 python3
 '
 
 # Administrators' tools are not on the PATH of every user.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-missing_packages() {
-  printf '%s' "$tools" | while read -r command package; do
-    [ -z "$command" ] || command -v "$command" >/dev/null 2>&1 || printf '%s ' "$package"
+missing_tools() {
+  printf '%s' "$tools" | while read -r tool package; do
+    [ -z "$tool" ] || command -v "$tool" >/dev/null 2>&1 || printf '%s %s\n' "$tool" "$package"
   done
 }
+
+missing_packages() { missing_tools | while read -r _ package; do printf '%s ' "$package"; done; }
+
+missing_commands() { missing_tools | while read -r tool _; do printf '%s ' "$tool"; done; }
 
 install_command() { printf 'apt-get install --no-install-recommends %s' "$1"; }
 
@@ -54,7 +63,7 @@ need_packages() {
   packages=$(missing_packages)
   [ -n "$packages" ] || return 0
   command -v apt-get >/dev/null 2>&1 ||
-    die "missing: ${packages}(names of Debian packages); install them and start again"
+    die "missing commands: $(missing_commands)- install what has them (on Debian: $(install_command "$packages"))"
   [ "$(id -u)" = 0 ] || die "missing packages: as root, run: $(install_command "$packages")"
   say "installing Debian packages: $packages"
   # The lists may be absent or too old for the mirror: refresh them once, then try again.
@@ -65,6 +74,13 @@ need_packages() {
   }
   packages=$(missing_packages)
   [ -z "$packages" ] || die "still missing after the installation: $packages"
+}
+
+# What no package brings: mounts are made by root, through the kernel's FUSE.
+need_mounts() {
+  [ "$(id -u)" = 0 ] || die "mounts and machines need root: start it again as root (sudo npm run $command)"
+  [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || true
+  [ -r /dev/fuse ] || die 'there is no /dev/fuse: load the module (modprobe fuse); a container needs the device given'
 }
 
 need_modules() {
@@ -91,8 +107,14 @@ case $(uname -s)/$(uname -m) in
   *) die "this needs Linux on x86_64, not $(uname -s) on $(uname -m)" ;;
 esac
 
-need_modules
+case $command in
+  demo) tools=$guest_tools ;;
+  *) tools=$guest_tools$mount_tools ;;
+esac
+
 need_packages
+[ "$command" != demo ] || need_mounts
+need_modules
 PATH="$root/node_modules/.bin:$PATH"
 export PATH
 

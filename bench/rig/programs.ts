@@ -19,22 +19,24 @@ export async function runBeside(program: string, args: readonly string[]): Promi
 }
 
 /** Starts a program that the bench ends. */
-export function runUntilEnd(scratch: Scratch, program: string, args: readonly string[]): { pid: number; end(): Promise<void> } {
+export function runUntilEnd(
+  scratch: Scratch, program: string, args: readonly string[], signal: NodeJS.Signals = 'SIGTERM',
+): { pid: number; end(): Promise<void> } {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   if (child.pid === undefined) throw new Error(`${program} cannot be started`)
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const end = (): Promise<void> => {
-    child.kill('SIGTERM')
+    child.kill(signal)
     return ended
   }
   scratch.defer(end)
   return { pid: child.pid, end }
 }
 
-export async function until(what: string, isSo: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean, timeoutMs = 10_000, pollMs = 20): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!isSo()) {
     if (performance.now() > deadlineMs) throw new Error(`${what} did not come within ${timeoutMs} ms`)
-    await sleep(20)
+    await sleep(pollMs)
   }
 }

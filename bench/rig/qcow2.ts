@@ -1,10 +1,20 @@
 /** A qcow2 image with internal snapshots: what Holdfast's epochs are held against. */
-import { statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
+import { markChunks } from './data.ts'
+import type { Marked } from './data.ts'
 import { runToEnd } from './programs.ts'
+import type { Scratch } from './scratch.ts'
 
-/** Makes `path` from a raw file, sparse as that is, with clusters of the size of Holdfast's chunks. */
-export function makeQcow2(raw: string, path: string): void {
-  runToEnd('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', '-o', 'cluster_size=64k,lazy_refcounts=off', raw, path])
+/**
+ * Makes `path` with the contents of `markChunks`, compressed, with clusters of the size of Holdfast's chunks: each
+ * has to be decoded when it is read, as Holdfast's have.
+ */
+export function makeQcow2(scratch: Scratch, path: string, marked: Marked): void {
+  const raw = scratch.memoryPath('raw')
+  markChunks(raw, marked)
+  const options = 'cluster_size=64k,compression_type=zstd'
+  runToEnd('qemu-img', ['convert', '-c', '-W', '-m', '8', '-f', 'raw', '-O', 'qcow2', '-o', options, raw, path])
+  rmSync(raw)
 }
 
 /** Writes a page of 4 KiB at each offset and flushes, in one process. */

@@ -55,6 +55,7 @@ export const decoders: Readonly<Record<OpcodeName, Decoder | null>> = {
   DESTROY: node,
   IOCTL: null,
   POLL: null,
+  NOTIFY_REPLY: null,
   BATCH_FORGET: batchForget,
   FALLOCATE: fallocate,
   READDIRPLUS: readdirplus,

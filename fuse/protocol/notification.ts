@@ -6,7 +6,7 @@ import { putOffset, putU32, putU64 } from './encode.ts'
 import type { Layout } from './layout.ts'
 import * as structures from './structures.ts'
 
-export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, STORE: 4, DELETE: 6, RESEND: 7 } as const
+export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, STORE: 4, RETRIEVE: 5, DELETE: 6, RESEND: 7 } as const
 
 const BODY = structures.OUT_HEADER.bytes
 const NUL_BYTES = 1
@@ -53,6 +53,15 @@ export function storeHead(
   putOffset(words, BODY + STORE_OUT.at.offset, chunk, within)
   putU32(words, BODY + STORE_OUT.at.size, storedBytes)
   return finish(words, STORE_OUT)
+}
+
+/** Asks for cached pages of a node, past its end: none of them, but an answer in the queue of requests. */
+export function retrieveNothingMessage(node: number): Uint8Array {
+  const { RETRIEVE_OUT } = structures
+  const words = message(NOTIFY.RETRIEVE, RETRIEVE_OUT, 0)
+  putU64(words, BODY + RETRIEVE_OUT.at.nodeid, node)
+  putU64(words, BODY + RETRIEVE_OUT.at.offset, Number.MAX_SAFE_INTEGER)
+  return finish(words, RETRIEVE_OUT)
 }
 
 /** Asks for all requests that have been read and not answered, with their numbers marked. */

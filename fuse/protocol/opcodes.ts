@@ -96,6 +96,7 @@ const table = [
   row(38, 'DESTROY', 'destroy', 'done', { absent: 0 }),
   row(39, 'IOCTL', null, 'done', { fixed: structures.IOCTL_IN, absent: -ERRNO.ENOTTY }),
   row(40, 'POLL', null, 'done', { fixed: structures.POLL_IN }),
+  row(41, 'NOTIFY_REPLY', null, 'none', { fixed: structures.NOTIFY_REPLY_IN }),
   row(42, 'BATCH_FORGET', 'batchForget', 'none', { fixed: structures.BATCH_FORGET_IN }),
   row(43, 'FALLOCATE', 'fallocate', 'done', { fixed: structures.FALLOCATE_IN, mutates }),
   row(44, 'READDIRPLUS', 'readdirplus', 'filled', { fixed: structures.READ_IN }),

@@ -227,6 +227,24 @@ export const COPY_FILE_RANGE_IN = layout('fuse_copy_file_range_in', {
 export const DIRENT = layout('fuse_dirent', { ino: 'u64', off: 'u64', namelen: 'u32', type: 'u32' })
 export const DIRENTPLUS = layout('fuse_direntplus', { entry_out: ENTRY_OUT, dirent: DIRENT })
 
+/** Followed by what the kernel has cached of what was asked for. */
+export const NOTIFY_REPLY_IN = layout('fuse_notify_retrieve_in', {
+  dummy1: 'u64',
+  offset: 'u64',
+  size: 'u32',
+  dummy2: 'u32',
+  dummy3: 'u64',
+  dummy4: 'u64',
+})
+
+export const RETRIEVE_OUT = layout('fuse_notify_retrieve_out', {
+  notify_unique: 'u64',
+  nodeid: 'u64',
+  offset: 'u64',
+  size: 'u32',
+  padding: 'u32',
+})
+
 export const INVAL_INODE_OUT = layout('fuse_notify_inval_inode_out', { ino: 'u64', off: 'i64', len: 'i64' })
 export const INVAL_ENTRY_OUT = layout('fuse_notify_inval_entry_out', {
   parent: 'u64',

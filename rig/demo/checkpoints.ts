@@ -25,8 +25,9 @@ export async function takeCheckpoints(stage: Stage, machine: Machine): Promise<E
     const epochs = await machineEpochs(stage, machine.image);
     for (const epoch of epochs.slice(told)) story.seen(epochLine(epoch));
     if (epochs.length >= options.epochsCount) return epochs;
-    if (epochs.length > told || deadlineMs === 0) deadlineMs = performance.now() + options.everyMs + CHECKPOINT_TIMEOUT_MS;
-    if (performance.now() > deadlineMs) await failWithStatus(stage, machine.image);
+    const nowMs = performance.now();
+    if (epochs.length > told || deadlineMs === 0) deadlineMs = nowMs + options.everyMs + CHECKPOINT_TIMEOUT_MS;
+    if (nowMs > deadlineMs) await failWithStatus(stage, machine.image);
     told = epochs.length;
     await sleep(Math.max(POLL_MS, options.everyMs / 4), undefined, { signal });
   }
@@ -50,10 +51,12 @@ export async function counterIn({ holdfast, story, directory }: Stage, epoch: Ep
 
 function epochLine({ image, number, pauseMs, writtenBytes, storedBytes }: Epoch): string {
   const pause = pauseMs === null ? '?' : timeText(pauseMs);
-  return `${image}@${number}: pause ${pause}, ${bytesText(writtenBytes)} written, ${bytesText(storedBytes ?? 0)} stored`;
+  const stored = bytesText(storedBytes ?? 0);
+  return `${image}@${number}: pause ${pause}, ${bytesText(writtenBytes)} written, ${stored} stored`;
 }
 
 async function failWithStatus(stage: Stage, image: string): Promise<never> {
   const machine = await machineOf(stage, image);
-  throw new DemoFailure(`no new checkpoint came; the machine is ${machine?.state ?? 'gone'}: ${machine?.lastError ?? 'no error'}`);
+  const state = `${machine?.state ?? 'gone'}: ${machine?.lastError ?? 'no error'}`;
+  throw new DemoFailure(`no new checkpoint came; the machine is ${state}`);
 }

@@ -14,8 +14,7 @@ const GRACE_MS = 5_000;
  */
 export async function cleanUp(holdfast: Holdfast, directory: string, keep: boolean): Promise<string[]> {
   const forced: string[] = [];
-  const daemon = await holdfast.ask<Daemon>('daemon', 'status').then(({ result }) => result, () => ({ running: false }));
-  if (daemon.running) {
+  if (await daemonRuns(holdfast)) {
     await stopMachines(holdfast).catch((error: Error) => forced.push(error.message));
     await holdfast.ask('daemon', 'stop', '--force').catch((error: Error) => forced.push(error.message));
   }
@@ -31,6 +30,15 @@ export async function cleanUp(holdfast: Holdfast, directory: string, keep: boole
   }
   if (!keep && mountsBelow(directory).length === 0) rmSync(directory, { recursive: true, force: true });
   return forced;
+}
+
+async function daemonRuns(holdfast: Holdfast): Promise<boolean> {
+  try {
+    return (await holdfast.ask<Daemon>('daemon', 'status')).result.running;
+  } catch {
+    // There is no store yet, or its daemon does not answer: then it is killed.
+    return false;
+  }
 }
 
 async function stopMachines(holdfast: Holdfast): Promise<void> {

@@ -63,7 +63,7 @@ export class ConsoleLog {
       if (numbers.filter((number) => number > least).length >= count) return numbers;
       if (performance.now() > deadlineMs) {
         const tail = this.lines().slice(-10).join('\n');
-        throw new DemoFailure(`the guest did not count beyond ${least} within ${timeoutMs} ms; its last lines:\n${tail}`);
+        throw new DemoFailure(`the guest did not count beyond ${least} in ${timeoutMs} ms; its last lines:\n${tail}`);
       }
       await sleep(POLL_MS, undefined, { signal });
     }

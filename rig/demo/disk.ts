@@ -20,5 +20,6 @@ export async function checkDisk({ holdfast, story, directory }: Stage, { image, 
   story.expect(isSound(report), 'it only replayed the journal, cleared orphans or corrected summary counts', seen);
   story.command(['e2fsck', '-fn', file]);
   story.expect(report.secondCode === 0, 'and after that finds nothing', `exit code ${report.secondCode}`);
+  story.proves('the disk was cut at one moment, with the guest writing: no block is older or newer than the others');
   rmSync(file);
 }

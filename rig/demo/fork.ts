@@ -22,5 +22,6 @@ export async function forkOlder(stage: Stage, older: Epoch, original: Resumption
   await databaseIsSound(story, result.machine);
   const since = await originalLog.waitForCounters(1, before, COUNT_TIMEOUT_MS, signal);
   story.expect(since.at(-1)! > before, 'the original counts on beside it', `from ${before} to ${since.at(-1)}`);
+  story.proves('epochs are not changed by what runs from them: each can be gone back to, or branched from');
   return { ...result, epoch: older, commandMs };
 }

@@ -36,15 +36,21 @@ export class Holdfast {
   async ask<T>(...words: readonly string[]): Promise<Answer<T>> {
     this.#signal?.throwIfAborted();
     const startMs = performance.now();
-    const child = spawn(process.execPath, [entry, '--json', ...words], {
+    const child = spawn(process.execPath, [entry, '--json', '--quiet', ...words], {
       // A session of its own: Ctrl-C is for the demo, which then ends its commands and cleans up.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, HOLDFAST_STORE: this.store },
       signal: this.#signal,
     });
-    const [out, err, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-    if (code !== 0) throw new DemoFailure(`holdfast ${words.join(' ')} ended with ${code ?? signal}: ${err.trim()}`);
+    const end = once(child, 'close');
+    const [out, err, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), end]);
+    if (code !== 0) throw new DemoFailure(`holdfast ${nameOf(words)} ended with ${code ?? signal}: ${err.trim()}`);
     return { result: JSON.parse(out) as T, commandMs: performance.now() - startMs };
   }
+}
+
+/** A command without its arguments: they have just been shown. */
+function nameOf(words: readonly string[]): string {
+  return words.slice(0, words[0] === 'vm' || words[0] === 'daemon' ? 2 : 1).join(' ');
 }

@@ -8,6 +8,7 @@ export interface Epoch {
   readonly pauseMs: number | null;
   /** Whether it can be resumed. */
   readonly machine: boolean;
+  readonly note: string;
 }
 
 export interface Machine {

@@ -34,16 +34,17 @@ export async function createImage({ story, holdfast }: Stage, guest: Guest): Pro
 export async function startMachine(stage: Stage, guest: Guest): Promise<Running> {
   const { options, story, holdfast, signal } = stage;
   const startMs = performance.now();
-  const { result: machine } = await holdfast.run<Machine>(
+  const { result: machine, commandMs } = await holdfast.run<Machine>(
     'vm', 'start', IMAGE, '--disk', '/disk.raw', '--memory', options.memory, '--machine', options.machine,
     '--accel', options.accelerator, '--kernel', guest.kernel, '--initrd', guest.initrd, '--append', guest.append(),
   );
-  story.seen(`QEMU runs as process ${machine.pid} (${machine.machineType}, ${machine.accelerator})`);
+  const kind = `${machine.machineType}, ${machine.accelerator}`;
+  story.seen(`QEMU runs as process ${machine.pid} (${kind}; ${timeText(commandMs)})`);
   for (const notice of [...machine.alarms, ...machine.notices]) story.seen(`note: ${notice}`);
-  const log = new ConsoleLog(machine);
-  const numbers = await log.waitForCounters(FIRST_NUMBERS, 0, BOOT_TIMEOUT_MS, signal);
-  story.seen(`the guest has booted and inserts rows, each in a synced transaction: ${numbers.slice(-5).join(', ')} ...`);
-  story.seen(`(${timeText(performance.now() - startMs)} from the start of the machine)`);
+  const numbers = await new ConsoleLog(machine).waitForCounters(FIRST_NUMBERS, 0, BOOT_TIMEOUT_MS, signal);
+  const bootMs = performance.now() - startMs - commandMs;
+  story.seen(`the guest has booted (${timeText(bootMs)}) and inserts rows, each in a synced transaction:`);
+  story.seen(`${numbers.slice(-5).join(', ')} ...`);
   story.seen(`its disk and its memory are files on a Holdfast mount: ${mountOf(machine)}`);
   return { guest, machine, bootId: await guestOutput(machine, COMMAND_BOOT_ID) };
 }

@@ -2,6 +2,8 @@
 import type { Writable } from 'node:stream';
 import { DemoFailure } from './failure.ts';
 
+const LINE_CHARACTERS_MAX = 100;
+
 export interface Check {
   readonly what: string;
   readonly seen: string;
@@ -35,11 +37,16 @@ export class Story {
   }
 
   command(words: readonly string[]): void {
-    this.say(`   $ ${words.map(quoted).join(' ')}`);
+    this.say(`   $ ${wrapped(words)}`);
   }
 
   seen(text: string): void {
     this.say(`     ${text}`);
+  }
+
+  /** What follows from what was seen. */
+  proves(text: string): void {
+    this.say(`   → ${text}`);
   }
 
   /** An expectation with what was seen of it. @throws DemoFailure when it does not hold. */
@@ -48,6 +55,22 @@ export class Story {
     this.checks.push({ what, seen });
     this.say(`   ✓ ${what}: ${seen}`);
   }
+}
+
+/** On several lines where one would be long, options with their values; it can be pasted as it is. */
+function wrapped(words: readonly string[]): string {
+  const parts: string[] = [];
+  for (const word of words) {
+    if (parts.length === 0 || word.startsWith('-')) parts.push(quoted(word));
+    else parts.push(`${parts.pop()} ${quoted(word)}`);
+  }
+  const lines: string[] = [];
+  for (const part of parts) {
+    const longer = `${lines.at(-1)} ${part}`;
+    if (lines.length > 0 && longer.length <= LINE_CHARACTERS_MAX) lines[lines.length - 1] = longer;
+    else lines.push(part);
+  }
+  return lines.join(' \\\n       ');
 }
 
 /** As a shell takes it. */

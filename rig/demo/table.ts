@@ -12,29 +12,31 @@ export interface Row {
   readonly resumeMs: number | null;
   /** From the start of the command's process to its end. */
   readonly resumeCommandMs: number | null;
+  readonly note: string;
 }
 
 export function rowsOf(epochs: readonly Epoch[], resumptions: readonly Resumption[]): Row[] {
-  return epochs.map(({ image, number, pauseMs, writtenBytes, storedBytes }) => {
+  return epochs.map(({ image, number, pauseMs, writtenBytes, storedBytes, note }) => {
     const resumed = resumptions.find(({ epoch }) => epoch.image === image && epoch.number === number);
     return {
       epoch: `${image}@${number}`, pauseMs, writtenBytes, storedBytes,
-      resumeMs: resumed?.resumeMs ?? null, resumeCommandMs: resumed?.commandMs ?? null,
+      resumeMs: resumed?.resumeMs ?? null, resumeCommandMs: resumed?.commandMs ?? null, note,
     };
   });
 }
 
 /** Text, columns aligned, numbers to the right. */
 export function tableText(rows: readonly Row[]): string {
-  const head = ['epoch', 'pause ms', 'bytes written', 'bytes stored', 'resume ms', 'with its command'];
+  const head = ['epoch', 'pause ms', 'bytes written', 'bytes stored', 'resume ms', 'with its command', 'note'];
   const cells = rows.map((row) => [
     row.epoch, ms(row.pauseMs), bytesText(row.writtenBytes), row.storedBytes === null ? '' : bytesText(row.storedBytes),
-    ms(row.resumeMs), ms(row.resumeCommandMs),
+    ms(row.resumeMs), ms(row.resumeCommandMs), row.note,
   ]);
+  const textColumns = [0, head.length - 1];
   const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  ').trimEnd();
-  return [head, ...cells].map(line).join('\n');
+  const padded = (cell: string, column: number): string =>
+    textColumns.includes(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+  return [head, ...cells].map((row) => row.map(padded).join('  ').trimEnd()).join('\n');
 }
 
 function ms(value: number | null): string {

@@ -2,7 +2,7 @@
  * Files for threads that must not block: the one that owns the control socket syncs segments and pokes
  * mounts through these. Errors as in env.ts.
  */
-import { open } from 'node:fs/promises'
+import { open, statfs } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { isCode, wrapIo } from '../errors.ts'
 
@@ -49,5 +49,14 @@ export class AsyncFile {
 
   async close(): Promise<void> {
     await this.#handle.close()
+  }
+}
+
+/** Asks the file system that holds a path about itself, which no cache answers. Errors: IO, with the system's cause. */
+export async function askFileSystem(path: string): Promise<void> {
+  try {
+    await statfs(path)
+  } catch (error) {
+    throw wrapIo(error, `asking the file system of ${path}`)
   }
 }

@@ -142,6 +142,14 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
   const local = bytes.subarray(end + digestBytes)
   if (bytes.length > epochRecordBytesMax || !blake3(bytes.subarray(0, end)).equals(id)) throw damaged(where)
   if (localChecksum(local, id) !== local.readUInt32LE(localChecksumAt)) throw damaged(where)
+  const record = decodeParts(bytes, end, where)
+  if (!encodeEpoch(record).equals(bytes)) throw damaged(where)
+  return { ...record, id, recordBytes: bytes.length }
+}
+
+/** The parts of a record whose digest is right. Fields that another encoder filled otherwise are the caller's. */
+function decodeParts(bytes: Buffer, end: number, where: string): EpochRecord {
+  const local = bytes.subarray(end + digestBytes)
   const texts = readTexts(bytes.subarray(0, end), where)
   const parentId = bytes.subarray(60, 92)
   return {
@@ -168,8 +176,6 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
     machine: (bytes.readUInt8(7) & hasMachine) === 0 ? null : readMachine(bytes, texts[3], where),
     image: texts[0],
     note: texts[2],
-    id,
-    recordBytes: bytes.length,
   }
 }
 

@@ -26,11 +26,12 @@ export async function exportInode(
 ): Promise<{ bytes: number; dataBytes: number }> {
   const bytes = Number(inode.size)
   if (env.exists(target.file)) {
-    if (env.stat(target.file).kind === 'file') {
-      throw new HoldfastError('EXISTS', `${target.file} exists: remove it, or choose another name`)
-    }
+    const { kind } = env.stat(target.file)
+    if (kind === 'file' || kind === 'directory') throw exists(target.file)
     if (target.format === 'qcow2') throw new HoldfastError('USAGE', 'qcow2 needs a file of its own: name a new one')
     using stream = env.open(target.file, 'write')
+    // A link was followed to a file that holds something: pipes and terminals have no size.
+    if (kind === 'link' && stream.size() > 0) throw exists(target.file)
     return { bytes, dataBytes: await writeInOrder(reader, nodes, inode, stream, options) }
   }
   const temporary = `${target.file}.part-${env.randomBytes(6).toString('hex')}`
@@ -97,6 +98,10 @@ async function convert(env: Env, raw: string, options: CallOptions): Promise<voi
   options.progress?.({ step: 'converting to qcow2', done: 0, total: 0, unit: 'steps' })
   await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, made], options.signal)
   env.rename(made, raw)
+}
+
+function exists(file: string): HoldfastError {
+  return new HoldfastError('EXISTS', `${file} exists: remove it, or choose another name`)
 }
 
 const chunksBetweenTurns = 64

@@ -55,6 +55,10 @@ export class ExtentMap {
     return this.#chunks.keys()
   }
 
+  get touchedCount(): number {
+    return this.#chunks.size
+  }
+
   /** The lowest touched chunk at or after `from` that passes the test, or null. */
   nextTouched(from: number, test: (chunk: number) => boolean): number | null {
     this.#sorted ??= Float64Array.from(this.#chunks.keys()).sort()
@@ -118,6 +122,14 @@ export class ExtentMap {
     const overlay = this.#chunks.get(chunk)
     if (overlay === undefined ? this.#inZeroRange(chunk) !== 0 : overlay.zeroed !== 0) return 0
     return this.#validBytes(chunk)
+  }
+
+  /** The first chunk at or after `from` whose committed bytes a cut or a zeroed range hides whole, else Infinity. */
+  nextHidden(from: number): number {
+    let next = Infinity
+    for (const cut of this.#cuts) next = Math.min(next, Math.max(from, cut.within > 0 ? cut.chunk + 1 : cut.chunk))
+    for (const range of this.#zeroRanges) if (range.end > from) next = Math.min(next, Math.max(from, range.first))
+    return next
   }
 
   /** The lowest cut: committed chunks beyond it are gone. Null when nothing was cut. */

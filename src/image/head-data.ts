@@ -8,7 +8,7 @@ import { recordType, logRecordHeaderBytes } from '../format/log.ts'
 import { chunkBytes } from '../limits.ts'
 import type { Head } from './head.ts'
 import type { InodeState } from './inode-state.ts'
-import { get, nextKey } from './tree/get.ts'
+import { get, nextGap, nextKey } from './tree/get.ts'
 
 const { ENXIO } = constants.errno
 
@@ -29,7 +29,7 @@ export function bytesOf(offset: Offset): bigint {
 export function readData(
   head: Head, state: InodeState, chunk: number, within: number, bytesMax: number, into: Buffer,
 ): number {
-  const bytes = Math.min(bytesMax, bytesLeft(state, chunk, within))
+  const bytes = Math.min(bytesMax, Math.max(0, bytesLeft(state, chunk, within)))
   const reading = new LogRun(head, state)
   let done = 0
   while (done < bytes) {
@@ -96,16 +96,10 @@ export function zeroData(head: Head, state: InodeState, from: Offset, bytes: big
 /** The next offset at or after `from` with data, or in a hole (the end is one). -ENXIO past the end. */
 export function seekData(head: Head, state: InodeState, from: Offset, whence: 'data' | 'hole'): bigint | number {
   if (bytesLeft(state, from.chunk, from.within) <= 0) return -ENXIO
-  let chunk = from.chunk
-  const ends = (): boolean => bytesLeft(state, chunk, 0) <= 0 && chunk > from.chunk
-  if (whence === 'data') {
-    const found = nextDataChunk(head, state, chunk)
-    if (found === null || bytesLeft(state, found, 0) <= 0) return -ENXIO
-    return found === chunk ? bytesOf(from) : bytesOf({ chunk: found, within: 0 })
-  }
-  while (!ends() && hasData(head, state, chunk)) chunk += 1
-  if (ends()) return state.size
-  return chunk === from.chunk ? bytesOf(from) : bytesOf({ chunk, within: 0 })
+  const found = whence === 'data' ? nextDataChunk(head, state, from.chunk) : nextHoleChunk(head, state, from.chunk)
+  if (found === from.chunk) return bytesOf(from)
+  if (found !== null && bytesLeft(state, found, 0) > 0) return bytesOf({ chunk: found, within: 0 })
+  return whence === 'data' ? -ENXIO : state.size
 }
 
 function note(
@@ -139,7 +133,19 @@ function nextDataChunk(head: Head, state: InodeState, from: number): number | nu
   }
 }
 
-function hasData(head: Head, state: InodeState, chunk: number): boolean {
+/** Committed data is passed over a leaf of its tree at a time, what lies over it chunk by chunk. */
+function nextHoleChunk(head: Head, state: InodeState, from: number): number {
+  for (let chunk = from; ; chunk += 1) {
+    const touched = state.extents.nextTouched(chunk, () => true)
+    const gap = Math.min(nextGap(head.nodes, state.dataRoot, chunk), state.extents.nextHidden(chunk))
+    if (touched === null || gap < touched) return gap
+    if (!hasData(head, state, touched)) return touched
+    chunk = touched
+  }
+}
+
+/** Not all zeros, as far as it is known without looking at the bytes. */
+export function hasData(head: Head, state: InodeState, chunk: number): boolean {
   if (state.extents.pieces(chunk)?.some((piece) => piece.position >= 0)) return true
   return state.extents.committedBytes(chunk) > 0 && get(head.nodes, state.dataRoot, chunk) !== null
 }

@@ -110,7 +110,7 @@ class BaseWalk {
     const links = isDirectory ? 2 : 0
     const item: Found = { number: this.#next++, path, stat, links, children: isDirectory ? [] : null }
     this.found.set(key, item)
-    if (stat.kind === 'link') this.#targets.set(item.number, this.#env.readlink(path))
+    if (stat.kind === 'link') this.#targets.set(item.number, ofBase(item, () => this.#env.readlink(path)))
     if (isDirectory) {
       for (const name of this.#names(path).sort()) {
         const child = join(path, name)
@@ -175,10 +175,15 @@ async function readBase(reading: Reading, item: Found): Promise<ChunkId | null> 
     return root
   }
   if (item.stat.kind !== 'file') return null
+  const root = await readFile(reading, item)
+  checkUnchanged(reading.env, item)
+  return root
+}
+
+/** What the base's own file system refuses is about the base; the store's failures keep their codes. */
+function ofBase<T>(item: Found, call: () => T): T {
   try {
-    const root = await readFile(reading, item)
-    checkUnchanged(reading.env, item)
-    return root
+    return call()
   } catch (error) {
     if (isCode(error, 'IO', 'NOT_FOUND')) throw unreadable(item.path, error)
     throw error
@@ -186,7 +191,7 @@ async function readBase(reading: Reading, item: Found): Promise<ChunkId | null> 
 }
 
 function checkUnchanged(env: Env, item: Found): void {
-  const now = env.stat(item.path)
+  const now = ofBase(item, () => env.stat(item.path))
   const { stat } = item
   const same = now.bytes === stat.bytes && now.mtimeNs === stat.mtimeNs && now.ino === stat.ino && now.dev === stat.dev
   if (!same) {
@@ -198,11 +203,11 @@ function checkUnchanged(env: Env, item: Found): void {
 /** Chunks first, then one tree over them; 64 KiB of ids for each 128 MiB of data are held meanwhile. */
 async function readFile(reading: Reading, item: Found): Promise<ChunkId | null> {
   const { env, store, options } = reading
-  using file = env.open(item.path, 'read')
+  using file = ofBase(item, () => env.open(item.path, 'read'))
   const entries: [number, ChunkId][] = []
   const window = Buffer.alloc(windowChunks * chunkBytes)
   for (let at = 0; at < item.stat.bytes; at += window.length) {
-    const bytes = file.read(window, at)
+    const bytes = ofBase(item, () => file.read(window, at))
     window.fill(0, bytes)
     for (let from = 0; from < bytes; from += chunkBytes) {
       const plain = window.subarray(from, from + chunkBytes)

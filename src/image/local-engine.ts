@@ -11,7 +11,7 @@ import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
-import { checkImages } from './check.ts'
+import { checkStore } from './check.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
 import { parseAddress } from './epochs.ts'
@@ -157,13 +157,7 @@ class LocalEngine implements Engine {
   async check(
     args: { readData: boolean; sample?: number; repair?: boolean }, options: CallOptions = {},
   ): Promise<CheckReport> {
-    const stats = this.#store.stats()
-    const report: CheckReport = {
-      packs: stats.packs, records: stats.data.records + stats.node.records, epochs: 0, damaged: [],
-    }
-    const target = { env: this.#env, directory: this.directory, store: this.#store, nodes: this.#nodes }
-    await checkImages(target, args.readData, report, options)
-    return report
+    return checkStore({ env: this.#env, directory: this.directory, store: this.#store }, args, options)
   }
 
   async rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {

@@ -5,13 +5,12 @@
  *
  * Calls for one image run one after the other, in the order they were made.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
-import { machineFactsBytesMax, machineStateBytesMax, noteBytesMax } from '../limits.ts'
 import type { ChunkId, ChunkStore } from '../store/chunks.ts'
 import { applyChanges, storeManifest, withoutOrphans } from './apply.ts'
 import { storeBlob } from './blob.ts'
@@ -23,6 +22,8 @@ import { ImageFiles } from './image-files.ts'
 import type { ImageIdentity } from './image-files.ts'
 import { parseSegmentName } from './layout.ts'
 import { listSegments, LogReader } from './log-reader.ts'
+import { refuseTooLarge } from './seal-detail.ts'
+import type { SealDetail } from './seal-detail.ts'
 import { NodeStore } from './tree/index.ts'
 import type { CallOptions, CommitResult, EpochSummary, MachineState } from './types.ts'
 
@@ -32,12 +33,6 @@ export interface ImageContext {
   store: ChunkStore
   domainId: Buffer
   keyId: number
-}
-
-export interface SealDetail {
-  note: string
-  wallMs: number
-  machine: MachineState | null
 }
 
 /** What a commit found in the log and made of it, before any record names it. */
@@ -208,12 +203,22 @@ export class OpenImage {
       count += 1
       if (count % recordsBetweenTurns === 0) await breathe(options)
     }
+    if (this.isServed) this.#requireWhole(log, upTo, changes.nextSequence)
     return {
       manifest: changes.isEmpty ? manifest : await applyChanges({ store, nodes, log }, manifest, changes, options),
       writtenBytes: (this.newest.kind === 'head' ? this.newest.writtenBytes : 0) + changes.writtenBytes,
       sequence: changes.nextSequence,
       lastRequest: changes.lastRequest,
     }
+  }
+
+  /** What the writer has begun since tells where the segments before it must end. Errors: DAMAGED. */
+  #requireWhole(log: LogReader, upTo: number, sequence: number): void {
+    const next = listSegments(this.#context.env, this.files.layout).find((number) => number > upTo)
+    const first = next === undefined ? null : log.firstSequence(next)
+    if (first === null || first === sequence) return
+    throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} lacks its end of segment ${upTo}: unmount the ` +
+      'image, and roll back to an epoch')
   }
 
   #successor(outcome: Outcome, upTo: number): EpochRecord {
@@ -279,23 +284,6 @@ export class OpenImage {
 }
 
 const recordsBetweenTurns = 256
-
-/** A record that holds too much could not be read again. Errors: USAGE. */
-function refuseTooLarge({ note, machine }: SealDetail): void {
-  const parts = [
-    { what: 'the note', bytes: Buffer.byteLength(note), bytesMax: noteBytesMax },
-    { what: "the machine's state", bytes: machine?.state.length ?? 0, bytesMax: machineStateBytesMax },
-    { what: "the machine's facts", bytes: factsBytes(machine), bytesMax: machineFactsBytesMax },
-  ]
-  for (const { what, bytes, bytesMax } of parts) {
-    if (bytes <= bytesMax) continue
-    throw new HoldfastError('USAGE', `${what} has ${bytes} bytes, an epoch holds up to ${bytesMax}`)
-  }
-}
-
-function factsBytes(machine: MachineState | null): number {
-  return machine === null ? 0 : Buffer.byteLength(JSON.stringify(machine.facts))
-}
 
 /** What the next record descends from: an epoch, never a head. */
 function parentOf(before: StoredEpoch, identity: ImageIdentity): EpochRecord['parent'] {

@@ -44,7 +44,8 @@ export class Checkpoints {
   async take(note: string | undefined, call: CallOptions): Promise<CheckpointResult> {
     this.#life()
     if (this.#waitingCount >= checkpointsWaitingMax) {
-      throw new HoldfastError('BUSY', `${checkpointsWaitingMax} checkpoints of ${this.#image} wait already: try again later`)
+      const waiting = `${checkpointsWaitingMax} checkpoints of ${this.#image} wait already`
+      throw new HoldfastError('BUSY', `${waiting}: try again later`)
     }
     this.counts.requested += 1
     try {
@@ -98,15 +99,17 @@ export class Checkpoints {
     call.progress?.({ step: 'capturing the machine', done: 0, total: steps, unit: 'steps' })
     const signal = call.signal === undefined ? this.#halt.signal : AbortSignal.any([call.signal, this.#halt.signal])
     const { life, taken } = await this.#inTurn(async () => {
-      if (signal.aborted) throw new HoldfastError('ABORTED', 'the checkpoint was stopped before it began', { cause: signal.reason })
+      if (signal.aborted) {
+        throw new HoldfastError('ABORTED', 'the checkpoint was stopped before it began', { cause: signal.reason })
+      }
       const life = this.#life()
       return { life, taken: await capture(life, { env, limits, signal }) }
     })
     call.progress?.({ step: 'storing the epoch', done: 1, total: steps, unit: 'steps' })
     const begin = env.monotonicMs()
     const { state, wallMs, pauseMs, parts } = taken
-    const sealing = taken.cut.seal({ note, wallMs, machine: { state, facts: factsOf(life.machine.plan, wallMs), pauseMs } })
-    const { epoch } = await this.#committing(sealing)
+    const machine = { state, facts: factsOf(life.machine.handle(), wallMs), pauseMs }
+    const { epoch } = await this.#committing(taken.cut.seal({ note, wallMs, machine }))
     return { epoch: epoch!, pauseMs, parts: { ...parts, commit: env.monotonicMs() - begin } }
   }
 

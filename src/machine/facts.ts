@@ -3,7 +3,7 @@
  * epoch's files and a hypervisor. JSON; `version` grows when a reader of before would go wrong.
  */
 import { mismatch } from '../../drivers/index.ts'
-import type { Driver, Fingerprint, MachineSpec, Plan } from '../../drivers/index.ts'
+import type { Binding, Driver, Fingerprint, Handle, MachineSpec, Plan } from '../../drivers/index.ts'
 import { HoldfastError } from '../errors.ts'
 import { driving } from './driver-errors.ts'
 import { modelsOf, pinned, refuse } from './specification.ts'
@@ -24,8 +24,8 @@ export interface MachineFacts {
   readonly generationId: boolean
 }
 
-export function factsOf(plan: Plan, wallClockMs: number): MachineFacts {
-  const spec = pinned(plan)
+export function factsOf({ plan, binding }: Handle, wallClockMs: number): MachineFacts {
+  const spec = withCable(pinned(plan), binding)
   return {
     version: factsVersion,
     driver: plan.driver,
@@ -38,13 +38,20 @@ export function factsOf(plan: Plan, wallClockMs: number): MachineFacts {
   }
 }
 
+/** The cable as it is plugged now: what a fork's epochs bring back is unplugged, as the fork is. */
+function withCable(spec: MachineSpec, { attachment }: Binding): MachineSpec {
+  if (spec.network === null || attachment === undefined) return spec
+  return { ...spec, network: { ...spec.network, attachment } }
+}
+
 /** Errors: DAMAGED, NEWER_VERSION. */
 export function readFacts(value: unknown, epoch: string): MachineFacts {
   if (typeof value !== 'object' || value === null || !('version' in value) || typeof value.version !== 'number') {
     throw new HoldfastError('DAMAGED', `the machine of ${epoch} has no readable facts: choose another epoch`)
   }
   if (value.version > factsVersion) {
-    throw new HoldfastError('NEWER_VERSION', `the machine of ${epoch} was saved by a newer Holdfast: resume it with that`)
+    const newer = `the machine of ${epoch} was saved by a newer Holdfast`
+    throw new HoldfastError('NEWER_VERSION', `${newer}: resume it with that`)
   }
   const facts = value as Partial<MachineFacts>
   if (facts.spec === undefined || facts.fingerprint === undefined || !Array.isArray(facts.memoryFiles)) {

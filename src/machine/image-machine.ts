@@ -125,13 +125,15 @@ export class ImageMachine {
   /** Errors: BUSY, MACHINE_GONE, NOT_FOUND. */
   #running(): Incarnation {
     if (this.#doing !== null) {
-      throw new HoldfastError('BUSY', `the machine of ${this.image} is being ${this.#doing}: no checkpoint is taken now`)
+      const doing = `the machine of ${this.image} is being ${this.#doing}`
+      throw new HoldfastError('BUSY', `${doing}: no checkpoint is taken now`)
     }
     if (this.#phase === 'failed') {
       throw new HoldfastError('MACHINE_GONE', `the machine of ${this.image} does not run: ${this.#failure}`)
     }
     if (this.#life === null || this.#phase === 'stopped') {
-      throw new HoldfastError('NOT_FOUND', `image ${this.image} has no running machine: 'holdfast vm start ${this.image}'`)
+      const remedy = `'holdfast vm start ${this.image}'`
+      throw new HoldfastError('NOT_FOUND', `image ${this.image} has no running machine: ${remedy}`)
     }
     return this.#life
   }
@@ -179,6 +181,7 @@ export class ImageMachine {
 
 /** Commits what the dead guest's pages brought, so that a resume need not wait for it. */
 async function commitHead(life: Incarnation): Promise<void> {
+  await life.flush.close()
   if (life.mount.failure !== null) return
   const cut = await life.mount.barrier().catch(() => null)
   cut?.abandon()

@@ -4,14 +4,13 @@
  * hypervisor is reaped, so that the pages it dirtied have reached the head, and only then is the mount taken down.
  */
 import { join } from 'node:path'
-import type { Machine, Plan } from '../../drivers/index.ts'
+import type { Binding, Machine, Plan } from '../../drivers/index.ts'
 import type { Env } from '../env/env.ts'
 import { isCode } from '../errors.ts'
 import type { ImageMount } from '../mount/image-mount.ts'
 import { FlushAgent } from './flush-agent.ts'
 import { makeRunDirectory, mountDirectory, removeRunDirectory } from './journal.ts'
 import { machineReadBytesMax, oomScoreAdjust } from './limits.ts'
-import type { Binding } from '../../drivers/index.ts'
 
 /** Mounts the head of an image; see `Machines`. */
 export type OpenMount = (image: string, directory: string, readBytesMax: number) => Promise<ImageMount>
@@ -80,7 +79,7 @@ export class Incarnation {
     return join(this.mount.directory, file)
   }
 
-  /** Kills the hypervisor if it lives, waits for its end, takes the mount down, removes the run directory. Idempotent. */
+  /** Kills the hypervisor if it lives, waits for its end, takes the mount and the run directory away. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close().catch((error: unknown) => {
       this.#closed = null

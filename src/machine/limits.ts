@@ -49,16 +49,14 @@ export const checkpointsWaitingMax = 8
 export const stateBytesMax = 64 * MIB
 /** Memory that lies in no file is sent while the guest stands still: a few milliseconds' worth. */
 export const unsharedBytesMax = 16 * MIB
-/** Chunks pushed before the load: 32 MiB, about what fits beside the start of the hypervisor. */
-export const pushChunksMax = 512
+/** Chunks that may be pushed before the load: what fits beside the start of the hypervisor is less. */
+export const pushChunksMax = 1024
 /** Chunks of a recorded working set. */
 export const workingSetChunksMax = 2048
 /** One answer of the flush process: a listing of a root with many files. */
 export const flushLineBytesMax = 4 * MIB
 /** Requests to one flush process that are not answered. */
 export const flushRequestsMax = 64
-/** A flush process that is told to end and does not is killed. */
-export const flushCloseTimeoutMs = 2_000
 /** A journal: a plan with its CPU properties, some KiB. */
 export const journalBytesMax = 4 * MIB
 /** The end of a hypervisor's log that is quoted. */

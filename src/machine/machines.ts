@@ -14,6 +14,7 @@ import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { ImageMount } from '../mount/image-mount.ts'
+import { warmServingThread } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
 import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
 import type { MachineContext, MachineNotice } from './context.ts'
@@ -48,12 +49,11 @@ export class Machines implements AsyncDisposable {
   #closed = false
 
   constructor(options: MachinesOptions) {
-    const { engine, directory, openMount, onEvent = () => undefined, limits, env = systemEnv() } = options
+    const { engine, directory, openMount, onEvent = () => undefined, env = systemEnv() } = options
+    const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json') })
     const pusher = new PageCachePusher(engine.directory)
-    this.#context = {
-      env, engine, driver, directory, openMount, onEvent, pusher, limits: Object.freeze({ ...machineLimits, ...limits }),
-    }
+    this.#context = { env, engine, driver, directory, openMount, onEvent, pusher, limits }
   }
 
   /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. */
@@ -63,8 +63,8 @@ export class Machines implements AsyncDisposable {
       if (machine.life !== null) {
         throw new HoldfastError('BUSY', `image ${request.image} has a machine: stop it, or resume it, instead`)
       }
-      this.#context.pusher.start()
       machine.begin(await startLife(this.#context, request, call))
+      this.#warm()
       return machine.summary()
     })
   }
@@ -74,7 +74,7 @@ export class Machines implements AsyncDisposable {
     return this.#known(args.image).checkpoints.take(args.note, call)
   }
 
-  /** Sets a period, or with null ends it. It outlives a resume in place, and ends with `stop`. Errors: NOT_FOUND, USAGE. */
+  /** Sets a period, or with null ends it. A resume in place keeps it, `stop` ends it. Errors: NOT_FOUND, USAGE. */
   async scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary> {
     const machine = this.#known(args.image)
     if (machine.life === null && args.everyMs !== null) throw noMachine(args.image)
@@ -97,13 +97,15 @@ export class Machines implements AsyncDisposable {
     const isFork = args.as !== undefined
     const machine = this.#machine(image)
     return this.#exclusively(machine, 'resumed', async () => {
-      const goBack = isFork ? this.#fork(epoch, image) : this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
-      const sealed = await stopwatch.part(isFork ? 'fork' : 'rollback', goBack)
+      const sealed = isFork
+        ? await stopwatch.part('fork', this.#fork(epoch, image))
+        : await this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
       const { life, pushed } = await this.#live(machine, epoch, isFork, stopwatch, call)
       machine.begin(life)
       const resumeMs = stopwatch.totalMs
       life.notices.push(...await renewalNotices(life, isFork))
       life.flush.start()
+      this.#warm()
       void renew(this.#context, life)
       if (!this.#recorded.has(epoch.address)) {
         this.#recorded.add(epoch.address)
@@ -146,10 +148,11 @@ export class Machines implements AsyncDisposable {
 
   /** Looks after the machines of a daemon that died: they cannot go on, their mounts were served by it. */
   async adopt(): Promise<void> {
-    for (const { image, traits } of await adoptAll(this.#context)) {
-      const failure = `the daemon died, and the machine with it: 'holdfast vm resume ${image}' starts it again from its ` +
-        'newest checkpoint'
-      this.#machine(image).fail(failure, traits)
+    const orphans = await adoptAll(this.#context)
+    if (orphans.length > 0) this.#warm()
+    for (const { image, traits } of orphans) {
+      const remedy = `'holdfast vm resume ${image}' starts it again from its newest checkpoint`
+      this.#machine(image).fail(`the daemon died, and the machine with it: ${remedy}`, traits)
     }
   }
 
@@ -176,8 +179,8 @@ export class Machines implements AsyncDisposable {
     machine: ImageMachine, epoch: ResumableEpoch, discard: boolean, stopwatch: Stopwatch,
   ): Promise<EpochSummary | null> {
     await stopwatch.part('end', machine.end())
-    const { sealed } = await this.#context.engine.rollback({ epoch: epoch.address, discard })
-    return sealed
+    const goingBack = this.#context.engine.rollback({ epoch: epoch.address, discard })
+    return (await stopwatch.part('rollback', goingBack)).sealed
   }
 
   async #fork(epoch: ResumableEpoch, image: string): Promise<null> {
@@ -197,6 +200,12 @@ export class Machines implements AsyncDisposable {
       else machine.fail(`its resume from ${epoch.address} failed: ${messageOf(error)}`)
       throw error
     }
+  }
+
+  /** Has ready what the next resume would wait for. */
+  #warm(): void {
+    this.#context.pusher.start()
+    warmServingThread()
   }
 
   /** Lets go of the pushing thread's hold on the store with the last machine. */

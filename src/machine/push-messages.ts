@@ -13,7 +13,10 @@ export interface PushRequest {
   root: string
   /** Of the epoch that the mount's head is, hex. */
   manifest: string
+  /** Likeliest first. */
   files: FileChunks[]
+  /** One Int32: pushing ends early once it is not 0. */
+  stop: SharedArrayBuffer
 }
 
 export type PushAnswer = { id: number; pushedBytes: number } | { id: number; error: string } | { id: 0 }

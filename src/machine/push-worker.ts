@@ -33,16 +33,17 @@ class Pusher {
 
   push(request: PushRequest): number {
     const manifest = decodeManifest(this.#reader.read(Buffer.from(request.manifest, 'hex')))
+    const stop = new Int32Array(request.stop)
     let pushedBytes = 0
     for (const { path, chunks } of request.files) {
       const { number, inode } = findPath(this.#nodes, manifest, path)
       // The kernel takes pages only for an inode that it knows.
       env.stat(join(request.root, path))
-      const sizeBytes = Number(inode.size)
       for (const run of runsOf(chunks)) {
-        const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, sizeBytes)).filter((piece) => piece.length > 0)
-        storeSync(request.descriptor, number, run[0], 0, pieces)
-        for (const piece of pieces) pushedBytes += piece.length
+        if (Atomics.load(stop, 0) !== 0) return pushedBytes
+        const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, Number(inode.size)))
+        storeSync(request.descriptor, number, run[0], 0, pieces.filter((piece) => piece.length > 0))
+        pushedBytes += pieces.reduce((sum, piece) => sum + piece.length, 0)
       }
     }
     return pushedBytes
@@ -56,10 +57,10 @@ class Pusher {
   }
 }
 
-/** Neighbours go in one notification. */
+/** Neighbours go in one notification; the order stays. */
 function runsOf(chunks: readonly number[]): number[][] {
   const runs: number[][] = []
-  for (const chunk of [...chunks].sort((a, b) => a - b)) {
+  for (const chunk of chunks) {
     const run = runs.at(-1)
     if (run !== undefined && run.at(-1) === chunk - 1 && run.length < runChunksMax) run.push(chunk)
     else runs.push([chunk])

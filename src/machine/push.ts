@@ -28,12 +28,16 @@ export class PageCachePusher {
     this.#running()
   }
 
-  push(request: Omit<PushRequest, 'id'>): Promise<Pushed> {
+  /** `enough` ends it early: what is not pushed by then is read on demand. */
+  push(request: Omit<PushRequest, 'id' | 'stop'>, enough: Promise<unknown>): Promise<Pushed> {
     this.#lastId += 1
     const id = this.#lastId
+    const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
+    const raise = (): number => Atomics.store(new Int32Array(stop), 0, 1)
+    enough.then(raise, raise)
     return new Promise((resolve) => {
       this.#pending.set(id, resolve)
-      this.#running().postMessage({ ...request, id } satisfies PushRequest)
+      this.#running().postMessage({ ...request, id, stop } satisfies PushRequest)
     })
   }
 

@@ -3,7 +3,7 @@
  * touched; `resumeLife` mounts, and while the hypervisor starts pushes the chunks that the guest will want first;
  * `settle` does what need not be waited for once the guest runs.
  */
-import type { Machine, Plan, Prepared } from '../../drivers/index.ts'
+import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
 import { assert, HoldfastError } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
@@ -51,7 +51,10 @@ export interface ResumeAs {
   readonly isFork: boolean
 }
 
-/** The machine runs on return. Errors: as Incarnation.open, and MACHINE, MACHINE_TIMEOUT, ABORTED; nothing is left then. */
+/**
+ * The machine runs on return. Errors: as Incarnation.open, and MACHINE, MACHINE_TIMEOUT, MACHINE_GONE, ABORTED;
+ * nothing is left then.
+ */
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
 ): Promise<{ life: Incarnation; pushed: FileChunks[] }> {
@@ -82,33 +85,47 @@ async function loaded(
   context: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, feeding: Feeding,
 ): Promise<Machine> {
   const { stopwatch, signal } = feeding
-  const pushing = stopwatch.part('push', push(context, epoch, life, feeding.pushed))
-  const [preparing] = await Promise.allSettled([
-    stopwatch.part('prepare', prepare(context, epoch, life, as, signal)), pushing,
-  ])
+  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, signal))
+  const pushing = stopwatch.part('push', push(context, epoch, life, feeding.pushed, starting))
+  const [preparing] = await Promise.allSettled([starting, pushing])
   if (preparing.status === 'rejected') throw preparing.reason
   await using prepared = preparing.value
   writeJournal(context.env, life.runDirectory, { image: as.image, handle: prepared.handle() })
   const loading = prepared.load(epoch.state, { timeoutMs: context.limits.loadTimeoutMs, signal })
   const machine = await stopwatch.part('load', driving(`loading the device state of ${epoch.address}`, loading))
   life.take(machine)
+  if (as.isFork) await unplug(context, life)
   return machine
+}
+
+/** A state that was saved with the user network loads only where there is one: so the cable is pulled after the load. */
+async function unplug({ env }: MachineContext, life: Incarnation): Promise<void> {
+  const { machine, image } = life
+  const plugged = machine.ports.filter(({ attachment }) => attachment !== null)
+  for (const port of plugged) await driving(`unplugging ${image}`, port.unplug())
+  if (plugged.length > 0) writeJournal(env, life.runDirectory, { image, handle: machine.handle() })
+}
+
+/** No forwards: the original has those ports. */
+function forkAttachment({ network }: MachineSpec): Attachment | null {
+  return network?.attachment?.kind === 'user' ? { kind: 'user', hostForward: [] } : null
 }
 
 function prepare(
   { driver, limits }: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, signal?: AbortSignal,
 ): Promise<Prepared> {
-  const binding = as.isFork ? { ...life.binding, attachment: null } : life.binding
+  const binding = as.isFork ? { ...life.binding, attachment: forkAttachment(epoch.facts.spec) } : life.binding
   const preparing = driver.prepare(epoch.plan, binding, { timeoutMs: limits.startTimeoutMs, signal })
   return driving(`preparing ${as.image}`, preparing)
 }
 
 async function push(
   { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, files: FileChunks[],
+  enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor, directory } = life.mount
   assert(descriptor !== null, 'machines are mounted by the kernel transport')
-  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files })
+  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files }, enough)
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
 }
 
@@ -129,6 +146,6 @@ function notThere(image: string, number: string | undefined): HoldfastError {
   if (number !== undefined) {
     return new HoldfastError('NOT_FOUND', `there is no epoch ${image}@${number}: see 'holdfast log ${image}'`)
   }
-  return new HoldfastError('NOT_FOUND', `image ${image} has no epoch with a machine: start it with 'holdfast vm start ` +
-    `${image}' and take a checkpoint`)
+  const remedy = `start it with 'holdfast vm start ${image}' and take a checkpoint`
+  return new HoldfastError('NOT_FOUND', `image ${image} has no epoch with a machine: ${remedy}`)
 }

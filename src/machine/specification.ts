@@ -1,7 +1,7 @@
 /** From what was asked for to what the driver plans. */
 import { posix } from 'node:path'
 import { machineSpec } from '../../drivers/index.ts'
-import type { DiskSpec, DriverFacts, HostForward, MachineSpec, Plan } from '../../drivers/index.ts'
+import type { DiskSpec, HostForward, MachineSpec, Plan } from '../../drivers/index.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
 import { unsharedBytesMax } from './limits.ts'
@@ -69,9 +69,8 @@ export function refuse(plan: Plan): void {
 }
 
 /** Models to expand besides the accelerators' best, for `Driver.probe`. */
-export function modelsOf(cpuModel: string | null | undefined, known?: DriverFacts): string[] {
-  if (cpuModel === null || cpuModel === undefined) return []
-  return known === undefined || !Object.keys(known.cpuModels).some((key) => key.endsWith(`:${cpuModel}`)) ? [cpuModel] : []
+export function modelsOf(cpuModel: string | null | undefined): string[] {
+  return cpuModel === null || cpuModel === undefined ? [] : [cpuModel]
 }
 
 /** Guest memory that no epoch would hold: a state without it looks complete and is not. */
@@ -81,8 +80,8 @@ function foreignMemory({ memory }: Plan): string[] {
     .map(({ id, file }) => `The memory ${id} lies in ${file ?? 'no file'}, which no epoch holds: leave it out.`)
   const unsharedBytes = memory.regions.reduce((sum, { shared, size }) => sum + (shared ? 0 : size), 0)
   if (unsharedBytes > unsharedBytesMax) {
-    sentences.push(`${unsharedBytes} bytes of memory are not shared, and would be saved while the guest stands still: ` +
-      `at most ${unsharedBytesMax} are taken.`)
+    sentences.push(`${unsharedBytes} bytes of memory are not shared, and would be saved while the guest stands ` +
+      `still: at most ${unsharedBytesMax} are taken.`)
   }
   return sentences
 }
@@ -96,7 +95,8 @@ function parseForward(text: string): HostForward {
   const match = /^(tcp|udp):([^:]*):(\d{1,5})-[^:]*:(\d{1,5})$/.exec(text)
   const [hostPort, guestPort] = [Number(match?.[3]), Number(match?.[4])]
   if (match === null || !isPort(hostPort) || !isPort(guestPort)) {
-    throw new HoldfastError('USAGE', `"${text}" is no forward: write PROTOCOL:ADDRESS:PORT-:PORT, as in tcp:127.0.0.1:2222-:22`)
+    const form = 'write PROTOCOL:ADDRESS:PORT-:PORT, as in tcp:127.0.0.1:2222-:22'
+    throw new HoldfastError('USAGE', `"${text}" is no forward: ${form}`)
   }
   return { protocol: match[1] === 'udp' ? 'udp' : 'tcp', hostAddress: match[2], hostPort, guestPort }
 }

@@ -16,16 +16,18 @@ import type { StartRequest } from './types.ts'
 const steps = 4
 
 /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. Nothing is left then. */
-export async function startLife(context: MachineContext, request: StartRequest, call: CallOptions): Promise<Incarnation> {
-  const { env, directory, image } = { ...context, image: request.image }
-  const facts = await driving('probing the hypervisor', context.driver.probe({ cpuModels: modelsOf(request.cpuModel) }))
-  const life = await Incarnation.open(env, directory, image, context.openMount)
+export async function startLife(
+  context: MachineContext, request: StartRequest, call: CallOptions,
+): Promise<Incarnation> {
+  const { env, directory, driver } = context
+  const facts = await driving('probing the hypervisor', driver.probe({ cpuModels: modelsOf(request.cpuModel) }))
+  const life = await Incarnation.open(env, directory, request.image, context.openMount)
   try {
     call.progress?.({ step: 'preparing files', done: 1, total: steps, unit: 'steps' })
     const disks = chooseDisks(request, await life.flush.list(life.mount.directory, context.limits.startTimeoutMs))
-    const first = context.driver.plan(specificationOf(env, request, disks), facts)
+    const first = driver.plan(specificationOf(env, request, disks), facts)
     refuse(first)
-    const plan = context.driver.plan(pinned(first), facts)
+    const plan = driver.plan(pinned(first), facts)
     await checkDisks(context, life, disks)
     await bringFiles(context, life, request, call)
     call.progress?.({ step: 'starting the hypervisor', done: 3, total: steps, unit: 'steps' })
@@ -41,7 +43,7 @@ async function checkDisks({ limits }: MachineContext, life: Incarnation, disks: 
   for (const file of await life.flush.stat(disks.map((disk) => life.path(disk)), limits.startTimeoutMs)) {
     const path = file.path.slice(life.mount.directory.length)
     if (file.kind === 'none') throw new HoldfastError('USAGE', `there is no ${path} in ${life.image}: name its disks`)
-    if (file.kind !== 'file') throw new HoldfastError('USAGE', `${path} in ${life.image} is no regular file, so no disk`)
+    if (file.kind !== 'file') throw new HoldfastError('USAGE', `${path} in ${life.image} is no file, so no disk`)
   }
 }
 

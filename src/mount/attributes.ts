@@ -1,5 +1,7 @@
 /** Between an inode of the head and what a transport shows of it. */
 import type { Attributes, Entry, Timestamp } from '../../fuse/index.ts'
+import { allocatedChunks } from '../image/allocation.ts'
+import type { Head } from '../image/head.ts'
 import type { InodeState } from '../image/inode-state.ts'
 import { chunkBytes } from '../limits.ts'
 
@@ -7,14 +9,13 @@ const nsPerSecond = 1_000_000_000n
 const sectorBytes = 512
 const directoryBytes = 4096
 
-export function attributesOf(state: InodeState): Attributes {
+export function attributesOf(head: Head, state: InodeState): Attributes {
   const isDirectory = state.isDirectory
   return {
     inode: state.number,
     sizeChunk: isDirectory ? 0 : state.sizeChunk,
     sizeWithin: isDirectory ? directoryBytes : state.sizeWithin,
-    blockCount: Math.min(state.sizeChunk * (chunkBytes / sectorBytes) + Math.ceil(state.sizeWithin / sectorBytes),
-      Number.MAX_SAFE_INTEGER),
+    blockCount: state.isRegular ? sectorsOf(head, state) : 0,
     accessed: timestamp(state.accessedNs),
     modified: timestamp(state.modifiedNs),
     changed: timestamp(state.changedNs),
@@ -27,12 +28,18 @@ export function attributesOf(state: InodeState): Attributes {
   }
 }
 
-export function entryOf(state: InodeState): Entry {
-  return { node: state.number, attributes: attributesOf(state) }
+export function entryOf(head: Head, state: InodeState): Entry {
+  return { node: state.number, attributes: attributesOf(head, state) }
 }
 
 export function nanoseconds(time: Timestamp): bigint {
   return BigInt(time.seconds) * nsPerSecond + BigInt(time.nanoseconds)
+}
+
+/** The last chunk is counted up to the end of the file only. */
+function sectorsOf(head: Head, state: InodeState): number {
+  const size = state.sizeChunk * (chunkBytes / sectorBytes) + Math.ceil(state.sizeWithin / sectorBytes)
+  return Math.min(allocatedChunks(head, state) * (chunkBytes / sectorBytes), size)
 }
 
 function timestamp(ns: bigint): Timestamp {

@@ -15,8 +15,6 @@ export interface DataContext {
   parked: ParkedWrites
   recorder: ReadRecorder
   post: (message: FromServer) => void
-  /** False while unmounting: nobody could wake a parked write then. */
-  mayWait: boolean
 }
 
 const capability = Buffer.from('security.capability')
@@ -37,12 +35,12 @@ export function write(
   const state = head.inode(request.node)
   if (state === null) return -ERRNO.ESTALE
   if (!state.isRegular) return -ERRNO.EISDIR
-  if (context.mayWait && !state.isMemory && head.mustWait) return park(context, who, request, false)
+  if (!state.isMemory && head.mustWait) return park(context, who, request, false)
   const unique = BigInt(who.unique)
   if (!state.isMemory && request.payloadBytes > 0) dropPrivileges(head, state, request.killsPrivileges, unique)
   const { message, payloadAt, payloadBytes } = request
   const written = writeData(head, state, request, message, payloadAt, payloadBytes, unique)
-  const lacksSpace = written === -ERRNO.ENOSPC && state.isMemory && context.mayWait
+  const lacksSpace = written === -ERRNO.ENOSPC && state.isMemory
   if (lacksSpace) return park(context, who, request, true)
   return written
 }

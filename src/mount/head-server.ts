@@ -40,7 +40,7 @@ export class HeadServer {
 
   private constructor(options: HeadServerOptions, head: Head, resources: AsyncDisposableStack) {
     this.#context = {
-      head, post: options.post, parked: new ParkedWrites(options.replies), recorder: new ReadRecorder(), mayWait: true,
+      head, post: options.post, parked: new ParkedWrites(options.replies), recorder: new ReadRecorder(),
     }
     this.operations = new HeadOperations(this.#context)
     this.#requestCount = options.requestCount
@@ -76,9 +76,6 @@ export class HeadServer {
         head.retire(message.segment, Buffer.from(message.manifest, 'hex'))
         return this.#retryParked()
       case 'retry':
-        return this.#retryParked()
-      case 'waiting':
-        this.#context.mayWait = message.allowed
         return this.#retryParked()
       case 'fail':
         head.fail(new Error(message.reason))

@@ -167,13 +167,7 @@ export class ImageMount {
   }
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
-    this.#serving.send({ type: 'waiting', allowed: false })
-    try {
-      await this.#serving.unmount(options)
-    } catch (error) {
-      this.#serving.send({ type: 'waiting', allowed: true })
-      throw error
-    }
+    await this.#serving.unmount(options)
     if (this.#retry !== null) clearInterval(this.#retry)
     await this.#sync.close()
     await this.#commits.catch(() => undefined)

@@ -33,6 +33,7 @@ async function serve(options: TransportOptions, descriptor: number): Promise<Ser
     await link.attach(made.directory)
   } catch (error) {
     await unmount(made.directory, { lazy: true, force: true })
+    await link.exited
     throw error
   }
   return new KernelServing(made, link)
@@ -63,12 +64,10 @@ class KernelServing implements Serving {
   }
 
   async unmount(options: UnmountOptions): Promise<void> {
-    await this.#link.detach()
     try {
       await unmount(this.directory, options)
     } catch (error) {
       if (!(error instanceof FuseError)) throw error
-      if (error.code === 'FUSE_BUSY') await this.#link.attach(this.directory)
       if (error.code !== 'FUSE_NOT_MOUNTED') throw fromFuse(error)
     }
     await this.#link.exited

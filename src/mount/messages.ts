@@ -2,8 +2,8 @@
  * What the server of a head and the thread that owns its mount tell each other.
  *
  * On the kernel transport the server is a worker that never runs its event loop: messages to it lie in a
- * MessagePort until it is poked through the kernel (a read of the control file), messages from it are posted
- * at once. On the native transport both are in one thread, and messages are calls.
+ * MessagePort until it is woken through the kernel's queue, messages from it are posted at once. On the native
+ * transport both are in one thread, and messages are calls.
  */
 import type { Ticket } from '../../fuse/index.ts'
 import type { HeadStart } from '../image/types.ts'
@@ -24,8 +24,6 @@ export type ToServer =
   | { type: 'retire'; segment: number; manifest: string }
   /** A sync failed: nothing more is accepted. */
   | { type: 'fail'; reason: string }
-  /** Writes no longer wait for commits (unmounting), or do again. */
-  | { type: 'waiting'; allowed: boolean }
   /** Makes the memory file of a machine in the root; answered with `made`. */
   | { type: 'makeMemory'; id: number; name: string; bytes: number }
   /** Starts (or with false ends, answered with `touched`) noting which chunks are read. */

@@ -34,7 +34,8 @@ export class HeadOperations implements fuse.FileOperations {
     const directory = this.#head.inode(parent)
     if (directory === null) return -ERRNO.ESTALE
     const found = lookup(this.#head, directory, name)
-    if (found === -ERRNO.ENOENT) return { node: 0 }
+    // A machine's memory file appears in the root without the kernel's doing: no absence is remembered there.
+    if (found === -ERRNO.ENOENT && parent !== rootInode) return { node: 0 }
     return this.#entered(found)
   }
 
@@ -48,7 +49,7 @@ export class HeadOperations implements fuse.FileOperations {
 
   getattr(_: fuse.RequestContext, { node }: fuse.NodeRequest): fuse.Outcome<fuse.Attributes> {
     const state = this.#head.inode(node)
-    return state === null ? -ERRNO.ESTALE : attributesOf(state)
+    return state === null ? -ERRNO.ESTALE : attributesOf(this.#head, state)
   }
 
   setattr(context: fuse.RequestContext, request: fuse.SetattrRequest): fuse.Outcome<fuse.Attributes> {
@@ -64,7 +65,7 @@ export class HeadOperations implements fuse.FileOperations {
       data.dropPrivileges(this.#head, state, request.killsPrivileges || isOwned, unique)
     }
     const failed = this.#setAttributes(state, request, unique)
-    return failed === 0 ? attributesOf(state) : failed
+    return failed === 0 ? attributesOf(this.#head, state) : failed
   }
 
   readlink(_: fuse.RequestContext, { node }: fuse.NodeRequest): fuse.Outcome<fuse.Bytes> {
@@ -152,7 +153,7 @@ export class HeadOperations implements fuse.FileOperations {
     return this.#list(request.node, request.cookie, (name, cookie, inode, mode) => {
       const state = this.#head.inode(inode)
       if (state === null) return true
-      const isTaken = request.into.add(name, cookie, { ...entryOf(state), attributes: attributesOf(state) })
+      const isTaken = request.into.add(name, cookie, entryOf(this.#head, state))
       if (isTaken && cookie >= firstCookie) state.references += 1
       return isTaken && mode >= 0
     })
@@ -209,7 +210,7 @@ export class HeadOperations implements fuse.FileOperations {
   #entered(outcome: InodeState | number): fuse.Outcome<fuse.Entry> {
     if (typeof outcome === 'number') return outcome
     outcome.references += 1
-    return entryOf(outcome)
+    return entryOf(this.#head, outcome)
   }
 
   #setAttributes(state: InodeState, request: fuse.SetattrRequest, unique: bigint): number {

@@ -4,7 +4,7 @@
  */
 import { sep } from 'node:path'
 import { FILE_SYSTEM_TYPE, mountAt, readMounts, unmount } from '../../fuse/index.ts'
-import { AsyncFile } from '../env/async-file.ts'
+import { askFileSystem } from '../env/async-file.ts'
 import { codeOf } from '../errors.ts'
 
 /** Detaches the mount on `directory` if it is ours and nobody serves it; true when there was one. */
@@ -24,10 +24,10 @@ export async function cleanStaleMountsBelow(directory: string): Promise<string[]
   return cleaned
 }
 
+/** Opening the directory would not tell: the kernel does so without a request. */
 async function isUnserved(directory: string): Promise<boolean> {
   try {
-    const opened = await AsyncFile.open(directory)
-    await opened?.close()
+    await askFileSystem(directory)
     return false
   } catch (error) {
     return error instanceof Error && codeOf(error.cause) === 'ENOTCONN'

@@ -1,10 +1,10 @@
 /**
- * The owning thread's end of a serving worker: sends messages and pokes the worker through the kernel, with
- * a read of the mount's control file, which the worker answers after it has taken its messages.
+ * The owning thread's end of a serving worker: sends messages, and wakes the worker through the kernel's queue
+ * so that it takes them between two requests. Nothing here waits for the kernel or holds the mount in use.
  */
 import { MessageChannel } from 'node:worker_threads'
 import type { MessagePort, Worker } from 'node:worker_threads'
-import { ControlFile } from '../../fuse/index.ts'
+import { Waker } from '../../fuse/index.ts'
 import { HoldfastError, wrapIo } from '../errors.ts'
 import type { FromServer, ToServer, WorkerStart } from './messages.ts'
 import { Questions } from './questions.ts'
@@ -14,17 +14,18 @@ import { takeServingThread } from './serving-threads.ts'
 export class WorkerLink {
   readonly #worker: Worker
   readonly #port: MessagePort
-  readonly #controlName: string
+  readonly #start: Omit<WorkerStart, 'port'>
   readonly #onMessage: (message: FromServer) => void
   readonly #questions = new Questions((message) => this.send(message))
-  #control: ControlFile | null = null
+  #waker: Waker | null = null
+  #isEnded = false
   readonly ready: Promise<void>
   readonly exited: Promise<void>
 
   constructor(start: Omit<WorkerStart, 'port'>, onMessage: (message: FromServer) => void) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#controlName = start.controlName
+    this.#start = start
     this.#onMessage = onMessage
     this.#worker = takeServingThread()
     this.#worker.postMessage({ ...start, port: port2 } satisfies WorkerStart, [port2])
@@ -45,36 +46,25 @@ export class WorkerLink {
     })
   }
 
-  /** Opens the control file of the mounted directory. Errors: IO. */
+  /** From now on the worker takes its messages; `directory` is where it is mounted. Errors: IO. */
   async attach(directory: string): Promise<void> {
     try {
-      this.#control = await ControlFile.open(directory, this.#controlName)
+      this.#waker = await Waker.open(this.#start.descriptor, directory, this.#start.controlName)
     } catch (error) {
-      throw wrapIo(error, `opening the control file of ${directory}`)
+      throw wrapIo(error, `looking up the control file of ${directory}`)
     }
-    this.#wake()
-  }
-
-  /** Lets go of the mount, which would be busy otherwise; messages wait until it is attached again. */
-  async detach(): Promise<void> {
-    const control = this.#control
-    this.#control = null
-    await control?.close()
+    this.#waker.wake()
   }
 
   send(message: ToServer): void {
+    if (this.#isEnded) return
     this.#port.postMessage(message)
-    this.#wake()
+    this.#waker?.wake()
   }
 
   /** Errors: FAILED_STATE when the worker has ended. */
   ask<T extends FromServer['type']>(question: Question): Promise<Answer<T>> {
     return this.#questions.ask<T>(question)
-  }
-
-  /** The answer says nothing; a mount that is gone is noticed by its worker. */
-  #wake(): void {
-    this.#control?.poke().catch(() => undefined)
   }
 
   #receive(message: FromServer): void {
@@ -84,6 +74,7 @@ export class WorkerLink {
 
   #end(cause: unknown): HoldfastError {
     const error = new HoldfastError('FAILED_STATE', 'the mount is no longer served: mount the image again', { cause })
+    this.#isEnded = true
     this.#questions.end(error)
     this.#port.close()
     return error

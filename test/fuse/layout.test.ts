@@ -54,6 +54,8 @@ const sizes: Readonly<Record<string, number>> = {
   fuse_notify_inval_entry_out: 16,
   fuse_notify_delete_out: 24,
   fuse_notify_store_out: 24,
+  fuse_notify_retrieve_in: 40,
+  fuse_notify_retrieve_out: 32,
 }
 
 test('each structure has the size that linux/fuse.h gives it', (t) => {

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
@@ -19,6 +19,8 @@ export type MountSettings = Partial<Omit<ImageMountOptions, 'engine' | 'image' |
 /** The directory of one test: removed after it, and whatever is still mounted below it detached. */
 export function scratch(cleanup: (done: () => void) => void): string {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-mount-'))
+  // Tests become other users, who are to reach the mounts in it.
+  chmodSync(directory, 0o711)
   cleanup(() => {
     for (const { mountPoint } of readMounts().toReversed()) {
       if (mountPoint.startsWith(`${directory}/`)) spawnSync('umount', ['-i', '-c', '-l', '-f', mountPoint])

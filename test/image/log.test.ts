@@ -1,0 +1,213 @@
+/** The log's two ends: what was appended is read back in order, and a lane ends at its first lost record. */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { crc32 } from 'node:zlib'
+import test from 'ava'
+import type { ExecutionContext } from 'ava'
+import { systemEnv } from '../../src/env/system.ts'
+import { HoldfastError } from '../../src/errors.ts'
+import { logRecordHeaderBytes, recordType, segmentHeaderBytes } from '../../src/format/log.ts'
+import type { Lane } from '../../src/format/log.ts'
+import { ImageLayout } from '../../src/image/layout.ts'
+import { listSegments, LogReader } from '../../src/image/log-reader.ts'
+import { LogWriter } from '../../src/image/log-writer.ts'
+import { logRecordBytesMax } from '../../src/limits.ts'
+import { FailingEnv } from '../store/failing-env.ts'
+
+const imageId = Buffer.alloc(16, 0x1a)
+const env = systemEnv()
+
+class Log {
+  readonly layout: ImageLayout
+  readonly writer: LogWriter
+
+  constructor(t: ExecutionContext, writing = env, sequence = 10) {
+    const directory = fs.mkdtempSync(join(tmpdir(), 'holdfast-log-'))
+    this.layout = new ImageLayout(directory, 'image')
+    fs.mkdirSync(this.layout.log, { recursive: true })
+    const identity = { domainId: Buffer.alloc(16, 0xd0), keyId: 0, imageId }
+    this.writer = new LogWriter(writing, this.layout, identity, { segment: 1, sequence, connection: 4 })
+    t.teardown(() => {
+      this.writer.close()
+      fs.rmSync(directory, { recursive: true, force: true })
+    })
+  }
+
+  append(lane: Lane, text: string | Buffer): number {
+    const message = Buffer.concat([Buffer.alloc(logRecordHeaderBytes), Buffer.from(text)])
+    const request = { type: recordType.write, unique: 0n, inode: 5, chunk: 0, within: 0, timeNs: 1n }
+    return this.writer.append(lane, request, message, logRecordHeaderBytes, message.length - logRecordHeaderBytes)
+  }
+
+  /** Payloads in order, after what is covered. */
+  read(start: { sequence?: number; isWhole?: boolean; image?: Buffer } = {}): string[] {
+    using reader = new LogReader(env, this.layout, start.image ?? imageId)
+    const from = { sequence: start.sequence ?? 10, isWhole: start.isWhole ?? false }
+    return [...reader.records(listSegments(env, this.layout), from)].map(({ payload }) => payload.toString())
+  }
+
+  path(segment: number, lane: Lane): string {
+    return this.layout.segment(segment, lane)
+  }
+
+  cut(segment: number, lane: Lane, bytes: number): void {
+    const path = this.path(segment, lane)
+    fs.truncateSync(path, fs.statSync(path).size - bytes)
+  }
+}
+
+/** a b | c d | e, letters of the disk lane small, of the memory lane large. */
+function written(t: ExecutionContext): Log {
+  const log = new Log(t)
+  for (const text of ['a', 'A', 'b', 'B']) log.append(text < 'a' ? 'memory' : 'disk', text)
+  log.writer.rotate()
+  for (const text of ['c', 'C', 'd']) log.append(text < 'a' ? 'memory' : 'disk', text)
+  log.writer.rotate()
+  for (const text of ['D', 'e']) log.append(text < 'a' ? 'memory' : 'disk', text)
+  return log
+}
+
+const all = ['a', 'A', 'b', 'B', 'c', 'C', 'd', 'D', 'e']
+
+test('records of both lanes come in the order of their sequence', (t) => {
+  const log = written(t)
+  t.deepEqual(log.read(), all)
+  t.deepEqual(log.read({ isWhole: true }), all)
+  t.deepEqual(listSegments(env, log.layout), [1, 2, 3])
+})
+
+test('a lane without records has no file', (t) => {
+  const log = new Log(t)
+  log.append('disk', 'only')
+  t.deepEqual(fs.readdirSync(log.layout.log), ['00000001.disk'])
+})
+
+test('a torn tail ends its lane and not the other', (t) => {
+  for (const bytes of [1, 10, 72]) {
+    const log = written(t)
+    log.cut(3, 'disk', bytes)
+    t.deepEqual(log.read(), all.filter((text) => text !== 'e'))
+  }
+})
+
+test('what follows a lost record of the lane in later segments is not read', (t) => {
+  const log = written(t)
+  log.cut(1, 'disk', 5)
+  t.deepEqual(log.read(), ['a', 'A', 'B', 'C', 'D'])
+  const other = written(t)
+  other.cut(2, 'memory', 5)
+  t.deepEqual(other.read(), ['a', 'A', 'b', 'B', 'c', 'd', 'e'])
+})
+
+test('an emptied file counts as torn, whatever follows', (t) => {
+  for (const length of [0, 5, segmentHeaderBytes - 1, segmentHeaderBytes]) {
+    const log = written(t)
+    fs.truncateSync(log.path(2, 'disk'), length)
+    t.deepEqual(log.read(), ['a', 'A', 'b', 'B', 'C', 'D'], `${length}`)
+  }
+})
+
+test('a missing file whose records nothing covers is damage', (t) => {
+  const log = written(t)
+  fs.unlinkSync(log.path(1, 'disk'))
+  t.throws(() => log.read(), { code: 'DAMAGED' })
+  t.deepEqual(log.read({ sequence: 14 }).slice(-5), ['c', 'C', 'd', 'D', 'e'])
+})
+
+test('while the writer runs a lost record is damage', (t) => {
+  for (const [segment, lane] of [[1, 'disk'], [1, 'memory'], [2, 'disk']] as const) {
+    const log = written(t)
+    log.cut(segment, lane, 1)
+    t.throws(() => log.read({ isWhole: true }), { code: 'DAMAGED' }, `${segment} ${lane}`)
+  }
+})
+
+test('a bit flipped in a record ends the lane there', (t) => {
+  const log = written(t)
+  const path = log.path(1, 'disk')
+  const bytes = fs.readFileSync(path)
+  bytes[segmentHeaderBytes + logRecordHeaderBytes + 40] ^= 4
+  fs.writeFileSync(path, bytes)
+  t.deepEqual(log.read(), ['a', 'A', 'B', 'C', 'D'])
+})
+
+test('records of an older file in the same blocks are not taken for ours', (t) => {
+  const log = written(t)
+  const stale = written(t)
+  const size = fs.statSync(log.path(1, 'disk')).size
+  const older = fs.readFileSync(stale.path(1, 'disk'))
+  fs.appendFileSync(log.path(1, 'disk'), older.subarray(segmentHeaderBytes))
+  t.deepEqual(log.read(), all)
+  t.true(fs.statSync(log.path(1, 'disk')).size > size)
+})
+
+test('a file of another image, lane or number is refused', (t) => {
+  const log = written(t)
+  t.throws(() => log.read({ image: Buffer.alloc(16, 1) }), { code: 'DAMAGED' })
+  const renamed = written(t)
+  fs.copyFileSync(renamed.path(3, 'disk'), renamed.path(4, 'disk'))
+  t.throws(() => renamed.read(), { code: 'DAMAGED' })
+  const swapped = written(t)
+  fs.copyFileSync(swapped.path(3, 'disk'), swapped.path(3, 'memory'))
+  t.throws(() => swapped.read(), { code: 'DAMAGED' })
+})
+
+test('files with other names are left alone', (t) => {
+  const log = written(t)
+  for (const name of ['notes', '1.disk', '00000009.other', '00000009.disk.tmp']) fs.writeFileSync(join(log.layout.log, name), 'x')
+  t.deepEqual(listSegments(env, log.layout), [1, 2, 3])
+})
+
+test('a segment of a newer version is refused, not skipped', (t) => {
+  const log = written(t)
+  const path = log.path(2, 'disk')
+  const bytes = fs.readFileSync(path)
+  bytes.writeUInt16LE(2, 4)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 120)), 120)
+  fs.writeFileSync(path, bytes)
+  t.throws(() => log.read(), { code: 'NEWER_VERSION' })
+})
+
+test('records as large as can be, across the reader’s window', (t) => {
+  const log = new Log(t)
+  const sizes = [logRecordBytesMax - logRecordHeaderBytes, 0, 1, logRecordBytesMax - logRecordHeaderBytes, 700_000, 700_001, 3]
+  sizes.forEach((size, index) => log.append('disk', Buffer.alloc(size, index + 1)))
+  const read = log.read()
+  t.deepEqual(read.map((text) => text.length), sizes)
+  read.forEach((text, index) => t.true(text === '' || text.at(-1) === String.fromCharCode(index + 1)))
+})
+
+test('the writer reads back what it wrote until it is retired', (t) => {
+  const log = new Log(t)
+  const position = log.append('disk', 'hello')
+  t.is(log.writer.rotate(), 1)
+  const target = Buffer.alloc(5)
+  log.writer.read('disk', 1, target, position)
+  t.is(target.toString(), 'hello')
+  t.is(log.writer.unretiredBytes, logRecordHeaderBytes + 5)
+  log.writer.retire(1)
+  t.is(log.writer.unretiredBytes, 0)
+  t.throws(() => log.writer.read('disk', 1, target, position), { code: 'DAMAGED' })
+})
+
+test('a write that failed leaves no record and no gap', (t) => {
+  const failing = new FailingEnv()
+  const log = new Log(t, failing.env)
+  log.append('disk', 'first')
+  failing.failing = { operation: 'write', after: 0 }
+  t.throws(() => log.append('disk', 'a longer one that fails'), { instanceOf: HoldfastError })
+  log.append('memory', 'second')
+  log.append('disk', 'third')
+  t.deepEqual(log.read({ isWhole: true }), ['first', 'second', 'third'])
+})
+
+test('a file whose header could not be written is begun again', (t) => {
+  const failing = new FailingEnv()
+  const log = new Log(t, failing.env)
+  failing.failing = { operation: 'write', after: 0 }
+  t.throws(() => log.append('disk', 'lost'), { instanceOf: HoldfastError })
+  log.append('disk', 'first')
+  t.deepEqual(log.read({ isWhole: true }), ['first'])
+})

@@ -1,0 +1,60 @@
+/**
+ * Runs the suites of other people on a mounted image, in full.
+ *
+ *   node test/suites/run.ts [--short] [SUITE...]
+ *
+ * Crates that are missing are built first where Rust is there. A suite that cannot run is named with what is
+ * missing. The exit code is 0 when none failed.
+ */
+import { fio } from './fio.ts'
+import { fsx, fsxCrate } from './fsx.ts'
+import { pjdfstest, pjdfstestCrate } from './pjdfstest.ts'
+import { qemuIo } from './qemu-io.ts'
+import { installCrate, missingCrate, missingProgram } from './suite.ts'
+import type { Extent, Suite } from './suite.ts'
+import { ServedStore } from '../mount/served.ts'
+
+const suites: readonly Suite[] = [pjdfstest, fsx, fio, qemuIo]
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+async function install(): Promise<void> {
+  if (missingProgram('cargo', 'cargo') !== null) return
+  for (const crate of [fsxCrate, pjdfstestCrate]) {
+    if (missingCrate(crate) === null) continue
+    print(`building ${crate.name} ${crate.version}, which takes some minutes`)
+    await installCrate(crate).catch((error: unknown) => print(String(error)))
+  }
+}
+
+/** True when the suite passed or cannot run here. */
+async function run(suite: Suite, extent: Extent): Promise<boolean> {
+  const missing = suite.missing()
+  if (missing !== null) {
+    print(`${suite.name}: skipped, ${missing}`)
+    return true
+  }
+  const teardowns: (() => unknown)[] = []
+  try {
+    const store = await ServedStore.start({ teardown: (done) => void teardowns.push(done) })
+    const mounted = await store.make('suite', [], { grantsPrivileges: true })
+    print(`${suite.name}: passed, ${await suite.run(mounted, extent)}`)
+    return true
+  } catch (error) {
+    print(`${suite.name}: FAILED, ${String(error)}`)
+    return false
+  } finally {
+    for (const teardown of teardowns.toReversed()) await teardown()
+  }
+}
+
+const words = process.argv.slice(2)
+const extent = words.includes('--short') ? 'short' : 'full'
+const wanted = words.filter((word) => word !== '--short')
+await install()
+for (const suite of suites) {
+  if (wanted.length > 0 && !wanted.includes(suite.name)) continue
+  if (!await run(suite, extent)) process.exitCode = 1
+}
