@@ -8,8 +8,11 @@ const PROGRAMS = ['fusermount', 'fusermount3']
 const DIRECTORIES = ['/usr/local/bin', '/usr/bin', '/bin']
 
 /** The set-uid program that mounts for users without root. FUSE_FUSERMOUNT_MISSING. */
-export function findFusermount(path: string = process.env['PATH'] ?? ''): string {
-  const directories = [...path.split(delimiter).filter((each) => each !== ''), ...DIRECTORIES]
+export function findFusermount(
+  path: string = process.env['PATH'] ?? '',
+  usual: readonly string[] = DIRECTORIES,
+): string {
+  const directories = [...path.split(delimiter).filter((each) => each !== ''), ...usual]
   for (const directory of directories) {
     for (const program of PROGRAMS) if (isExecutable(join(directory, program))) return join(directory, program)
   }

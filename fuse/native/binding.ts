@@ -14,8 +14,8 @@
  * later; until then lent buffers are valid.
  */
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { systemCode, FuseError } from '../errors.ts'
+import { dirname } from 'node:path'
+import { FuseError, systemCode } from '../errors.ts'
 
 /** The last operation's number and one: what the binding wants told which exist. */
 export const OPERATIONS_MAX = 35
@@ -41,17 +41,17 @@ export interface NativeBinding {
   readonly [signal: `fuse_native_signal_${string}`]: NativeSignal
 }
 
-const require = createRequire(import.meta.url)
 const RTLD_NOW = 2
 /** Node closes again what is no addon of its own; so marked it stays. */
 const RTLD_NODELETE = 0x1000
 
 /**
  * FUSE_MODULE_MISSING when the optional package is not there or cannot be loaded. The library that it
- * was compiled for, libfuse.so.2, is taken from the system, or else from the package's own copy.
+ * was compiled for, libfuse.so.2, is taken from the system, or else from the package's own copy. The
+ * package is looked for from the module `from`.
  */
-export function loadBinding(): NativeBinding {
-  const fromPackage = packageRequire()
+export function loadBinding(from: string = import.meta.url): NativeBinding {
+  const fromPackage = packageRequire(from)
   const directory = dirname(fromPackage.resolve('fuse-native/package.json'))
   try {
     return bindingOf(fromPackage, directory)
@@ -67,9 +67,9 @@ export function loadBinding(): NativeBinding {
 }
 
 /** Requires as the package itself would. */
-function packageRequire(): NodeJS.Require {
+function packageRequire(from: string): NodeJS.Require {
   try {
-    return createRequire(require.resolve('fuse-native/package.json'))
+    return createRequire(createRequire(from).resolve('fuse-native/package.json'))
   } catch (error) {
     throw missing('is not installed', error)
   }
@@ -82,7 +82,7 @@ function bindingOf(fromPackage: NodeJS.Require, directory: string): NativeBindin
 function preloadLibrary(fromPackage: NodeJS.Require): void {
   const { lib } = fromPackage('fuse-shared-library') as { lib: string }
   try {
-    process.dlopen({ exports: {} }, join(lib), RTLD_NOW | RTLD_NODELETE)
+    process.dlopen({ exports: {} }, lib, RTLD_NOW | RTLD_NODELETE)
   } catch (error) {
     // It is loaded and no addon: what follows says whether that was enough.
     if (systemCode(error) !== 'ERR_DLOPEN_FAILED') throw error
