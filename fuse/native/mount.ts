@@ -1,7 +1,7 @@
-import { readdirSync, readlinkSync } from 'node:fs'
+import { accessSync, constants, readdirSync, readlinkSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 import { ERRNO } from '../errno.ts'
-import { FuseError } from '../errors.ts'
+import { FuseError, systemCode } from '../errors.ts'
 import { findFusermount } from '../fusermount.ts'
 import type { LateReplies } from '../late-replies.ts'
 import { checkMountPoint, FILE_SYSTEM_TYPE, FUSE_DEVICE } from '../mount.ts'
@@ -81,9 +81,11 @@ export class NativeMount {
     const directory = checkMountPoint(options.directory)
     const longest = Math.max(Buffer.byteLength(directory), Buffer.byteLength(optionText(options.name)))
     if (longest > nativeLimits.mountTextBytesMax) {
-      throw new FuseError('FUSE_BAD_OPTION', `the native transport takes paths and names of ${longest} bytes no more`)
+      const most = nativeLimits.mountTextBytesMax
+      throw new FuseError('FUSE_BAD_OPTION', `a path or name of ${longest} bytes: the native transport takes ${most}`)
     }
     const binding = loadBinding()
+    checkDevice()
     if (process.geteuid?.() !== 0) findFusermount()
     try {
       return new NativeMount(options, binding, directory)
@@ -154,11 +156,27 @@ function isConnection(descriptor: string | undefined): boolean {
   }
 }
 
+/** libfuse would say so too, but on standard error and not to us. */
+function checkDevice(): void {
+  try {
+    accessSync(FUSE_DEVICE, constants.R_OK | constants.W_OK)
+  } catch (cause) {
+    const isThere = systemCode(cause) === 'EACCES'
+    throw new FuseError(
+      isThere ? 'FUSE_NO_PERMISSION' : 'FUSE_DEVICE_MISSING',
+      isThere
+        ? `${FUSE_DEVICE} may not be opened by this user: an administrator can allow it with "chmod 666 ${FUSE_DEVICE}"`
+        : `${FUSE_DEVICE} is missing (${systemCode(cause)}): load the module with "modprobe fuse"`,
+      { cause },
+    )
+  }
+}
+
 function refused(directory: string, cause: unknown): FuseError {
   return new FuseError(
     'FUSE_MOUNT_FAILED',
     `fuse-native cannot mount on ${directory} (libfuse has said why on standard error): ` +
-      `${FUSE_DEVICE} must be readable and writable by the user, who must own the directory`,
+      'the directory must belong to the user, and fusermount must be set-uid root',
     { cause },
   )
 }
