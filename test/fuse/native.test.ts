@@ -8,7 +8,9 @@ import { DEFERRED, ERRNO, FuseError } from '../../fuse/index.ts'
 import type * as fuse from '../../fuse/index.ts'
 import { findFusermount } from '../../fuse/fusermount.ts'
 import { loadBinding } from '../../fuse/native/binding.ts'
+import type { NativeBinding } from '../../fuse/native/binding.ts'
 import { NativeCalls } from '../../fuse/native/calls.ts'
+import { handlersFor } from '../../fuse/native/handlers.ts'
 import { timesOf } from '../../fuse/native/locals.ts'
 import { NodePaths } from '../../fuse/native/paths.ts'
 import { NativeReplies } from '../../fuse/native/replies.ts'
@@ -207,4 +209,75 @@ test('a missing package or program is said with what to install', (t) => {
   const program = t.throws(() => findFusermount(directory, []), { instanceOf: FuseError })
   t.is(program?.code, 'FUSE_FUSERMOUNT_MISSING')
   t.regex(program?.message ?? '', /package fuse/)
+})
+
+/** The binding's table with signals that are kept instead of sent. */
+function fakeBinding(): { binding: NativeBinding; signals: { name: string; values: unknown[] }[] } {
+  const signals: { name: string; values: unknown[] }[] = []
+  let operations = 0
+  const binding = new Proxy({} as NativeBinding, {
+    get: (_, name: string) => name.startsWith('op_')
+      ? operations++
+      : (__: Buffer, ...values: unknown[]) => signals.push({ name: name.replace('fuse_native_signal_', ''), values }),
+  })
+  return { binding, signals }
+}
+
+test('each outcome is signalled in the form of its callback, and lent buffers go back', (t) => {
+  class Moody extends MemoryFileSystem {
+    mood: 'well' | 'faulty' | 'late' | 'pieces' = 'well'
+
+    override read(context: fuse.RequestContext, request: fuse.ReadRequest): fuse.Bytes | number | fuse.Deferred {
+      if (this.mood === 'faulty') throw new Error('a fault that the test wants')
+      if (this.mood === 'pieces') return [Buffer.from('ab'), Buffer.from('c')]
+      return this.mood === 'late' ? DEFERRED : super.read(context, request)
+    }
+
+    override write(context: fuse.RequestContext, request: fuse.WriteRequest): fuse.Outcome<number> {
+      return this.mood === 'late' ? DEFERRED : super.write(context, request)
+    }
+  }
+  const operations = new Moody()
+  const { binding, signals } = fakeBinding()
+  const faults: unknown[] = []
+  const replies = new NativeReplies()
+  const counts = { requestCount: 0, faultCount: 0 }
+  const served = calls(operations)
+  const names: string[] = []
+  const numbering = new Proxy(binding, {
+    get: (target, name: string) => {
+      if (name.startsWith('op_')) names.push(name.slice(3))
+      return Reflect.get(target, name) as unknown
+    },
+  })
+  const { handlers } = handlersFor(numbering, { calls: served, replies, counts, onFault: (error) => faults.push(error) })
+  const ask = (name: string, ...values: unknown[]): unknown[] | undefined => {
+    const before = signals.length
+    handlers[names.indexOf(name)]?.(Buffer.alloc(200), 0, ...values)
+    return signals[before]?.values
+  }
+  const lent = Buffer.from('hello')
+  t.deepEqual(ask('create', '/f', 0o644), [0, 0])
+  t.deepEqual(ask('write', '/f', 0, lent, 5, 0, 0), [5, 0, lent.buffer])
+  const into = Buffer.alloc(5)
+  t.deepEqual(ask('read', '/f', 0, into, 5, 0, 0), [5, 0, into.buffer])
+  t.is(into.toString(), 'hello')
+  t.deepEqual(ask('read', '/none', 0, into, 5, 0, 0), [-ERRNO.ENOENT, 0, into.buffer])
+  operations.mood = 'faulty'
+  t.deepEqual(ask('read', '/f', 0, into, 5, 0, 0), [-ERRNO.EIO, 0, into.buffer])
+  t.is(faults.length, 1)
+  operations.mood = 'pieces'
+  t.deepEqual(ask('read', '/f', 0, into, 5, 0, 0), [3, 0, into.buffer])
+  t.is(into.toString(), 'abclo')
+  operations.mood = 'late'
+  t.is(ask('write', '/f', 0, lent, 5, 0, 0), undefined)
+  t.true(replies.written({ unique: served.context('READ').unique - 1, resent: false, opcode: 16 }, 5))
+  t.deepEqual(signals.at(-1)?.values, [5, 0, lent.buffer])
+  operations.mood = 'well'
+  t.deepEqual(ask('setxattr', '/f', 'user.a', lent, 0, 0), [0, lent.buffer])
+  t.deepEqual(ask('getxattr', '/f', 'user.a', Buffer.alloc(0), 0)?.[0], 5)
+  t.deepEqual(ask('getxattr', '/f', 'user.a', Buffer.alloc(4), 0)?.[0], -ERRNO.ERANGE)
+  t.is((ask('getattr', '/none')?.[1] as Uint32Array).length, 18)
+  t.deepEqual(ask('utimens', '/f', 1, 0, 1, 0), [-ERRNO.EIO], 'a structure that is not known sets no time')
+  t.is(counts.faultCount, 2)
 })
