@@ -10,8 +10,10 @@ export function runToEnd(program: string, args: readonly string[], input?: strin
 }
 
 /** As `runToEnd`, but this process's event loop turns meanwhile. */
-export async function runBeside(program: string, args: readonly string[]): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+export async function runBeside(
+  program: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<void> {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   const [code] = (await once(child, 'close')) as [number | null]
@@ -33,10 +35,10 @@ export function runUntilEnd(
   return { pid: child.pid, end }
 }
 
-export async function until(what: string, isSo: () => boolean, timeoutMs = 10_000, pollMs = 20): Promise<void> {
+export async function until(what: string, isSo: () => boolean, timeoutMs = 10_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!isSo()) {
     if (performance.now() > deadlineMs) throw new Error(`${what} did not come within ${timeoutMs} ms`)
-    await sleep(pollMs)
+    await sleep(20)
   }
 }

@@ -1,6 +1,8 @@
 /** The same guest on a qcow2 disk in a plain QEMU, saved with `savevm` and brought back with `loadvm`. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
 import { createConnection } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { QmpClient } from '../../drivers/qemu/qmp.ts'
 import { guest } from '../../rig/guest/index.ts'
@@ -10,7 +12,7 @@ import { CounterWatch } from './counter-watch.ts'
 import { timed } from './figures.ts'
 import { plainShape } from './machine.ts'
 import type { GuestShape } from './machine.ts'
-import { runToEnd, runUntilEnd, until } from './programs.ts'
+import { runToEnd, runUntilEnd } from './programs.ts'
 import { allocatedBytes } from './qcow2.ts'
 
 const commandTimeoutMs = 120_000
@@ -127,9 +129,23 @@ export class SavevmGuest implements AsyncDisposable {
   }
 }
 
+/** The socket is there a moment before QEMU listens on it. */
 async function connectQmp(path: string): Promise<QmpClient> {
-  await until('the monitor of QEMU', () => existsSync(path), 10_000, 1)
-  return QmpClient.open(createConnection(path), { timeoutMs: commandTimeoutMs })
+  const deadlineMs = performance.now() + commandTimeoutMs
+  for (;;) {
+    try {
+      return await QmpClient.open(await connected(path), { timeoutMs: commandTimeoutMs })
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error
+      await sleep(1)
+    }
+  }
+}
+
+async function connected(path: string): Promise<Socket> {
+  const socket = createConnection(path)
+  await once(socket, 'connect')
+  return socket
 }
 
 async function untilRunning(qmp: QmpClient): Promise<void> {

@@ -16,7 +16,7 @@ const FIRST_NUMBERS = 20;
 export const COMMAND_BOOT_ID = 'cat /proc/sys/kernel/random/boot_id';
 
 export async function buildGuest({ story }: Stage): Promise<Guest> {
-  story.seen('Debian with its own kernel and SQLite, built from packages once and cached after that');
+  story.seen('Debian with its own kernel and SQLite, built from packages (some minutes) and then cached');
   const startMs = performance.now();
   const built = await guest();
   story.seen(`${built.directory} (${timeText(performance.now() - startMs)})`);

@@ -30,7 +30,7 @@
  *
  * and the local part, 48 bytes from n + 32:
  *
- *      0   8  commit: grows with each record of the image, the highest one is the head's state
+ *      0   8  commit: one above that of the record before
  *      8   8  segment: log segments up to this number are covered
  *     16   8  sequence: the first one not used yet
  *     24   8  unique of the last request that is covered, 0 = none: if the kernel sends it again, it was done

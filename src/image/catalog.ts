@@ -105,7 +105,7 @@ export class ImageCatalog {
   /** A damaged record too, unless the head stands on it. Errors: NOT_FOUND, PINNED, DAMAGED, IO. */
   removeEpoch(image: OpenImage, number: number): void {
     if (!image.files.epochNumbers().includes(number)) image.files.epoch(number)
-    refusePinned(image, [number])
+    refusePinned(image.files, [number])
     image.detachHead()
     image.files.removeEpoch(number)
   }
@@ -114,9 +114,18 @@ export class ImageCatalog {
   removeImage(image: OpenImage): number {
     refuseServed(image)
     const numbers = image.files.epochNumbers()
-    refusePinned(image, numbers)
+    refusePinned(image.files, numbers)
     removeImageFiles(this.#env, this.#directory, image.identity.image)
     this.#images.delete(image.identity.image)
+    return numbers.length
+  }
+
+  /** Removes an image whose identity cannot be read, and nothing else can be done with. Errors: PINNED, IO. */
+  removeDamaged(name: string): number {
+    const files = new ImageFiles(this.#env, this.#directory, name)
+    const numbers = files.epochNumbers()
+    refusePinned(files, numbers)
+    removeImageFiles(this.#env, this.#directory, name)
     return numbers.length
   }
 
@@ -147,9 +156,9 @@ export function refuseServed(image: OpenImage): void {
   throw new HoldfastError('BUSY', `image ${image.identity.image} is mounted: unmount it, or stop its machine, first`)
 }
 
-function refusePinned(image: OpenImage, numbers: readonly number[]): void {
-  const pinned = numbers.find((number) => image.files.isPinned(number))
+function refusePinned(files: ImageFiles, numbers: readonly number[]): void {
+  const pinned = numbers.find((number) => files.isPinned(number))
   if (pinned === undefined) return
-  const address = `${image.identity.image}@${pinned}`
+  const address = `${files.image}@${pinned}`
   throw new HoldfastError('PINNED', `${address} is pinned: 'holdfast unpin ${address}' first`)
 }

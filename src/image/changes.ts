@@ -104,6 +104,7 @@ export class Changes {
         return
       }
       case recordType.zero: {
+        if (record.payload.length !== 8) throw new HoldfastError('DAMAGED', 'the log zeroes a range without a length')
         const end = start + record.payload.readBigUInt64LE(0)
         extents.zero(record.chunk, record.within, Number(end / BigInt(chunkBytes)), Number(end % BigInt(chunkBytes)),
           record.segment)

@@ -1,8 +1,8 @@
 /**
  * Checks that every epoch and every head can be read: its record, its manifest, every node, and that each chunk
  * is there. Whether chunks hold what they should is found pack by pack (`verify` of the store), and which epochs
- * that touches on the way through their trees. What two epochs share is looked at once. Damage is collected, not thrown: one bad
- * epoch says nothing of the others.
+ * that touches on the way through their trees. What two epochs share is looked at once. Damage is collected, not
+ * thrown: one bad epoch says nothing of the others.
  */
 import { Buffer } from 'node:buffer'
 import { basename } from 'node:path'

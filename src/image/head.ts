@@ -19,8 +19,10 @@ import { logRecordHeaderBytes, recordType } from '../format/log.ts'
 import type { RecordType } from '../format/log.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
-import { laneSyncBytes, logBytesMax, MIB, reserveBytes, segmentBytesMax } from '../limits.ts'
+import { MIB } from '../limits.ts'
 import type { ChunkReader } from '../store/chunks.ts'
+import { headLimits } from './head-limits.ts'
+import type { HeadLimits } from './head-limits.ts'
 import { InodeState } from './inode-state.ts'
 import type { LogWriter } from './log-writer.ts'
 import { NameOverlay } from './names.ts'
@@ -56,6 +58,7 @@ export class Head {
   readonly #env: Env
   readonly #directory: string
   readonly #events: HeadEvents
+  readonly #limits: HeadLimits
   readonly #inodes = new Map<number, InodeState>()
   readonly #dirty = new Set<InodeState>()
   /** Numbers of inodes that are gone but may still stand in the committed manifest, by segment. */
@@ -67,7 +70,11 @@ export class Head {
   #writtenBytes = 0
   #unsyncedBytes = 0
 
-  constructor(env: Env, reader: ChunkReader, log: LogWriter, start: HeadStart, events: HeadEvents) {
+  constructor(
+    env: Env, reader: ChunkReader, log: LogWriter, start: HeadStart, events: HeadEvents,
+    limits: Partial<HeadLimits> = {},
+  ) {
+    this.#limits = { ...headLimits, ...limits }
     this.#env = env
     this.reader = reader
     this.nodes = new NodeReader(reader)
@@ -138,7 +145,7 @@ export class Head {
     if (this.#failed) return -EIO
     if (bytes > this.#allowanceBytes) {
       // What the log holds is to be written a second time, into packs, before its segments go.
-      const free = this.freeBytes() - reserveBytes - this.log.unretiredBytes
+      const free = this.freeBytes() - this.#limits.reserveBytes - this.log.unretiredBytes
       this.#allowanceBytes = Math.min(spaceCheckBytes, free)
       if (bytes > this.#allowanceBytes) return -ENOSPC
     }
@@ -149,12 +156,12 @@ export class Head {
   /** The same for what makes room (removals, truncations): it may use half of the reserve. */
   admitRelease(bytes: number): number {
     if (this.#failed) return -EIO
-    return bytes > this.freeBytes() - reserveBytes / 2 ? -ENOSPC : 0
+    return bytes > this.freeBytes() - this.#limits.reserveBytes / 2 ? -ENOSPC : 0
   }
 
   /** True when ordinary writes must wait until segments have been committed. */
   get mustWait(): boolean {
-    return this.log.unretiredBytes > logBytesMax
+    return this.log.unretiredBytes > this.#limits.logBytesMax
   }
 
   /** Logs and shows a change of the namespace. Returns 0 or a negative errno, and then nothing happened. */
@@ -268,9 +275,10 @@ export class Head {
   }
 
   #afterAppend(): void {
+    const { segmentBytesMax } = this.#limits
     if (this.log.laneBytes('disk') > segmentBytesMax || this.log.laneBytes('memory') > segmentBytesMax) {
       this.#events.rotated(this.rotate())
-    } else if (this.#unsyncedBytes > laneSyncBytes) {
+    } else if (this.#unsyncedBytes > this.#limits.laneSyncBytes) {
       this.#unsyncedBytes = 0
       this.#events.syncDue(this.log.segment)
     }

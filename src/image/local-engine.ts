@@ -12,6 +12,7 @@ import { openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkStore } from './check.ts'
+import { CountingStore } from './counting-store.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
 import { parseAddress } from './epochs.ts'
@@ -57,11 +58,14 @@ class LocalEngine implements Engine {
 
   async createImage(args: { image: string; base: string[] }, options: CallOptions = {}): Promise<ImageSummary> {
     this.#catalog.refuseExisting(args.image)
-    const manifest = await ingest(this.#env, this.#store, this.#nodes, args.base, options)
-    const root = storeManifest(this.#store, manifest, null)
-    await this.#store.sync()
+    const counting = new CountingStore(this.#store)
+    const manifest = await ingest(this.#env, counting, new NodeStore(counting), args.base, options)
+    const root = storeManifest(counting, manifest, null)
+    await counting.sync()
     const origin = { kind: args.base.length === 0 ? 'empty' as const : 'base' as const }
-    return this.#catalog.summary(this.#catalog.create(args.image, origin, { manifest: root }))
+    const image = this.#catalog.create(args.image, origin, { manifest: root })
+    image.statistics.add(0, counting.storedBytes)
+    return this.#catalog.summary(image)
   }
 
   async images(): Promise<ImageSummary[]> {
@@ -109,10 +113,7 @@ class LocalEngine implements Engine {
   }
 
   async remove(args: { target: string }): Promise<{ removedEpochs: number }> {
-    if (!args.target.includes('@')) {
-      const image = this.#catalog.image(args.target)
-      return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
-    }
+    if (!args.target.includes('@')) return this.#removeImage(args.target)
     const address = parseAddress(args.target)
     const image = this.#catalog.image(address.image)
     return image.inOrder(async () => {
@@ -235,6 +236,13 @@ class LocalEngine implements Engine {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #removeImage(name: string): Promise<{ removedEpochs: number }> {
+    const { damaged } = this.#catalog.summaries().find(({ image }) => image === name) ?? {}
+    if (damaged !== undefined) return { removedEpochs: this.#catalog.removeDamaged(name) }
+    const image = this.#catalog.image(name)
+    return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
   }
 
   #manifest(record: StoredEpoch): ReturnType<typeof decodeManifest> {

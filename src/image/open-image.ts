@@ -217,8 +217,8 @@ export class OpenImage {
     const next = listSegments(this.#context.env, this.files.layout).find((number) => number > upTo)
     const first = next === undefined ? null : log.firstSequence(next)
     if (first === null || first === sequence) return
-    throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} lacks its end of segment ${upTo}: unmount the ` +
-      'image, and roll back to an epoch')
+    throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} lacks the end of segment ${upTo}: unmount ` +
+      'the image, and roll back to an epoch')
   }
 
   #successor(outcome: Outcome, upTo: number): EpochRecord {

@@ -6,7 +6,6 @@ import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
-import { storeSync } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import { decodeManifest } from '../format/manifest.ts'
@@ -14,6 +13,7 @@ import { findPath } from '../image/paths.ts'
 import { get, NodeReader } from '../image/tree/index.ts'
 import { chunkBytes, MIB } from '../limits.ts'
 import type { ChunkReader } from '../store/chunks.ts'
+import { storePages } from '../mount/page-cache.ts'
 import { openChunkReader } from '../store/open.ts'
 import type { PushAnswer, PushRequest, PushStart } from './push-messages.ts'
 
@@ -42,7 +42,7 @@ class Pusher {
       for (const run of runsOf(chunks)) {
         if (Atomics.load(stop, 0) !== 0) return pushedBytes
         const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, Number(inode.size)))
-        storeSync(request.descriptor, number, run[0], 0, pieces.filter((piece) => piece.length > 0))
+        storePages(request.descriptor, number, run[0], 0, pieces.filter((piece) => piece.length > 0))
         pushedBytes += pieces.reduce((sum, piece) => sum + piece.length, 0)
       }
     }

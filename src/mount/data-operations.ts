@@ -98,7 +98,7 @@ export function dropPrivileges(head: Head, state: InodeState, isAsked: boolean, 
 function park(
   context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest, memory: boolean,
 ): fuse.Deferred {
-  if (context.parked.count === 0) context.post({ type: 'parked', memory })
+  if (context.parked.isFirst) context.post({ type: 'parked', memory })
   return context.parked.park(who, request)
 }
 

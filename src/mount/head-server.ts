@@ -2,11 +2,13 @@
  * The head of an image as a serving thread holds it, whichever transport brings the requests: the file
  * operations on it, and what the owning thread tells and asks between two of them.
  */
-import type { LateReplies } from '../../fuse/index.ts'
+import { ERRNO } from '../../fuse/index.ts'
+import type { Deferred, LateReplies, RequestContext, WriteRequest } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import { truncateData, offsetOf } from '../image/head-data.ts'
 import { make } from '../image/head-names.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import { Head } from '../image/head.ts'
 import { rootInode } from '../image/ingest.ts'
 import { ImageLayout } from '../image/layout.ts'
@@ -24,6 +26,8 @@ import { ReadRecorder } from './read-recorder.ts'
 
 export interface HeadServerOptions {
   head: HeadStart
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
   /** Number of the mount, for the log's records. */
   connection: number
   replies: LateReplies
@@ -62,7 +66,7 @@ export class HeadServer {
       rotated: (segment) => post({ type: 'rotated', id: unasked, segment }),
       syncDue: (segment) => post({ type: 'syncDue', segment }),
       failed: (error) => post({ type: 'failed', message: messageOf(error) }),
-    })
+    }, options.limits)
     return new HeadServer(options, head, resources.move())
   }
 
@@ -100,7 +104,20 @@ export class HeadServer {
   }
 
   #retryParked(): void {
-    this.#context.parked.retry((context, request) => write(this.#context, context, request))
+    const { parked, post } = this.#context
+    if (parked.count === 0) return
+    parked.retry((context, request) => this.#write(context, request))
+    if (parked.count === 0) post({ type: 'resumed' })
+  }
+
+  /** A throw here must not take the other parked writes with it. */
+  #write(context: RequestContext, request: WriteRequest): number | Deferred {
+    try {
+      return write(this.#context, context, request)
+    } catch (error) {
+      this.#context.post({ type: 'fault', message: messageOf(error) })
+      return -ERRNO.EIO
+    }
   }
 
   #statistics(): ServingStatistics {

@@ -8,6 +8,7 @@ import type { TransportSupports } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import { ImageLayout } from '../image/layout.ts'
 import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
 import { LaneSync } from './lane-sync.ts'
@@ -28,6 +29,8 @@ export interface ImageMountOptions {
   grantsPrivileges?: boolean
   /** `kernel` without it. What the other cannot carry stands in its `supports`. */
   transport?: TransportName
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
   onEvent?: (event: MountEvent) => void
 }
 
@@ -65,6 +68,7 @@ export class ImageMount {
   #commits: Promise<unknown> = Promise.resolve()
   #committedTo: number
   #retry: NodeJS.Timeout | null = null
+  #commitRetry: NodeJS.Timeout | null = null
   #failure: string | null = null
   #closed: Promise<void> | null = null
 
@@ -168,7 +172,8 @@ export class ImageMount {
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
     await this.#serving.unmount(options)
-    if (this.#retry !== null) clearInterval(this.#retry)
+    this.#resumed()
+    if (this.#commitRetry !== null) clearTimeout(this.#commitRetry)
     await this.#sync.close()
     await this.#commits.catch(() => undefined)
     this.#serving.close()
@@ -191,7 +196,10 @@ export class ImageMount {
         return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
       case 'parked':
         return this.#parked(message.memory)
+      case 'resumed':
+        return this.#resumed()
       case 'ended':
+        if (message.how === 'crashed') this.#abandon()
         return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
       default:
     }
@@ -202,7 +210,7 @@ export class ImageMount {
       // Without space nothing is lost: the segments stay, and the next commit covers them too.
       if (!isCode(error, 'NO_SPACE')) return this.#fail(messageOf(error))
       this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
-      setTimeout(() => this.#commitBehind(segment), retryMs).unref()
+      this.#commitRetry = setTimeout(() => this.#commitBehind(segment), retryMs).unref()
     })
   }
 
@@ -226,6 +234,19 @@ export class ImageMount {
   #parked(memory: boolean): void {
     this.#options.onEvent?.({ type: 'parked', image: this.image, memory })
     this.#retry ??= setInterval(() => this.#serving.send({ type: 'retry' }), retryMs)
+  }
+
+  #resumed(): void {
+    if (this.#retry !== null) clearInterval(this.#retry)
+    this.#retry = null
+  }
+
+  /** Nobody answers any more: who waits for the mount gets errors at once instead of waiting for ever. */
+  #abandon(): void {
+    this.#failure ??= 'the serving thread ended by a fault'
+    this.#serving.unmount({ lazy: true, force: true }).catch((error: unknown) => {
+      this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
+    })
   }
 
   #fail(message: string): void {

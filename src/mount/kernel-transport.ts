@@ -23,11 +23,11 @@ async function open(options: TransportOptions): Promise<Serving> {
 }
 
 async function serve(options: TransportOptions, descriptor: number): Promise<Serving> {
-  const { directory, readBytesMax, grantsPrivileges, head, connection } = options
+  const { directory, readBytesMax, grantsPrivileges, head, limits, connection } = options
   const controlName = secretControlName()
   const name = `holdfast:${options.image}`
   const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges })
-  const link = new WorkerLink({ descriptor, controlName, head, connection }, options.onMessage)
+  const link = new WorkerLink({ descriptor, controlName, head, limits, connection }, options.onMessage)
   try {
     await link.ready
     await link.attach(made.directory)

@@ -6,6 +6,7 @@
  * transport both are in one thread, and messages are calls.
  */
 import type { Ticket } from '../../fuse/index.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { MessagePort } from 'node:worker_threads'
 
@@ -13,6 +14,7 @@ export interface WorkerStart {
   descriptor: number
   controlName: string
   head: HeadStart
+  limits?: Partial<HeadLimits>
   /** Number of this mount, for the log's records. */
   connection: number
   port: MessagePort
@@ -57,6 +59,9 @@ export type FromServer =
   | { type: 'fault'; message: string }
   /** Writes wait for commits or for space. */
   | { type: 'parked'; memory: boolean }
+  /** No write waits any more. */
+  | { type: 'resumed' }
+  /** `unmounted`, `aborted`, or, said for a thread that cannot, `crashed`. */
   | { type: 'ended'; how: string }
 
 /** Rotations by size carry no one's id. */

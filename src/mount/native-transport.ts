@@ -37,11 +37,11 @@ class NativeServing implements Serving {
   }
 
   /** Errors: as `Transport.open`. */
-  async start({ head, connection, directory, image }: TransportOptions): Promise<void> {
+  async start({ head, limits, connection, directory, image }: TransportOptions): Promise<void> {
     const replies = this.replies
     const post = (message: FromServer): void => this.#post(message)
     const requestCount = (): number => this.#mounted.counts.requestCount
-    const server = await HeadServer.open({ head, connection, replies, post, requestCount })
+    const server = await HeadServer.open({ head, limits, connection, replies, post, requestCount })
     this.#server = server
     try {
       this.#mount = NativeMount.open({

@@ -18,7 +18,10 @@ const headroomBytes = 80
 
 export class ParkedWrites {
   readonly #replies: LateReplies
+  /** Messages that were copied when they were parked before. */
+  readonly #copies = new WeakSet<Buffer>()
   #parked: ParkedWrite[] = []
+  #isRetrying = false
 
   constructor(replies: LateReplies) {
     this.#replies = replies
@@ -28,8 +31,18 @@ export class ParkedWrites {
     return this.#parked.length
   }
 
+  /** Nothing waits, and nothing is tried again. */
+  get isFirst(): boolean {
+    return this.#parked.length === 0 && !this.#isRetrying
+  }
+
   park(context: RequestContext, request: WriteRequest): Deferred {
+    if (this.#copies.has(request.message)) {
+      this.#parked.push({ context, request })
+      return DEFERRED
+    }
     const message = Buffer.alloc(headroomBytes + request.payloadBytes)
+    this.#copies.add(message)
     request.message.copy(message, headroomBytes, request.payloadAt, request.payloadAt + request.payloadBytes)
     this.#parked.push({ context: { ...context }, request: { ...request, message, payloadAt: headroomBytes } })
     return DEFERRED
@@ -39,11 +52,13 @@ export class ParkedWrites {
   retry(write: (context: RequestContext, request: WriteRequest) => number | Deferred): void {
     const waiting = this.#parked
     this.#parked = []
+    this.#isRetrying = true
     for (const { context, request } of waiting) {
       const outcome = write(context, request)
       if (outcome === DEFERRED) continue
       if (outcome < 0) this.#replies.failed(context, outcome)
       else this.#replies.written(context, outcome)
     }
+    this.#isRetrying = false
   }
 }

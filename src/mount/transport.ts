@@ -4,6 +4,7 @@
  * root. The rest of this room knows only what stands here.
  */
 import type { LateReplies, TransportSupports, UnmountOptions } from '../../fuse/index.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { FromServer, ToServer } from './messages.ts'
 import type { Answer, Question } from './questions.ts'
@@ -16,6 +17,8 @@ export interface TransportOptions {
   /** An empty directory. */
   directory: string
   head: HeadStart
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
   /** Number of the mount, for the log's records. */
   connection: number
   readBytesMax?: number

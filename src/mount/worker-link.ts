@@ -30,10 +30,12 @@ export class WorkerLink {
     this.#worker = takeServingThread()
     this.#worker.postMessage({ ...start, port: port2 } satisfies WorkerStart, [port2])
     let isReady: () => void = () => undefined
+    let isServing = false
     this.ready = new Promise((resolve, reject) => {
       isReady = resolve
       this.#worker.once('error', (error) => {
         reject(this.#end(error))
+        if (isServing) onMessage({ type: 'ended', how: 'crashed' })
       })
     })
     this.exited = new Promise((resolve) => this.#worker.once('exit', () => {
@@ -41,7 +43,10 @@ export class WorkerLink {
       resolve()
     }))
     this.#port.on('message', (message: FromServer) => {
-      if (message.type === 'ready') isReady()
+      if (message.type === 'ready') {
+        isServing = true
+        isReady()
+      }
       this.#receive(message)
     })
   }

@@ -13,10 +13,11 @@ import type { FromServer, ToServer, WorkerStart } from './messages.ts'
 const taken = new Uint8Array(1)
 
 async function serve(start: WorkerStart): Promise<void> {
-  const { port, descriptor, controlName, head, connection } = start
+  const { port, descriptor, controlName, head, limits, connection } = start
   const post = (message: FromServer): void => port.postMessage(message)
   await using server = await HeadServer.open({
-    head, connection, post, replies: new KernelReplies(descriptor), requestCount: () => session.counts.requestCount,
+    head, limits, connection, post,
+    replies: new KernelReplies(descriptor), requestCount: () => session.counts.requestCount,
   })
   const session: Session = new Session({
     descriptor, controlName,

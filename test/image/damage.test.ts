@@ -101,6 +101,8 @@ test('a damaged identity hides no other image', async (t) => {
     t.is((await work.exported('other@0', '/disk')).toString(), 'one')
     t.is((await work.engine.stats()).epochs, 4)
   }
+  t.deepEqual(await work.engine.remove({ target: 'vm' }), { removedEpochs: 3 })
+  t.deepEqual((await work.engine.images()).map(({ image }) => image), ['other'])
 })
 
 test('bits flipped in the pack: right bytes or a refusal, and the check names them', async (t) => {

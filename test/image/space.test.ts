@@ -54,7 +54,7 @@ async function workOn(t: ExecutionContext, disk: SmallDisk): Promise<Work> {
   return work
 }
 
-withMount('an image that has no room is not made, and made when there is', async (t) => {
+withMount('an image that has no room is not made, and made when there is (needs root to mount)', async (t) => {
   const disk = new SmallDisk(t, 96)
   const work = await workOn(t, disk)
   const base = join(disk.parent, 'base.raw')
@@ -72,7 +72,7 @@ withMount('an image that has no room is not made, and made when there is', async
   t.deepEqual((await work.engine.check({ readData: true })).damaged, [])
 })
 
-withMount('a commit that has no room keeps the log, and is done when there is', async (t) => {
+withMount('a commit that has no room keeps the log, and is done when there is (needs root to mount)', async (t) => {
   const disk = new SmallDisk(t, 160)
   const work = await workOn(t, disk)
   await work.engine.createImage({ image: 'vm', base: [] })
@@ -97,7 +97,7 @@ withMount('a commit that has no room keeps the log, and is done when there is', 
   t.deepEqual((await work.engine.check({ readData: true })).damaged, [])
 })
 
-withMount('a head without room refuses writes before they are taken, and still removes', async (t) => {
+withMount('a head without room refuses writes before they are taken, and still removes (needs root to mount)', async (t) => {
   const disk = new SmallDisk(t, 160)
   const work = await workOn(t, disk)
   await work.engine.createImage({ image: 'vm', base: [] })

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
@@ -80,8 +80,7 @@ export class ServedStore {
   }
 
   async mount(image: string, settings: MountSettings & { directory?: string } = {}): Promise<ServedMount> {
-    const directory = settings.directory ?? join(this.directory, '..', `mount-${image}-${this.#lastId}`)
-    if (settings.directory === undefined) mkdirSync(directory)
+    const directory = settings.directory ?? mkdtempSync(join(this.directory, '..', `mount-${image}-`))
     const { device } = await this.call<{ device: string }>('mount', { image, ...settings, directory })
     return new ServedMount(this, directory, device)
   }

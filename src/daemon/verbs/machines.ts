@@ -80,13 +80,13 @@ export const machineVerbs = {
   }),
   'vm status': verb({
     help: 'describe the machines',
-    place: 'daemon',
+    place: 'anywhere',
     parameters: { image: optionalPositional(kinds.imageName, 'only this image’s') },
     run: ({ host }, args) => host.machines(args.image === undefined ? {} : { image: args.image }),
   }),
   'vm console': verb({
     help: 'attach to a machine’s serial console; Ctrl-] leaves',
-    place: 'daemon',
+    place: 'anywhere',
     parameters: { image },
     async run({ host }, args) {
       const machine = (await host.machines(args)).at(0)

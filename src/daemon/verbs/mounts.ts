@@ -20,7 +20,7 @@ export const mountVerbs = {
   }),
   unmount: verb({
     help: 'unmount a directory; the head keeps what was written',
-    place: 'daemon',
+    place: 'anywhere',
     parameters: {
       directory: positional(kinds.hostDirectory, 'where it is mounted'),
       lazy: flag('detach now, even if files are open'),
