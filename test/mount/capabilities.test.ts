@@ -93,8 +93,8 @@ print("null")`, mounted.path('large'))
 
 for (const transport of transports) {
   onTransport(transport, 'what a transport says it supports is what it does', async (t) => {
-    const store = await ServedStore.start(t)
-    const mounted = await store.make('image', [], { transport: transport.name })
+    const store = await ServedStore.start(t, { transport: transport.name })
+    const mounted = await store.make('image')
     const found: Partial<TransportSupports> = {
       ...await python(probes, mounted.directory) as Partial<TransportSupports>,
       machineMemory: await carriesMemory(mounted),

@@ -24,21 +24,21 @@ def write(name, data): open(name, "wb").write(data)
 
 /** Runs a script in a fresh image; what it says must hold before and after a seal and a new mount. */
 async function inImage(t: ExecutionContext, transport: TransportUnderTest, script: string, again = ''): Promise<unknown[]> {
-  const store = await ServedStore.start(t)
-  const mounted = await store.make('files', [], { transport: transport.name })
+  const store = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await store.make('files')
   const said = [await python(helpers + script, mounted.directory)]
   if (again === '') return said
   said.push(await python(helpers + again, mounted.directory))
   await mounted.seal()
   said.push(await python(helpers + again, mounted.directory))
-  said.push(await python(helpers + again, (await remounted(mounted, 'files', transport)).directory))
+  said.push(await python(helpers + again, (await remounted(mounted, 'files')).directory))
   t.deepEqual(store.events.filter(({ type }) => type !== 'ended'), [])
   return said
 }
 
-async function remounted(mounted: ServedMount, image: string, transport: TransportUnderTest): Promise<ServedMount> {
+async function remounted(mounted: ServedMount, image: string): Promise<ServedMount> {
   await mounted.unmount()
-  return mounted.store.mount(image, { transport: transport.name })
+  return mounted.store.mount(image)
 }
 
 contract('O_APPEND, O_TRUNC and O_EXCL', [], async (t, transport) => {
@@ -98,8 +98,8 @@ print(json.dumps([os.pread(gone, 99, 0).decode(), os.fstat(gone).st_nlink, os.pr
 })
 
 contract('an unlinked open file is read and written across seals, and is in no epoch', [], async (t, transport) => {
-  const store = await ServedStore.start(t)
-  const mounted = await store.make('files', [], { transport: transport.name })
+  const store = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await store.make('files')
   const handle = await open(mounted.path('gone'), 'w+')
   await handle.write('before')
   await mounted.seal()
@@ -232,8 +232,8 @@ print(json.dumps([read("f").decode(), os.stat("f").st_nlink, len(os.readlink("lo
 })
 
 contract('statfs tells what the store may still take', [], async (t, transport) => {
-  const store = await ServedStore.start(t)
-  const mounted = await store.make('files', [], { transport: transport.name })
+  const store = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await store.make('files')
   const inside = await statfs(mounted.directory)
   const outside = await statfs(store.directory)
   const freeBytes = inside.bavail * inside.bsize

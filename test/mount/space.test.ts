@@ -4,11 +4,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
-import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { ServedStore, scratch } from './served.ts'
-
-const testAsRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
+import { contract } from './transports.ts'
 
 /** A tmpfs of its own for a store. */
 function smallDirectory(t: ExecutionContext, sizeMb: number): string {
@@ -19,8 +17,8 @@ function smallDirectory(t: ExecutionContext, sizeMb: number): string {
   return join(directory, 'store')
 }
 
-testAsRoot('a full store says ENOSPC, lets files be removed, and is whole', async (t) => {
-  const store = await ServedStore.start(t, smallDirectory(t, 200))
+contract('a full store says ENOSPC, lets files be removed, and is whole', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport, directory: smallDirectory(t, 200) })
   const limits = { segmentBytesMax: 2 ** 22 }
   const mounted = await store.make('full', [], { limits })
   const part = randomBytes(2 ** 20)
@@ -48,8 +46,8 @@ testAsRoot('a full store says ENOSPC, lets files be removed, and is whole', asyn
   t.deepEqual(((await store.call('check', { readData: true })) as { damaged: unknown[] }).damaged, [])
 })
 
-testAsRoot('when others fill the file system nothing accepted is lost, and writes go on when they leave', async (t) => {
-  const store = await ServedStore.start(t, smallDirectory(t, 200))
+contract('when others fill the file system nothing accepted is lost, and writes go on when they leave', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport, directory: smallDirectory(t, 200) })
   const mounted = await store.make('full')
   await fs.writeFile(mounted.path('before'), 'before')
   const ballast = join(store.directory, '..', 'ballast')

@@ -36,8 +36,8 @@ for at, directories, files in os.walk(os.fsencode(root), topdown=False):
 print("null")`
 
 contract('cp -a, tar and mv carry every kind of file in, about and out', [], async (t, transport) => {
-  const served = await ServedStore.start(t)
-  const mounted = await served.make('tools', [], { transport: transport.name })
+  const served = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await served.make('tools')
   const outside = `${served.directory}/../outside`
   await run('mkdir', [outside, `${outside}/from`, `${outside}/back`])
   const { byteNames, exactTimes } = transport.supports
@@ -60,8 +60,8 @@ contract('cp -a, tar and mv carry every kind of file in, about and out', [], asy
 })
 
 contract('git makes a repository, commits, packs and checks it', [], async (t, transport) => {
-  const served = await ServedStore.start(t)
-  const mounted = await served.make('git', [], { transport: transport.name })
+  const served = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await served.make('git')
   const environment = {
     ...process.env, HOME: mounted.directory, GIT_CONFIG_NOSYSTEM: '1',
     GIT_AUTHOR_NAME: 'a', GIT_AUTHOR_EMAIL: 'a@example.org', GIT_COMMITTER_NAME: 'a', GIT_COMMITTER_EMAIL: 'a@example.org',
