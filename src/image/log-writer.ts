@@ -40,6 +40,8 @@ export class LogWriter {
   readonly #connection: number
   /** By `lane/segment`, until retired: what was written is read back through them. */
   readonly #files = new Map<string, SegmentFile>()
+  /** Those of the current segment. */
+  #current: Record<Lane, SegmentFile | null> = { disk: null, memory: null }
   #segment: number
   #sequence: number
   /** The sequence when the current segment's number began. */
@@ -79,7 +81,7 @@ export class LogWriter {
 
   /** Bytes in the current segment's file of a lane. */
   laneBytes(lane: Lane): number {
-    return this.#files.get(key(lane, this.#segment))?.bytes ?? 0
+    return this.#current[lane]?.bytes ?? 0
   }
 
   /**
@@ -88,7 +90,7 @@ export class LogWriter {
    */
   append(lane: Lane, request: AppendRequest, message: Buffer, payloadAt: number, payloadBytes: number): number {
     assert(payloadAt >= logRecordHeaderBytes, 'a record header fits before the payload')
-    const segment = this.#open(lane)
+    const segment = this.#current[lane] ?? this.#open(lane)
     const at = payloadAt - logRecordHeaderBytes
     const lengthBytes = logRecordHeaderBytes + payloadBytes
     writeRecordHeader(message, at, {
@@ -106,6 +108,7 @@ export class LogWriter {
   /** Ends the current segment of both lanes; returns its number. */
   rotate(): number {
     this.#segment += 1
+    this.#current = { disk: null, memory: null }
     this.#firstSequence = this.#sequence
     return this.#segment - 1
   }
@@ -139,9 +142,6 @@ export class LogWriter {
   }
 
   #open(lane: Lane): SegmentFile {
-    const name = key(lane, this.#segment)
-    const known = this.#files.get(name)
-    if (known !== undefined) return known
     const nonce = this.#env.randomBytes(4).readUInt32LE(0)
     const file = this.#env.open(this.#layout.segment(this.#segment, lane), 'create')
     try {
@@ -155,7 +155,8 @@ export class LogWriter {
       throw error
     }
     const entry = { file, bytes: segmentHeaderBytes, nonce }
-    this.#files.set(name, entry)
+    this.#files.set(key(lane, this.#segment), entry)
+    this.#current[lane] = entry
     return entry
   }
 }

@@ -88,9 +88,12 @@ export class Checkpoints {
       // Not running now: a machine that is resumed goes on being checkpointed.
       return
     }
+    const before = this.lastError
     this.take(undefined, {}).catch((error: unknown) => {
+      // A cause that lasts is told once, not at every tick.
+      if (isCode(error, 'ABORTED') || messageOf(error) === before) return
       const message = `a scheduled checkpoint failed: ${messageOf(error)}`
-      if (!isCode(error, 'ABORTED')) this.#context.onEvent({ type: 'machine', image: this.#image, message })
+      this.#context.onEvent({ type: 'machine', image: this.#image, message })
     })
   }
 

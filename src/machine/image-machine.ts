@@ -9,6 +9,7 @@ import type { MachineContext } from './context.ts'
 import type { Incarnation } from './incarnation.ts'
 import { sentencesMax } from './limits.ts'
 import { lastWords } from './last-words.ts'
+import { holdWhileParked } from './space.ts'
 import type { MachinePhase, MachineSummary } from './types.ts'
 
 /** What a summary says of a machine that may have no process. */
@@ -28,7 +29,9 @@ export class ImageMachine {
   #failure: string | null = null
   #traits: MachineTraits = { accelerator: '', machineType: '', memoryBytes: 0 }
   #doing: string | null = null
+  #done: Promise<unknown> = Promise.resolve()
   #isKnown = false
+  #isHeld = false
   /** The guest asked for its own end. */
   #isShutDown = false
   #ending: Promise<void> | null = null
@@ -59,12 +62,17 @@ export class ImageMachine {
       throw new HoldfastError('BUSY', `the machine of ${this.image} is being ${this.#doing}: wait until that is done`)
     }
     this.#doing = doing
-    try {
-      await this.#ending
-      return await step()
-    } finally {
+    const result = (this.#ending ?? Promise.resolve()).then(step).finally(() => {
       this.#doing = null
-    }
+    })
+    this.#done = result.catch(() => undefined)
+    return result
+  }
+
+  /** Waits until no verb changes this machine. */
+  async settled(): Promise<void> {
+    await this.#done
+    await this.#ending
   }
 
   /** A machine that runs from now on. */
@@ -102,6 +110,24 @@ export class ImageMachine {
     this.#phase = 'stopped'
   }
 
+  /**
+   * The mount holds back the guest's memory for want of space. The guest is paused before it freezes in the middle
+   * of a store, and goes on once nothing waits.
+   */
+  async holdForSpace(): Promise<void> {
+    const life = this.#life
+    if (life === null || this.#isHeld) return
+    this.#isHeld = true
+    this.#alarm('the store is full: the guest is paused until there is space for its memory')
+    try {
+      await holdWhileParked(life, this.#context)
+    } catch (error) {
+      if (!life.isEnding) this.#alarm(`the guest could not be paused for want of space: ${messageOf(error)}`)
+    } finally {
+      this.#isHeld = false
+    }
+  }
+
   summary(): MachineSummary {
     const { checkpoints } = this
     const life = this.#life
@@ -122,7 +148,7 @@ export class ImageMachine {
     }
   }
 
-  /** Errors: BUSY, MACHINE_GONE, NOT_FOUND. */
+  /** Errors: BUSY, MACHINE_GONE, NO_SPACE, NOT_FOUND. */
   #running(): Incarnation {
     if (this.#doing !== null) {
       const doing = `the machine of ${this.image} is being ${this.#doing}`
@@ -130,6 +156,9 @@ export class ImageMachine {
     }
     if (this.#phase === 'failed') {
       throw new HoldfastError('MACHINE_GONE', `the machine of ${this.image} does not run: ${this.#failure}`)
+    }
+    if (this.#isHeld) {
+      throw new HoldfastError('NO_SPACE', `the store is full and the guest of ${this.image} paused: free some space first`)
     }
     if (this.#life === null || this.#phase === 'stopped') {
       const remedy = `'holdfast vm start ${this.image}'`

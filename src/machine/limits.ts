@@ -19,6 +19,8 @@ export interface MachineLimits {
   readonly powerdownTimeoutMs: number
   /** How long after a resume the first reads count as the working set. */
   readonly workingSetMs: number
+  /** How often a guest that is paused for want of space is looked at. */
+  readonly spaceCheckMs: number
 }
 
 export const machineLimits: MachineLimits = Object.freeze({
@@ -33,6 +35,7 @@ export const machineLimits: MachineLimits = Object.freeze({
   loadTimeoutMs: 30_000,
   powerdownTimeoutMs: 10_000,
   workingSetMs: 3_000,
+  spaceCheckMs: 1_000,
 })
 
 /** Largest READ of a machine's mount: a first touch of mapped memory would otherwise read up to a MiB. */

@@ -13,7 +13,7 @@ import { systemEnv } from '../env/system.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
-import type { ImageMount } from '../mount/image-mount.ts'
+import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
 import { warmServingThread } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
 import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
@@ -102,6 +102,7 @@ export class Machines implements AsyncDisposable {
         : await this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
       const { life, pushed } = await this.#live(machine, epoch, isFork, stopwatch, call)
       machine.begin(life)
+      if (!isFork) machine.checkpoints.newest ??= epoch.summary
       const resumeMs = stopwatch.totalMs
       life.notices.push(...await renewalNotices(life, isFork))
       life.flush.start()
@@ -141,6 +142,12 @@ export class Machines implements AsyncDisposable {
       .map((machine) => machine.summary())
   }
 
+  /** What a machine's mount says, passed on by whoever opens mounts. */
+  noteMount(event: MountEvent): void {
+    const machine = this.#machines.get(event.image)
+    if (event.type === 'parked' && event.memory) void machine?.holdForSpace()
+  }
+
   /** The mount of an image's machine, or null. */
   mountOf(image: string): ImageMount | null {
     return this.#machines.get(image)?.life?.mount ?? null
@@ -158,12 +165,13 @@ export class Machines implements AsyncDisposable {
 
   /** Ends all machines with `force`; without, BUSY while one runs. Idempotent. */
   async close({ force = false }: { force?: boolean } = {}): Promise<void> {
-    const running = [...this.#machines.values()].filter(({ life }) => life !== null)
-    if (running.length > 0 && !force) {
-      const names = running.map(({ image }) => image).join(', ')
-      throw new HoldfastError('BUSY', `machines run: stop ${names} first`, { info: { images: names } })
-    }
     this.#closed = true
+    for (const machine of this.#machines.values()) await machine.settled()
+    const running = [...this.#machines.values()].filter(({ life }) => life !== null).map(({ image }) => image)
+    if (running.length > 0 && !force) {
+      this.#closed = false
+      throw new HoldfastError('BUSY', `machines run: stop ${running.join(', ')} first`, { info: { images: running } })
+    }
     for (const machine of this.#machines.values()) {
       machine.checkpoints.schedule(null)
       await machine.end()

@@ -98,7 +98,7 @@ async function loaded(
   return machine
 }
 
-/** A state that was saved with the user network loads only where there is one: so the cable is pulled after the load. */
+/** A state that was saved with the user network loads only where there is one: the cable is pulled after the load. */
 async function unplug({ env }: MachineContext, life: Incarnation): Promise<void> {
   const { machine, image } = life
   const plugged = machine.ports.filter(({ attachment }) => attachment !== null)

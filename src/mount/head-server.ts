@@ -78,6 +78,7 @@ export class HeadServer {
         return post({ type: 'rotated', id: message.id, segment: head.rotate() })
       case 'retire':
         head.retire(message.segment, Buffer.from(message.manifest, 'hex'))
+        post({ type: 'retired', segment: message.segment })
         return this.#retryParked()
       case 'retry':
         return this.#retryParked()

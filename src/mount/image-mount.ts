@@ -187,6 +187,10 @@ export class ImageMount {
         return this.#sync.request(message.ticket, message.segment)
       case 'syncDue':
         return void this.#sync.writeBehind(message.segment)
+      case 'retired':
+        // The last to close a removed file waits for its blocks to be freed: that is not to be the worker.
+        this.#sync.retire(message.segment).catch((error: unknown) => this.#fail(messageOf(error)))
+        return
       case 'rotated':
         if (message.id === unasked) this.#commitBehind(message.segment)
         return
@@ -227,7 +231,6 @@ export class ImageMount {
     const result = await this.#options.engine.commit(request)
     this.#committedTo = result.segment
     this.#serving.send({ type: 'retire', segment: result.segment, manifest: result.manifest })
-    await this.#sync.retire(result.segment)
     return result
   }
 

@@ -52,6 +52,8 @@ export type FromServer =
   | { type: 'rotated'; id: number; segment: number }
   | { type: 'sync'; ticket: Ticket; segment: number }
   | { type: 'syncDue'; segment: number }
+  /** The server has let go of the files of segments up to this one. */
+  | { type: 'retired'; segment: number }
   | { type: 'made'; id: number; errno: number; inode: number }
   | { type: 'touched'; id: number; touched: TouchedChunks[] }
   | { type: 'statistics'; id: number; statistics: ServingStatistics }

@@ -70,3 +70,19 @@ test.serial('a journal whose process number means another process now kills nobo
     bystander.kill('SIGKILL')
   }
 })
+
+test.serial('a hypervisor that no journal names yet is found by its run directory', async (t) => {
+  await using rig = await MachineRig.open()
+  const runDirectory = join(rig.runs, 'vm.00000000')
+  mkdirSync(join(runDirectory, 'mount'), { recursive: true })
+  const left = spawn('sleep', ['60'], { stdio: 'ignore', cwd: runDirectory })
+  try {
+    const signal = new Promise((resolve) => left.once('exit', (_, by) => resolve(by)))
+    await rig.machines.adopt()
+    t.is(await signal, 'SIGKILL')
+    t.deepEqual(rig.machines.summaries(), [])
+    t.deepEqual(readdirSync(rig.runs).filter((name) => name.startsWith('vm.')), [])
+  } finally {
+    left.kill('SIGKILL')
+  }
+})

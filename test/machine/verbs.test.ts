@@ -158,3 +158,29 @@ test.serial('the working set of a resume is recorded, and the next one pushes it
   t.false(machine.notices.some((sentence) => sentence.includes('pushed')))
   await counting(rig, 'vm')
 })
+
+test.serial('a guest whose memory waits for space is paused, with an alarm, and goes on', async (t) => {
+  await using rig = await MachineRig.open({ limits: { spaceCheckMs: 300 } })
+  await rig.machines.start(await smallGuest(rig, 'vm'))
+  await counting(rig, 'vm')
+  rig.machines.noteMount({ type: 'parked', image: 'vm', memory: false })
+  t.deepEqual(rig.machines.summaries('vm')[0].alarms, [])
+  rig.machines.noteMount({ type: 'parked', image: 'vm', memory: true })
+  rig.machines.noteMount({ type: 'parked', image: 'vm', memory: true })
+  await until(() => rig.machines.summaries('vm')[0].state === 'paused')
+  t.is(rig.machines.summaries('vm')[0].alarms.length, 1)
+  t.regex(rig.machines.summaries('vm')[0].alarms[0], /store is full/)
+  await t.throwsAsync(rig.machines.checkpoint({ image: 'vm' }), { code: 'NO_SPACE' })
+  await until(() => rig.machines.summaries('vm')[0].state === 'running')
+  await counting(rig, 'vm')
+})
+
+test.serial('closing waits for a start that is under way', async (t) => {
+  await using rig = await MachineRig.open()
+  const starting = rig.machines.start(await smallGuest(rig, 'vm'))
+  await rig.machines.close({ force: true })
+  const { pid } = await starting
+  t.throws(() => process.kill(pid!, 0))
+  await t.throwsAsync(rig.machines.resume({ target: 'vm' }), { code: 'NOT_FOUND' })
+  await t.throwsAsync(rig.machines.start(await smallGuest(rig, 'other')), { code: 'FAILED_STATE' })
+})

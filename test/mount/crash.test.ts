@@ -93,6 +93,7 @@ async function lastSynced({ child, lines }: Writer): Promise<number> {
 /** Ends when the serving process does. */
 async function sealWhileServed(store: ServedStore, directory: string): Promise<void> {
   while (store.child.exitCode === null && store.child.signalCode === null) {
+    // The one that the kill interrupts fails.
     await store.call('seal', { directory }).catch(() => undefined)
     await setTimeout(50)
   }

@@ -79,7 +79,9 @@ export class ServedStore {
     const id = this.#lastId
     return new Promise<T>((resolve, reject) => {
       this.#pending.set(id, { resolve: (value) => resolve(value as T), reject })
-      this.child.send({ id, verb, args })
+      this.child.send({ id, verb, args }, (error) => {
+        if (error !== null) reject(error)
+      })
     })
   }
 
