@@ -70,7 +70,7 @@ contract('what cannot be mounted, or not there, is refused by code and leaves th
 
 contract('writes that come faster than commits wait, and all of them arrive', [], async (t, { name: transport }) => {
   const store = await ServedStore.start(t, { transport })
-  const limits = { segmentBytesMax: 2 ** 20, logBytesMax: 3 * 2 ** 20, laneSyncBytes: 2 ** 19 }
+  const limits = { segmentBytesMax: 2 ** 19, logBytesMax: 2 ** 20, laneSyncBytes: 2 ** 19 }
   const mounted = await store.make('pressure', [], { limits })
   const bytes = Buffer.alloc(2 ** 20)
   for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE(Math.imul(at, 0x9e3779b1) >>> 0, at)
