@@ -16,8 +16,11 @@ import { resultText } from './rig/report.ts'
 import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
+import { transports } from './transports.ts'
 
-const benches: readonly Bench[] = [store, seal, replica, daemonMemory, epochSize, pause, resume, compare]
+const benches: readonly Bench[] = [
+  store, seal, replica, daemonMemory, epochSize, pause, resume, compare, transports,
+]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))

@@ -9,9 +9,9 @@ import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
-import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
+import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type {
-  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountSummary, ResumeResult, SealResult,
+  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ResumeResult, SealResult,
 } from './host.ts'
 
 export interface LocalHostOptions extends CallOptions {
@@ -55,11 +55,11 @@ class LocalHost implements Host {
     if (systemEnv().exists(this.#machinesDirectory)) await (await this.#loaded()).adopt()
   }
 
-  async mount(args: { image: string; directory: string }): Promise<MountSummary> {
+  async mount(args: MountRequest): Promise<MountSummary> {
     const directory = resolve(args.directory)
     const { cleanStaleMount } = await import('../mount/stale.ts')
     await cleanStaleMount(directory)
-    const mounted = await this.#open(args.image, directory)
+    const mounted = await this.#open({ image: args.image, directory, transport: args.transport })
     this.#mounts.set(mounted.directory, mounted)
     return summaryOf(mounted)
   }
@@ -156,16 +156,18 @@ class LocalHost implements Host {
     return new Machines({
       engine: this.engine,
       directory: this.#machinesDirectory,
-      openMount: (image, directory, readBytesMax) => this.#open(image, directory, readBytesMax),
+      openMount: (image, directory, readBytesMax) => this.#open({ image, directory, readBytesMax }),
       onEvent: (event) => this.#options.onEvent?.(event),
     })
   }
 
-  async #open(image: string, directory: string, readBytesMax?: number): Promise<ImageMount> {
+  async #open(
+    wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'readBytesMax' | 'transport'>,
+  ): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     this.#connections += 1
     return ImageMount.open({
-      engine: this.engine, image, directory, connection: this.#connections, readBytesMax,
+      ...wanted, engine: this.engine, connection: this.#connections,
       onEvent: (event) => this.#options.onEvent?.(event),
     })
   }
@@ -179,5 +181,6 @@ class LocalHost implements Host {
 
 function summaryOf(mounted: ImageMount): MountSummary {
   const [major, minor] = mounted.device.split(':').map(Number)
-  return { image: mounted.image, directory: mounted.directory, device: major * 256 + minor, machine: false }
+  const { image, directory, transport } = mounted
+  return { image, directory, device: major * 256 + minor, machine: false, transport }
 }

@@ -1,11 +1,10 @@
 /**
- * A mounted image, as its owning thread sees it: the kernel mount, the serving worker, the syncs, and the
- * commits that follow behind. Commits happen in the order of their barriers; one that covers a later segment
+ * A mounted image, as its owning thread sees it: the mounted and served head, the syncs, and the commits that
+ * follow behind. Commits happen in the order of their barriers; one that covers a later segment
  * never overtakes a seal.
  */
-import {
-  closeDevice, FuseError, mount, openDevice, secretControlName, setDirtyLimits, unmount,
-} from '../../fuse/index.ts'
+import { setDirtyLimits } from '../../fuse/index.ts'
+import type { TransportSupports } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
@@ -13,10 +12,10 @@ import type { HeadLimits } from '../image/head-limits.ts'
 import { ImageLayout } from '../image/layout.ts'
 import type { CommitRequest, CommitResult, HeadStart } from '../image/types.ts'
 import { LaneSync } from './lane-sync.ts'
-import type { FromWorker, ServingStatistics, TouchedChunks } from './messages.ts'
+import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
-import { fromFuse } from './mount-errors.ts'
-import { WorkerLink } from './worker-link.ts'
+import type { Serving, Transport, TransportName } from './transport.ts'
+import { transportNamed } from './transports.ts'
 
 export interface ImageMountOptions {
   engine: Engine
@@ -28,6 +27,8 @@ export interface ImageMountOptions {
   readBytesMax?: number
   /** Set-uid bits and device nodes of the image count. Off by default: see `MountOptions` of the transport. */
   grantsPrivileges?: boolean
+  /** `kernel` without it. What the other cannot carry stands in its `supports`. */
+  transport?: TransportName
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
   onEvent?: (event: MountEvent) => void
@@ -57,9 +58,12 @@ export class ImageMount {
   readonly image: string
   readonly directory: string
   readonly device: string
-  readonly descriptor: number
+  /** Of the kernel's connection, null where the transport keeps it to itself. */
+  readonly descriptor: number | null
+  readonly transport: TransportName
+  readonly supports: TransportSupports
   readonly #options: ImageMountOptions
-  readonly #link: WorkerLink
+  readonly #serving: Serving
   readonly #sync: LaneSync
   #commits: Promise<unknown> = Promise.resolve()
   #committedTo: number
@@ -68,51 +72,37 @@ export class ImageMount {
   #failure: string | null = null
   #closed: Promise<void> | null = null
 
-  private constructor(
-    options: ImageMountOptions, start: HeadStart, made: { descriptor: number; directory: string; device: string },
-    link: (onMessage: (message: FromWorker) => void) => WorkerLink,
-  ) {
+  private constructor(options: ImageMountOptions, transport: Transport, start: HeadStart, serving: Serving) {
     this.#options = options
+    this.#serving = serving
     this.image = options.image
-    this.directory = made.directory
-    this.device = made.device
-    this.descriptor = made.descriptor
+    this.transport = transport.name
+    this.supports = transport.supports
+    this.directory = serving.directory
+    this.device = serving.device
+    this.descriptor = serving.descriptor
     this.#committedTo = start.segment - 1
     const layout = new ImageLayout(options.engine.directory, options.image)
-    this.#sync = new LaneSync(layout, made.descriptor, start.segment, (error) => this.#fail(messageOf(error)))
-    this.#link = link((message) => this.#receive(message))
+    this.#sync = new LaneSync(layout, serving.replies, start.segment, (error) => this.#fail(messageOf(error)))
   }
 
   /** Errors: NOT_FOUND, BUSY, EXISTS (directory in use), UNSUPPORTED, IO, DAMAGED. */
   static async open(options: ImageMountOptions): Promise<ImageMount> {
+    const transport = await transportNamed(options.transport ?? 'kernel')
     const start = await options.engine.openHead({ image: options.image })
-    let descriptor = -1
+    // The first requests may come before the mount is told of: what they say waits.
+    let receive: (message: FromServer) => void = (message) => early.push(message)
+    const early: FromServer[] = []
     try {
-      descriptor = openDevice()
-      return await ImageMount.#serve(options, start, descriptor)
+      const serving = await transport.open({ ...options, head: start, onMessage: (message) => receive(message) })
+      const mounted = new ImageMount(options, transport, start, serving)
+      receive = (message) => mounted.#receive(message)
+      early.forEach(receive)
+      return mounted
     } catch (error) {
-      if (descriptor >= 0) closeDevice(descriptor)
       await options.engine.closeHead({ image: options.image })
-      throw error instanceof FuseError ? fromFuse(error) : error
-    }
-  }
-
-  static async #serve(options: ImageMountOptions, start: HeadStart, descriptor: number): Promise<ImageMount> {
-    const { directory, readBytesMax, grantsPrivileges } = options
-    const name = `holdfast:${options.image}`
-    const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges })
-    const { limits, connection } = options
-    const worker = { descriptor, controlName: secretControlName(), head: start, limits, connection }
-    const mounted = new ImageMount(options, start, made, (onMessage) => new WorkerLink(worker, onMessage))
-    try {
-      await mounted.#link.ready
-      await mounted.#link.attach(made.directory)
-    } catch (error) {
-      await unmount(made.directory, { lazy: true, force: true })
-      await mounted.#link.exited
       throw error
     }
-    return mounted
   }
 
   get failure(): string | null {
@@ -127,7 +117,7 @@ export class ImageMount {
   /** The barrier: everything written before lies before the cut. */
   async barrier(): Promise<Cut> {
     const begin = clock.monotonicMs()
-    const { segment } = await this.#link.ask<'rotated'>({ type: 'rotate' })
+    const { segment } = await this.#serving.ask<'rotated'>({ type: 'rotate' })
     const barrierMs = clock.monotonicMs() - begin
     let decide: (request: CommitRequest) => void = () => undefined
     const decided = new Promise<CommitRequest>((resolve) => (decide = resolve))
@@ -145,24 +135,28 @@ export class ImageMount {
     }
   }
 
-  /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO. */
+  /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO, UNSUPPORTED. */
   async makeMemory(name: string, bytes: number): Promise<number> {
-    const { errno, inode } = await this.#link.ask<'made'>({ type: 'makeMemory', name, bytes })
+    if (!this.supports.machineMemory) {
+      throw new HoldfastError('UNSUPPORTED', `the ${this.transport} transport cannot hold a machine's memory: ` +
+        'a machine needs the kernel transport')
+    }
+    const { errno, inode } = await this.#serving.ask<'made'>({ type: 'makeMemory', name, bytes })
     if (errno === 0) return inode
     const code = errno === -17 ? 'EXISTS' : errno === -28 ? 'NO_SPACE' : 'IO'
     throw new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
   }
 
   async recordReads(): Promise<void> {
-    await this.#link.ask<'touched'>({ type: 'record', on: true })
+    await this.#serving.ask<'touched'>({ type: 'record', on: true })
   }
 
   async touchedChunks(): Promise<TouchedChunks[]> {
-    return (await this.#link.ask<'touched'>({ type: 'record', on: false })).touched
+    return (await this.#serving.ask<'touched'>({ type: 'record', on: false })).touched
   }
 
   async statistics(): Promise<ServingStatistics> {
-    return (await this.#link.ask<'statistics'>({ type: 'statistics' })).statistics
+    return (await this.#serving.ask<'statistics'>({ type: 'statistics' })).statistics
   }
 
   /** Errors: BUSY (someone uses the mount, and it was not `lazy`). Idempotent. */
@@ -177,22 +171,16 @@ export class ImageMount {
   }
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
-    try {
-      await unmount(this.directory, options)
-    } catch (error) {
-      if (error instanceof FuseError && error.code === 'FUSE_BUSY') throw fromFuse(error)
-      if (!(error instanceof FuseError && error.code === 'FUSE_NOT_MOUNTED')) throw error
-    }
-    await this.#link.exited
+    await this.#serving.unmount(options)
     this.#resumed()
     if (this.#commitRetry !== null) clearTimeout(this.#commitRetry)
     await this.#sync.close()
     await this.#commits.catch(() => undefined)
-    closeDevice(this.descriptor)
+    this.#serving.close()
     await this.#options.engine.closeHead({ image: this.image })
   }
 
-  #receive(message: FromWorker): void {
+  #receive(message: FromServer): void {
     const { image } = this
     switch (message.type) {
       case 'sync':
@@ -242,13 +230,13 @@ export class ImageMount {
     }
     const result = await this.#options.engine.commit(request)
     this.#committedTo = result.segment
-    this.#link.send({ type: 'retire', segment: result.segment, manifest: result.manifest })
+    this.#serving.send({ type: 'retire', segment: result.segment, manifest: result.manifest })
     return result
   }
 
   #parked(memory: boolean): void {
     this.#options.onEvent?.({ type: 'parked', image: this.image, memory })
-    this.#retry ??= setInterval(() => this.#link.send({ type: 'retry' }), retryMs)
+    this.#retry ??= setInterval(() => this.#serving.send({ type: 'retry' }), retryMs)
   }
 
   #resumed(): void {
@@ -259,7 +247,7 @@ export class ImageMount {
   /** Nobody answers any more: who waits for the mount gets errors at once instead of waiting for ever. */
   #abandon(): void {
     this.#failure ??= 'the serving thread ended by a fault'
-    unmount(this.directory, { lazy: true, force: true }).catch((error: unknown) => {
+    this.#serving.unmount({ lazy: true, force: true }).catch((error: unknown) => {
       this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
     })
   }
@@ -268,6 +256,6 @@ export class ImageMount {
     if (this.#failure !== null) return
     this.#failure = message
     this.#options.onEvent?.({ type: 'failed', image: this.image, message })
-    this.#link.send({ type: 'fail', reason: message })
+    this.#serving.send({ type: 'fail', reason: message })
   }
 }
