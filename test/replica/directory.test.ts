@@ -39,12 +39,12 @@ test('directory: processes publish while one closes: what was confirmed is what 
     const children = [0, 1].map(() => spawn(process.execPath, [script, replica.url, `g${round}`], { stdio: ['ignore', 'pipe', 'inherit'] }))
     for (const child of children) t.teardown(() => child.kill('SIGKILL'))
     const outputs = children.map((child) => text(child.stdout))
-    while ((await names(replica, `g${round}`)).length < 10) await sleep(5)
+    while ((await names(replica, `g${round}/open`)).length < 10) await sleep(5)
     t.is(await replica.closeGeneration(`g${round}`), 'won')
-    const seen = await names(replica, `g${round}.closed`)
+    const seen = await names(replica, `g${round}/closed`)
     const confirmed = (await Promise.all(outputs)).flatMap((each) => each.split('\n').filter(Boolean))
     t.deepEqual(seen, ['owner', ...confirmed].toSorted())
-    t.deepEqual(await names(replica, `g${round}.closed`), seen)
+    t.deepEqual(await names(replica, `g${round}/closed`), seen)
   }
 })
 
