@@ -169,6 +169,18 @@ test('a server that starts is asked again, one that knows better is not', async 
   t.is(await codeFrom(fakeReplica(t, other).stat('a')), 'REPLICA_FAULT')
 })
 
+test('a NameNode that has just started knows no DataNode yet: it is asked again', async (t) => {
+  let tries = 0
+  const server = await fakeServer(t, ({ operation, url, request, response }) => {
+    if (operation !== 'OPEN') return false
+    if (url.searchParams.get('noredirect') !== 'true') return answer(response, 'abc')
+    if (++tries < 3) return refuse(response, 'IOException', 'Failed to find datanode, suggest to check cluster health.')
+    return answer(response, { Location: `http://${request.headers.host}${url.pathname}?op=OPEN` })
+  })
+  t.is(String(await readAll(fakeReplica(t, server), 'a')), 'abc')
+  t.is(tries, 3)
+})
+
 test('a delegation token is sent instead of a name, and never shown', async (t) => {
   const queries: string[] = []
   const server = await fakeServer(t, ({ url }) => {
