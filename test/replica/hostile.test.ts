@@ -55,6 +55,20 @@ test('names that no caller could use are not listed', async (t) => {
   t.deepEqual(await names(fakeReplica(t, server), ''), ['good'])
 })
 
+test('a long listing comes in pages', async (t) => {
+  const all = ['a', 'b', 'c', 'd', 'e']
+  const asked: (string | null)[] = []
+  const server = await fakeServer(t, ({ operation, url, response }) => {
+    if (operation !== 'LISTSTATUS_BATCH') return false
+    const after = url.searchParams.get('startAfter')
+    asked.push(after)
+    const left = all.filter((name) => name > (after ?? ''))
+    return answer(response, page(Math.max(0, left.length - 2), ...left.slice(0, 2)))
+  })
+  t.deepEqual(await names(fakeReplica(t, server), 'd'), all)
+  t.deepEqual(asked, [null, 'b', 'd'])
+})
+
 const elsewhere: Record<string, string> = {
   'to another path': 'http://127.0.0.1:1/webhdfs/v1/other?op=OPEN',
   'to another operation': 'http://127.0.0.1:1/webhdfs/v1/root/a?op=DELETE',

@@ -20,8 +20,8 @@ export async function located<T>(call: () => Promise<T>): Promise<T> {
     return await call()
   } catch (error) {
     const failure = error instanceof HoldfastError ? error.cause : undefined
-    if (!(failure instanceof RemoteFailure) || !/Failed to find datanode|No active nodes/.test(failure.message)) throw error
-    throw new DataNodeFailure('nobody', failure)
+    const isNobody = failure instanceof RemoteFailure && /Failed to find datanode|No active nodes/.test(failure.message)
+    throw isNobody ? new DataNodeFailure('nobody', failure) : error
   }
 }
 
