@@ -11,7 +11,7 @@ export function answerTests(): void {
     hdfsTest(`hdfs: ${mischief} of a rename: a publication is settled${whyNot}`, async (t) => {
       t.timeout(60_000)
       const proxy = await ChaosProxy.start(t, hdfs().address)
-      const limits = { ...testLimits, replyTimeoutMs: 1000 }
+      const limits = mischief === 'stall' ? { ...testLimits, replyTimeoutMs: 1000 } : testLimits
       const replica = await hdfsReplica(t, { address: proxy.address, limits })
       await replica.openGeneration('g1', 'owner', Buffer.from('me'))
       proxy.strike(rename, mischief)

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MIB } from '../../src/limits.ts'
 import { codeFrom, collect, names, readAll } from './contract.ts'
-import { answer, fakeReplica, fakeServer, fileStatus, refuse } from './fake-name-node.ts'
+import { answer, fakeReplica, fakeServer, fileStatus, refuse, shortLimits } from './fake-name-node.ts'
 
 const nonsense: Record<string, unknown> = {
   'no JSON': 'hello',
@@ -98,15 +98,26 @@ test('hostile: a DataNode that sends more than was asked for', async (t) => {
 
 test('hostile: a server that never answers, one that stops in the middle, one that drips', async (t) => {
   const silent = await fakeServer(t, () => true)
-  t.is(await codeFrom(fakeReplica(t, silent).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(fakeReplica(t, silent, { limits: shortLimits }).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
   const stopping = await fakeServer(t, ({ response }) => response.write('{"FileSt'))
-  t.is(await codeFrom(fakeReplica(t, stopping).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(fakeReplica(t, stopping, { limits: shortLimits }).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
   const dripping = await fakeServer(t, ({ response }) => {
     const timer = setInterval(() => response.write(' '), 50)
     response.on('close', () => clearInterval(timer))
     return true
   })
-  t.is(await codeFrom(fakeReplica(t, dripping).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(fakeReplica(t, dripping, { limits: shortLimits }).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+})
+
+test('a change whose time ends before its answer comes is REPLICA_UNCLEAR', async (t) => {
+  const server = await fakeServer(t, ({ operation }) => ['RENAME', 'DELETE', 'MKDIRS'].includes(operation))
+  const replica = fakeReplica(t, server)
+  t.is(await codeFrom(replica.closeGeneration('g1', { timeoutMs: 500 })), 'REPLICA_UNCLEAR')
+  t.is(await codeFrom(replica.remove('a', { timeoutMs: 500 })), 'REPLICA_UNCLEAR')
+  t.is(await codeFrom(replica.makeDirectory('a', { timeoutMs: 500 })), 'REPLICA_UNCLEAR')
+  t.like(await replica.stat('a'), { bytes: 3 })
+  const nobody = fakeReplica(t, '127.0.0.1:1')
+  t.is(await codeFrom(nobody.closeGeneration('g1', { timeoutMs: 500 })), 'REPLICA_UNREACHABLE')
 })
 
 test('hostile: an upload that the cluster has wrong is never named', async (t) => {
