@@ -25,31 +25,31 @@ export type MoveOutcome = 'done' | 'exists' | 'noParent'
 /** Errors: REPLICA_UNCLEAR, also when the source vanished and is not at its target; those of a rename. */
 export async function move(nameSpace: NameSpace, call: Call, step: Move): Promise<MoveOutcome> {
   const { from, to, mode } = step
+  let wasLost = false
   for (let tries = 1; ; tries++) {
     const answer = await nameSpace.rename(call, from, to, mode)
     if (answer.kind === 'done') return 'done'
     if (answer.kind === 'refused') {
-      const outcome = await explain(nameSpace, call, step, answer.failure)
+      const outcome = await explain(nameSpace, call, step, { failure: answer.failure, wasLost })
       call.isUnclear = false
       return outcome
     }
-    call.isUnclear = true
+    wasLost = true
     await call.backOff(tries)
   }
 }
 
 async function explain(
-  nameSpace: NameSpace, call: Call, step: Move, failure: RemoteFailure,
+  nameSpace: NameSpace, call: Call, step: Move, { failure, wasLost }: { failure: RemoteFailure; wasLost: boolean },
 ): Promise<MoveOutcome> {
   const { from, fileId, to, mode } = step
   const { refusal } = failure
   if (refusal !== 'exists' && refusal !== 'absent') throw refusedError(failure, `naming ${to}`)
-  const wasUnclear = call.isUnclear
-  if (wasUnclear && await isThere(nameSpace, call, step)) return 'done'
+  if (wasLost && await isThere(nameSpace, call, step)) return 'done'
   if (refusal === 'exists') return 'exists'
   if (isSame(await nameSpace.status(call, from), fileId)) return 'noParent'
   // It was replaced in turn, or its directory was closed, before we looked.
-  if (wasUnclear && mode === 'replace') return 'done'
+  if (wasLost && mode === 'replace') return 'done'
   throw new HoldfastError('REPLICA_UNCLEAR', `naming ${to}: what was to get the name is gone`, { cause: failure })
 }
 
