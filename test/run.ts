@@ -9,7 +9,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Tally } from './run/tally.ts';
@@ -75,6 +75,8 @@ async function runAva(args: string[], directory: string): Promise<void> {
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-'));
+// Tests that act as another user must get through it; each makes a directory of its own below.
+chmodSync(directory, 0o711);
 const leftovers = new Leftovers(runId, directory);
 if (!interrupted) await checkTypes();
 if (!interrupted) await runAva(process.argv.slice(2), directory);

@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { MachineContext } from './context.ts'
+import { merged } from './file-chunks.ts'
 import type { Incarnation } from './incarnation.ts'
 import { workingSetChunksMax } from './limits.ts'
 import type { ResumableEpoch } from './resume.ts'
+import { touchedChunks } from './touched.ts'
 
 /** Sentences about what cannot be renewed in a copy of a machine. */
 export async function renewalNotices(life: Incarnation, isFork: boolean): Promise<string[]> {
@@ -35,26 +37,34 @@ export async function renew(context: MachineContext, life: Incarnation): Promise
   }
 }
 
-/** The first chunks read after a resume, for the next one. What was pushed is not read, so it is kept beside them. */
+/**
+ * What the hypervisor and the guest touched of the memory, first that of the load and then that of the first
+ * seconds; null when it could not be learnt.
+ */
 export async function recordWorkingSet(
-  context: MachineContext, life: Incarnation, epoch: ResumableEpoch, pushed: readonly FileChunks[],
-): Promise<void> {
+  context: MachineContext, life: Incarnation, epoch: ResumableEpoch,
+): Promise<FileChunks[] | null> {
   const { engine, limits, onEvent } = context
   try {
+    const first = await touched(context, life, epoch)
     await sleep(limits.workingSetMs, undefined, { ref: false })
-    if (life.isEnding) return
-    const touched = await life.mount.touchedChunks()
-    const paths = epoch.facts.memoryFiles.map(({ path }) => path)
-    const files = await life.flush.stat(paths.map((path) => life.path(path)), limits.startTimeoutMs)
-    const set = files.map(({ inode }, index) => {
-      const path = paths[index]
-      const read = touched.find((each) => each.inode === inode)?.chunks ?? []
-      const known = pushed.find((each) => each.path === path)?.chunks ?? []
-      return { path, chunks: [...new Set([...read, ...known])].slice(0, workingSetChunksMax) }
-    })
+    if (life.isEnding) return null
+    const later = await touched(context, life, epoch)
+    const set = merged(first, later, workingSetChunksMax)
     await engine.saveWorkingSet({ epoch: epoch.address, set })
+    return set
   } catch (error) {
     // A set that could not be recorded costs the next resume a few reads, no more.
     if (!life.isEnding) onEvent({ type: 'machine', image: life.image, message: `no working set: ${messageOf(error)}` })
+    return null
   }
+}
+
+async function touched({ env }: MachineContext, life: Incarnation, epoch: ResumableEpoch): Promise<FileChunks[]> {
+  const { pid } = life.machine.process
+  const files: FileChunks[] = []
+  for (const { path } of epoch.facts.memoryFiles) {
+    files.push({ path, chunks: await touchedChunks(env, pid, life.path(path), workingSetChunksMax) })
+  }
+  return files
 }

@@ -4,6 +4,7 @@
  */
 import type { Machine, MachineEvent, ProcessExit } from '../../drivers/index.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
+import type { FileChunks } from '../image/machine-state.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { MachineContext } from './context.ts'
 import type { Incarnation } from './incarnation.ts'
@@ -22,6 +23,8 @@ export interface MachineTraits {
 export class ImageMachine {
   readonly image: string
   readonly checkpoints: Checkpoints
+  /** What the guest touched first after its last resume: the next will touch much the same. */
+  workingSet: readonly FileChunks[] = []
   readonly #context: MachineContext
   readonly #alarms: string[] = []
   #life: Incarnation | null = null
@@ -158,7 +161,8 @@ export class ImageMachine {
       throw new HoldfastError('MACHINE_GONE', `the machine of ${this.image} does not run: ${this.#failure}`)
     }
     if (this.#isHeld) {
-      throw new HoldfastError('NO_SPACE', `the store is full and the guest of ${this.image} paused: free some space first`)
+      const full = `the store is full and the guest of ${this.image} paused`
+      throw new HoldfastError('NO_SPACE', `${full}: free some space first`)
     }
     if (this.#life === null || this.#phase === 'stopped') {
       const remedy = `'holdfast vm start ${this.image}'`

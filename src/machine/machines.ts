@@ -44,8 +44,6 @@ export interface MachinesOptions {
 export class Machines implements AsyncDisposable {
   readonly #context: MachineContext
   readonly #machines = new Map<string, ImageMachine>()
-  /** Epochs whose working set was recorded since we began. */
-  readonly #recorded = new Set<string>()
   #closed = false
 
   constructor(options: MachinesOptions) {
@@ -100,7 +98,7 @@ export class Machines implements AsyncDisposable {
       const sealed = isFork
         ? await stopwatch.part('fork', this.#fork(epoch, image))
         : await this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
-      const { life, pushed } = await this.#live(machine, epoch, isFork, stopwatch, call)
+      const life = await this.#live(machine, epoch, isFork, stopwatch, call)
       machine.begin(life)
       if (!isFork) machine.checkpoints.newest ??= epoch.summary
       const resumeMs = stopwatch.totalMs
@@ -108,10 +106,9 @@ export class Machines implements AsyncDisposable {
       life.flush.start()
       this.#warm()
       void renew(this.#context, life)
-      if (!this.#recorded.has(epoch.address)) {
-        this.#recorded.add(epoch.address)
-        void recordWorkingSet(this.#context, life, epoch, pushed)
-      }
+      void recordWorkingSet(this.#context, life, epoch).then((set) => {
+        if (set !== null) machine.workingSet = set
+      })
       return { machine: machine.summary(), epoch: epoch.summary, sealed, resumeMs, parts: stopwatch.parts }
     })
   }
@@ -202,7 +199,8 @@ export class Machines implements AsyncDisposable {
   ): ReturnType<typeof resumeLife> {
     const { image } = machine
     try {
-      return await resumeLife(this.#context, epoch, { image, isFork }, stopwatch, call)
+      const touchedBefore = machine.workingSet
+      return await resumeLife(this.#context, epoch, { image, isFork, touchedBefore }, stopwatch, call)
     } catch (error) {
       if (isFork) await this.#context.engine.remove({ target: image })
       else machine.fail(`its resume from ${epoch.address} failed: ${messageOf(error)}`)

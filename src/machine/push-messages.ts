@@ -13,6 +13,8 @@ export interface PushRequest {
   root: string
   /** Of the epoch that the mount's head is, hex. */
   manifest: string
+  /** Paths of files that are pushed from end to end, before all else. */
+  whole: string[]
   /** Likeliest first. */
   files: FileChunks[]
   /** One Int32: pushing ends early once it is not 0. */

@@ -35,11 +35,11 @@ class Pusher {
     const manifest = decodeManifest(this.#reader.read(Buffer.from(request.manifest, 'hex')))
     const stop = new Int32Array(request.stop)
     let pushedBytes = 0
-    for (const { path, chunks } of request.files) {
+    for (const { path, chunks } of [...request.whole.map((path) => ({ path, chunks: null })), ...request.files]) {
       const { number, inode } = findPath(this.#nodes, manifest, path)
       // The kernel takes pages only for an inode that it knows.
       env.stat(join(request.root, path))
-      for (const run of runsOf(chunks)) {
+      for (const run of runsOf(chunks ?? allChunks(Number(inode.size)))) {
         if (Atomics.load(stop, 0) !== 0) return pushedBytes
         const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, Number(inode.size)))
         storePages(request.descriptor, number, run[0], 0, pieces.filter((piece) => piece.length > 0))
@@ -55,6 +55,10 @@ class Pusher {
     const plain = id === null ? zeroChunk : this.#reader.read(id)
     return plain.subarray(0, Math.max(0, Math.min(chunkBytes, sizeBytes - chunk * chunkBytes)))
   }
+}
+
+function allChunks(bytes: number): number[] {
+  return Array.from({ length: Math.ceil(bytes / chunkBytes) }, (_, chunk) => chunk)
 }
 
 /** Neighbours go in one notification; the order stays. */

@@ -11,6 +11,7 @@ import type { MachineContext } from './context.ts'
 import { driving } from './driver-errors.ts'
 import { planAgain, readFacts } from './facts.ts'
 import type { MachineFacts } from './facts.ts'
+import { merged } from './file-chunks.ts'
 import { Incarnation } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
 import { pushChunksMax } from './limits.ts'
@@ -49,6 +50,8 @@ export interface ResumeAs {
   readonly image: string
   /** Beside its original: no cable is plugged in. */
   readonly isFork: boolean
+  /** What an earlier incarnation touched first. */
+  readonly touchedBefore: readonly FileChunks[]
 }
 
 /**
@@ -57,17 +60,17 @@ export interface ResumeAs {
  */
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
-): Promise<{ life: Incarnation; pushed: FileChunks[] }> {
+): Promise<Incarnation> {
   const { env, directory, engine, openMount } = context
   const paths = epoch.facts.memoryFiles.map(({ path }) => path)
-  const likely = engine.recentChunks({ epoch: epoch.address, paths }).then(limited, () => [])
+  // It only helps: an epoch whose likely chunks cannot be told is resumed without.
+  const likely = engine.recentChunks({ epoch: epoch.address, paths }).catch((): FileChunks[] => [])
   const life = await stopwatch.part('mount', Incarnation.open(env, directory, as.image, openMount))
   try {
-    await life.mount.recordReads()
-    const pushed = await likely
+    const pushed = merged(as.touchedBefore, await likely, pushChunksMax)
     const machine = await loaded(context, epoch, life, as, { pushed, stopwatch, signal })
     await stopwatch.part('cont', driving(`resuming ${as.image}`, goOn(machine)))
-    return { life, pushed }
+    return life
   } catch (error) {
     await life.close()
     throw error
@@ -124,21 +127,18 @@ async function push(
   enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor, directory } = life.mount
-  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, files }, enough)
+  const whole = readAtStart(epoch.facts.spec)
+  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, whole, files }, enough)
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
+}
+
+/** The hypervisor reads these while it starts, 64 KiB at a time where they are not there yet. */
+function readAtStart({ kernel, firmware }: MachineSpec): string[] {
+  return [kernel?.image, kernel?.initrd, firmware].filter((path) => typeof path === 'string')
 }
 
 async function goOn(machine: Machine): Promise<void> {
   await machine.resume(await machine.quiesce())
-}
-
-function limited(files: FileChunks[]): FileChunks[] {
-  let left = pushChunksMax
-  return files.map(({ path, chunks }) => {
-    const taken = chunks.slice(0, left)
-    left -= taken.length
-    return { path, chunks: taken }
-  })
 }
 
 function notThere(image: string, number: string | undefined): HoldfastError {

@@ -30,8 +30,9 @@ const mounts = new Map<string, ImageMount>()
 const cuts = new Map<string, Cut>()
 let connections = 0
 
+/** The other end may be gone at any time: then nobody is to be told, and the mounts are taken down. */
 function tell(message: ServeMessage): void {
-  process.send?.(message)
+  if (process.connected) process.send?.(message, () => undefined)
 }
 
 async function open(): Promise<Engine> {

@@ -16,6 +16,9 @@ import { ServedStore } from '../mount/served.ts'
 
 const suites: readonly Suite[] = [pjdfstest, fsx, fio, qemuIo]
 
+/** What is to be undone after the suite that runs, last things first. */
+const teardowns: (() => unknown)[] = []
+
 function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
@@ -29,6 +32,10 @@ async function install(): Promise<void> {
   }
 }
 
+async function tearDown(): Promise<void> {
+  for (let teardown = teardowns.pop(); teardown !== undefined; teardown = teardowns.pop()) await teardown()
+}
+
 /** True when the suite passed or cannot run here. */
 async function run(suite: Suite, extent: Extent): Promise<boolean> {
   const missing = suite.missing()
@@ -36,7 +43,6 @@ async function run(suite: Suite, extent: Extent): Promise<boolean> {
     print(`${suite.name}: skipped, ${missing}`)
     return true
   }
-  const teardowns: (() => unknown)[] = []
   try {
     const store = await ServedStore.start({ teardown: (done) => void teardowns.push(done) })
     const mounted = await store.make('suite', [], { grantsPrivileges: true })
@@ -46,8 +52,12 @@ async function run(suite: Suite, extent: Extent): Promise<boolean> {
     print(`${suite.name}: FAILED, ${String(error)}`)
     return false
   } finally {
-    for (const teardown of teardowns.toReversed()) await teardown()
+    await tearDown()
   }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => void tearDown().finally(() => process.exit(130)))
 }
 
 const words = process.argv.slice(2)
