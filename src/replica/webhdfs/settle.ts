@@ -44,8 +44,8 @@ async function explain(
 ): Promise<MoveOutcome> {
   const { from, fileId, to, mode } = step
   const { refusal } = failure
-  if (refusal !== 'exists' && refusal !== 'absent') throw refusedError(failure, `naming ${to}`)
   if (wasLost && await isThere(nameSpace, call, step)) return 'done'
+  if (refusal !== 'exists' && refusal !== 'absent') throw refusedError(failure, `naming ${to}`)
   if (refusal === 'exists') return 'exists'
   if (isSame(await nameSpace.status(call, from), fileId)) return 'noParent'
   // It was replaced in turn, or its directory was closed, before we looked.
