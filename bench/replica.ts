@@ -101,7 +101,7 @@ async function measure(
   }
   latencies.push([`${name}: publish`, percentile(times, 0.5), percentile(times, 0.99)])
   const looks: number[] = []
-  for (let each = 0; each < publications; each++) looks.push((await timed(() => replica.stat(`g1/e${each}`))).ms)
+  for (let each = 0; each < publications; each++) looks.push((await timed(() => replica.stat(`g1/open/e${each}`))).ms)
   latencies.push([`${name}: stat`, percentile(looks, 0.5), percentile(looks, 0.99)])
 }
 

@@ -3,7 +3,7 @@
  *
  *   ROOT/.tmp/HEX              objects without a name yet
  *   ROOT/PATH                  objects and directories
- *   ROOT/GENERATION/.lock      held while an object is published there and while the directory is closed
+ *   ROOT/GENERATION/.lock      held while an object is published there and while the generation is closed
  *
  * A rename of a directory alone would not fence: a `link` that has found the directory under its old name may go on
  * after the rename and after the listing. So both hold a lock, which ends with its process. Over NFS that needs
@@ -16,9 +16,9 @@ import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { Call } from './call.ts'
 import { attempt, entryOf, nextTurn, sizesBelow, sortedNames } from './directory-parts.ts'
+import { closedPart, openPart } from './generation.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from './limits.ts'
 import { checkName, checkPath, isObjectName, joinPath } from './paths.ts'
-import { closedSuffix } from './replica.ts'
 import type {
   CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from './replica.ts'
@@ -104,16 +104,17 @@ export class DirectoryReplica implements Replica {
 
   async publish(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
     const place = this.#at(checkPath(directory))
-    const target = join(place, checkName(name))
+    const open = openPart(place)
+    const target = join(open, checkName(name))
     await this.#call(options, async (call) => {
       const temporary = this.#temporary()
       try {
         await writeTemporary({ env: this.#env, throttle: this.#throttle, call }, temporary, sourceOf(bytes))
         using _lock = await this.#lock(call, place)
         this.#env.link(temporary, target)
-        this.#env.syncDirectory(place)
+        this.#env.syncDirectory(open)
       } catch (error) {
-        const isGone = isCode(error, 'NOT_FOUND') && !this.#env.exists(place)
+        const isGone = isCode(error, 'NOT_FOUND') && !this.#env.exists(open)
         if (!isGone) throw error
         throw new HoldfastError('FENCED', `${directory} was closed: another writer took over`, { cause: error })
       } finally {
@@ -128,9 +129,12 @@ export class DirectoryReplica implements Replica {
     await this.#call(options, async (call) => {
       const prepared = this.#temporary()
       try {
+        const open = openPart(prepared)
         this.#env.mkdir(prepared)
+        this.#env.mkdir(open)
         const parts = { env: this.#env, throttle: this.#throttle, call }
-        await writeTemporary(parts, join(prepared, name), sourceOf(bytes))
+        await writeTemporary(parts, join(open, name), sourceOf(bytes))
+        this.#env.syncDirectory(open)
         this.#env.syncDirectory(prepared)
         // A rename replaces an empty directory; one that was opened is never empty.
         if (this.#env.exists(place)) throw new HoldfastError('EXISTS', `${directory} exists on the replica already`)
@@ -144,13 +148,14 @@ export class DirectoryReplica implements Replica {
 
   async closeGeneration(directory: string, options?: CallOptions): Promise<CloseOutcome> {
     const place = this.#at(checkPath(directory))
-    const closed = `${place}${closedSuffix}`
+    const closed = closedPart(place)
     return this.#call(options, async (call) => {
-      const outcome = await this.#closeOnce(call, place, closed)
-      if (!this.#env.exists(closed)) throw absent(directory)
+      using _lock = await this.#lock(call, place)
+      const outcome = this.#env.exists(closed) ? 'closed' : 'won'
+      if (outcome === 'won') this.#env.rename(openPart(place), closed)
       // What a publisher that died has linked and not synced counts from now on.
       this.#env.syncDirectory(closed)
-      this.#env.syncDirectory(dirname(closed))
+      this.#env.syncDirectory(place)
       return outcome
     })
   }
@@ -218,26 +223,11 @@ export class DirectoryReplica implements Replica {
     return join(this.#root, joinPath(temporaryDirectory, temporaryName(this.#env)))
   }
 
-  async #closeOnce(call: Call, place: string, closed: string): Promise<CloseOutcome> {
-    try {
-      using _lock = await this.#lock(call, place)
-      if (this.#env.exists(closed)) throw new HoldfastError('EXISTS', `${place} was closed before, and is open again`)
-      this.#env.rename(place, closed)
-      return 'won'
-    } catch (error) {
-      if (isCode(error, 'NOT_FOUND') && !this.#env.exists(place)) return 'closed'
-      throw error
-    }
-  }
-
-  /** Of the directory that has this name now. Errors: NOT_FOUND when it has been closed. */
+  /** Of a generation. Errors: NOT_FOUND. */
   async #lock(call: Call, place: string): Promise<FileLock> {
     for (let tries = 1; ; tries++) {
-      const before = this.#env.stat(place).ino
       try {
-        const lock = FileLock.take(this.#env, join(place, lockName))
-        if (this.#env.exists(place) && this.#env.stat(place).ino === before) return lock
-        lock.close()
+        return FileLock.take(this.#env, join(place, lockName))
       } catch (error) {
         if (!isCode(error, 'LOCKED')) throw error
         call.lastFailure = error

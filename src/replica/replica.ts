@@ -108,23 +108,22 @@ export interface Replica extends AsyncDisposable {
   put(path: string, source: ObjectSource | Uint8Array, options?: PutOptions): Promise<PutResult>
 
   /**
-   * Makes a new object in a generation directory: a put that never makes the directory, and learns when it was closed.
-   * Of two who publish one name one succeeds, the other gets EXISTS. If it returns, whoever closes the directory sees
-   * the object; if it throws FENCED, the object is not there and never will be.
-   * Errors: FENCED (the directory is gone), EXISTS.
+   * Makes a new object in an open generation, as `generation.ts` draws it: a put that learns when the generation was
+   * closed. Of two who publish one name one succeeds, the other gets EXISTS. If it returns, whoever closes the
+   * generation sees the object; if it throws FENCED, the object is not there and never will be.
+   * Errors: FENCED (it is not open), EXISTS.
    */
   publish(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void>
 
   /**
-   * Makes a generation directory with one object in it, both at once. Of any number who do it one succeeds: this is
-   * the choice of the next owner. Its parent must be there. Errors: EXISTS, NOT_FOUND (the parent).
+   * Makes a generation with one object in it, both at once. Of any number who ever do it one succeeds, also after it
+   * was closed: this is the choice of the next owner. Its parent must be there. Errors: EXISTS, NOT_FOUND (the parent).
    */
   openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void>
 
   /**
-   * Renames a generation directory to the same name with `.closed` behind it: nothing can be published in it any more
-   * and what is listed there is final. At most one caller is told that it won, exactly one where no answer is lost.
-   * Errors: NOT_FOUND (it is neither open nor closed).
+   * From now on nothing can be published in this generation, and what is listed in its closed part is final. At most
+   * one caller is told that it won, exactly one where no answer is lost. Errors: NOT_FOUND (it was never opened).
    */
   closeGeneration(directory: string, options?: CallOptions): Promise<CloseOutcome>
 
@@ -146,6 +145,3 @@ export interface Replica extends AsyncDisposable {
   /** Ends what is in progress (ABORTED). Idempotent. */
   close(): Promise<void>
 }
-
-/** What `closeGeneration` puts behind a name. */
-export const closedSuffix = '.closed'

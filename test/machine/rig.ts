@@ -1,4 +1,5 @@
 /** A store with machines, in a directory that ends with the test; processes and mounts go first, also after a failure. */
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,11 +27,18 @@ export class MachineRig implements AsyncDisposable {
   engine!: Engine
   machines!: Machines
   #connections = 0
-  readonly #killAll = (): void => this.killProcesses()
+  /** For a test process that ends in the middle: machines are made to outlive it. */
+  readonly #endAll = (): void => {
+    this.killProcesses()
+    for (const directory of this.#mounted()) spawnSync('umount', ['--internal-only', '--lazy', directory])
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+  readonly #exit = (): void => process.exit(143)
 
   private constructor() {
     this.directory = mkdtempSync(join(tmpdir(), 'holdfast-machine-'))
-    process.once('exit', this.#killAll)
+    process.once('exit', this.#endAll)
+    process.once('SIGTERM', this.#exit)
   }
 
   static async open(options: Partial<MachinesOptions> = {}): Promise<MachineRig> {
@@ -84,17 +92,20 @@ export class MachineRig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off('exit', this.#killAll)
     try {
       await this.machines.close({ force: true })
     } finally {
       this.killProcesses()
-      for (const { mountPoint } of readMounts()) {
-        if (mountPoint.startsWith(this.directory)) await unmount(mountPoint, { lazy: true, force: true })
-      }
+      for (const directory of this.#mounted()) await unmount(directory, { lazy: true, force: true })
       await this.engine.close().catch(() => undefined)
       rmSync(this.directory, { recursive: true, force: true })
+      process.off('exit', this.#endAll)
+      process.off('SIGTERM', this.#exit)
     }
+  }
+
+  #mounted(): string[] {
+    return readMounts().map(({ mountPoint }) => mountPoint).filter((path) => path.startsWith(`${this.directory}/`))
   }
 }
 

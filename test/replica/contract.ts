@@ -147,10 +147,11 @@ function generations(law: Law): void {
     t.is(await replica.closeGeneration('epochs/vm/g1'), 'won')
     t.is(await replica.closeGeneration('epochs/vm/g1'), 'closed')
     t.is(await codeFrom(replica.publish('epochs/vm/g1', 'e2', Buffer.from('late'))), 'FENCED')
-    t.is(await replica.stat('epochs/vm/g1'), null)
-    t.deepEqual(await names(replica, 'epochs/vm/g1.closed'), ['e1', 'owner'])
-    t.is(String(await readAll(replica, 'epochs/vm/g1.closed/e1')), 'first')
-    t.is(String(await readAll(replica, 'epochs/vm/g1.closed/owner')), 'me')
+    t.deepEqual(await names(replica, 'epochs/vm/g1'), ['closed'])
+    t.deepEqual(await names(replica, 'epochs/vm/g1/closed'), ['e1', 'owner'])
+    t.is(String(await readAll(replica, 'epochs/vm/g1/closed/e1')), 'first')
+    t.is(String(await readAll(replica, 'epochs/vm/g1/closed/owner')), 'me')
+    t.is(await codeFrom(replica.openGeneration('epochs/vm/g1', 'owner', Buffer.from('late'))), 'EXISTS', 'its name is never free again')
     t.is(await codeFrom(replica.closeGeneration('epochs/vm/g7')), 'NOT_FOUND')
     t.is(await codeFrom(replica.openGeneration('none/g1', 'owner', Buffer.from('me'))), 'NOT_FOUND')
   })
@@ -159,7 +160,7 @@ function generations(law: Law): void {
     for (let round = 0; round < rounds; round++) {
       const opened = await Promise.all([0, 1, 2].map((who) => codeFrom(replica.openGeneration(`g${round}`, 'owner', Buffer.from(`${who}`)))))
       t.is(opened.filter((code) => code === undefined).length, 1)
-      t.is(String(await readAll(replica, `g${round}/owner`)), `${opened.indexOf(undefined)}`)
+      t.is(String(await readAll(replica, `g${round}/open/owner`)), `${opened.indexOf(undefined)}`)
       const closed = await Promise.all([0, 1, 2].map(() => replica.closeGeneration(`g${round}`)))
       t.deepEqual(closed.toSorted(), ['closed', 'closed', 'won'])
     }
@@ -177,14 +178,14 @@ function generations(law: Law): void {
       while (published.length < round % 3) await sleep(1)
       await sleep(random.below(50))
       t.is(await replica.closeGeneration(directory), 'won')
-      const seen = await names(replica, `${directory}.closed`)
+      const seen = await names(replica, `${directory}/closed`)
       await writer
       t.deepEqual(seen, ['owner', ...published].toSorted())
-      t.deepEqual(await names(replica, `${directory}.closed`), seen, 'the list is final')
+      t.deepEqual(await names(replica, `${directory}/closed`), seen, 'the list is final')
       publishedCount += published.length
     }
     t.log(`${publishedCount} published in ${rounds} rounds`)
-    t.deepEqual(await names(replica, ''), Array.from({ length: rounds }, (_, round) => `r${round}.closed`).toSorted())
+    t.deepEqual(await names(replica, ''), Array.from({ length: rounds }, (_, round) => `r${round}`).toSorted())
   })
 }
 

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { Buffer } from 'node:buffer'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,13 +40,30 @@ test('directory: processes publish while one closes: what was confirmed is what 
     const children = [0, 1].map(() => spawn(process.execPath, [script, replica.url, `g${round}`], { stdio: ['ignore', 'pipe', 'inherit'] }))
     for (const child of children) t.teardown(() => child.kill('SIGKILL'))
     const outputs = children.map((child) => text(child.stdout))
-    while ((await names(replica, `g${round}`)).length < 10) await sleep(5)
+    while ((await names(replica, `g${round}/open`)).length < 10) await sleep(5)
     t.is(await replica.closeGeneration(`g${round}`), 'won')
-    const seen = await names(replica, `g${round}.closed`)
+    const seen = await names(replica, `g${round}/closed`)
     const confirmed = (await Promise.all(outputs)).flatMap((each) => each.split('\n').filter(Boolean))
     t.deepEqual(seen, ['owner', ...confirmed].toSorted())
-    t.deepEqual(await names(replica, `g${round}.closed`), seen)
+    t.deepEqual(await names(replica, `g${round}/closed`), seen)
   }
+})
+
+test('directory: a client that is killed in a put leaves nothing but a temporary object', async (t) => {
+  t.timeout(60_000)
+  const directory = fs.mkdtempSync(join(tmpdir(), 'holdfast-replica-'))
+  t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }))
+  await using replica = openReplica(systemEnv(), `file://${directory}`)
+  const uploading = fileURLToPath(new URL('./uploading-process.ts', import.meta.url))
+  const child = spawn(process.execPath, [uploading, replica.url, 'o', '100000000'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  t.deepEqual(await names(replica, ''), [])
+  t.is(await replica.removeTemporaries(3_600_000), 0)
+  t.is(await replica.removeTemporaries(0), 1)
+  t.deepEqual(fs.readdirSync(join(directory, '.tmp')), [])
 })
 
 test('directory: who may not is REPLICA_DENIED, a wrong path NOT_FOUND', async (t) => {

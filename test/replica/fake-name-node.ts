@@ -20,10 +20,13 @@ export interface FakeRequest {
 /** True when it has answered, or does so later; else the default answer is given. */
 export type Script = (request: FakeRequest) => boolean
 
-export const shortLimits: ReplicaLimits = {
-  ...replicaLimits, connectTimeoutMs: 500, replyTimeoutMs: 300, idleTimeoutMs: 300, callTimeoutMs: 3000,
-  backoffMinMs: 5, backoffMaxMs: 20,
+/** No pauses between tries, and time enough on a machine that is busy. */
+const patientLimits: ReplicaLimits = {
+  ...replicaLimits, connectTimeoutMs: 20_000, replyTimeoutMs: 20_000, idleTimeoutMs: 20_000, backoffMinMs: 5, backoffMaxMs: 20,
 }
+
+/** For servers that never answer. */
+export const shortLimits: ReplicaLimits = { ...patientLimits, replyTimeoutMs: 300, idleTimeoutMs: 300 }
 
 /** Its address, HOST:PORT; closed when the test ends. */
 export async function fakeServer(t: ExecutionContext, script: Script, tls?: { key: string; cert: string }): Promise<string> {
@@ -45,7 +48,7 @@ export async function fakeServer(t: ExecutionContext, script: Script, tls?: { ke
 
 export function fakeReplica(t: ExecutionContext, servers: string, options: WebHdfsOptions & { scheme?: string } = {}): WebHdfsReplica {
   const url = `${options.scheme ?? 'webhdfs'}://${servers}/root?user=me`
-  const replica = new WebHdfsReplica(systemEnv(), url, { limits: shortLimits, ...options })
+  const replica = new WebHdfsReplica(systemEnv(), url, { limits: patientLimits, ...options })
   t.teardown(() => replica.close())
   return replica
 }

@@ -68,7 +68,7 @@ function nameNodeTests(): void {
       await sleep(500)
       hdfs().nameNode.start()
       await calls
-      t.deepEqual(await names(replica, 'g1'), ['e1', 'owner'])
+      t.deepEqual(await names(replica, 'g1/open'), ['e1', 'owner'])
       t.is(String(await readAll(replica, 'o')), 'two')
       t.is(await replica.closeGeneration('g1'), 'won')
     })

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MIB } from '../../src/limits.ts'
 import { codeFrom, collect, names, readAll } from './contract.ts'
-import { answer, fakeReplica, fakeServer, fileStatus, refuse } from './fake-name-node.ts'
+import { answer, fakeReplica, fakeServer, fileStatus, refuse, shortLimits } from './fake-name-node.ts'
 
 const nonsense: Record<string, unknown> = {
   'no JSON': 'hello',
@@ -55,6 +55,20 @@ test('names that no caller could use are not listed', async (t) => {
   t.deepEqual(await names(fakeReplica(t, server), ''), ['good'])
 })
 
+test('a long listing comes in pages', async (t) => {
+  const all = ['a', 'b', 'c', 'd', 'e']
+  const asked: (string | null)[] = []
+  const server = await fakeServer(t, ({ operation, url, response }) => {
+    if (operation !== 'LISTSTATUS_BATCH') return false
+    const after = url.searchParams.get('startAfter')
+    asked.push(after)
+    const left = all.filter((name) => name > (after ?? ''))
+    return answer(response, page(Math.max(0, left.length - 2), ...left.slice(0, 2)))
+  })
+  t.deepEqual(await names(fakeReplica(t, server), 'd'), all)
+  t.deepEqual(asked, [null, 'b', 'd'])
+})
+
 const elsewhere: Record<string, string> = {
   'to another path': 'http://127.0.0.1:1/webhdfs/v1/other?op=OPEN',
   'to another operation': 'http://127.0.0.1:1/webhdfs/v1/root/a?op=DELETE',
@@ -84,15 +98,26 @@ test('hostile: a DataNode that sends more than was asked for', async (t) => {
 
 test('hostile: a server that never answers, one that stops in the middle, one that drips', async (t) => {
   const silent = await fakeServer(t, () => true)
-  t.is(await codeFrom(fakeReplica(t, silent).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(fakeReplica(t, silent, { limits: shortLimits }).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
   const stopping = await fakeServer(t, ({ response }) => response.write('{"FileSt'))
-  t.is(await codeFrom(fakeReplica(t, stopping).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(fakeReplica(t, stopping, { limits: shortLimits }).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
   const dripping = await fakeServer(t, ({ response }) => {
     const timer = setInterval(() => response.write(' '), 50)
     response.on('close', () => clearInterval(timer))
     return true
   })
-  t.is(await codeFrom(fakeReplica(t, dripping).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(fakeReplica(t, dripping, { limits: shortLimits }).stat('a', { timeoutMs: 1000 })), 'REPLICA_UNREACHABLE')
+})
+
+test('a change whose time ends before its answer comes is REPLICA_UNCLEAR', async (t) => {
+  const server = await fakeServer(t, ({ operation }) => ['RENAME', 'DELETE', 'MKDIRS'].includes(operation))
+  const replica = fakeReplica(t, server)
+  t.is(await codeFrom(replica.closeGeneration('g1', { timeoutMs: 500 })), 'REPLICA_UNCLEAR')
+  t.is(await codeFrom(replica.remove('a', { timeoutMs: 500 })), 'REPLICA_UNCLEAR')
+  t.is(await codeFrom(replica.makeDirectory('a', { timeoutMs: 500 })), 'REPLICA_UNCLEAR')
+  t.like(await replica.stat('a'), { bytes: 3 })
+  const nobody = fakeReplica(t, '127.0.0.1:1')
+  t.is(await codeFrom(nobody.closeGeneration('g1', { timeoutMs: 500 })), 'REPLICA_UNREACHABLE')
 })
 
 test('hostile: an upload that the cluster has wrong is never named', async (t) => {
@@ -167,6 +192,18 @@ test('a server that starts is asked again, one that knows better is not', async 
   t.is(await codeFrom(fakeReplica(t, unknown).stat('a')), 'REPLICA_DENIED')
   const other = await fakeServer(t, ({ response }) => answer(response, '<html>not here', 404))
   t.is(await codeFrom(fakeReplica(t, other).stat('a')), 'REPLICA_FAULT')
+})
+
+test('a NameNode that has just started knows no DataNode yet: it is asked again', async (t) => {
+  let tries = 0
+  const server = await fakeServer(t, ({ operation, url, request, response }) => {
+    if (operation !== 'OPEN') return false
+    if (url.searchParams.get('noredirect') !== 'true') return answer(response, 'abc')
+    if (++tries < 3) return refuse(response, 'IOException', 'Failed to find datanode, suggest to check cluster health.')
+    return answer(response, { Location: `http://${request.headers.host}${url.pathname}?op=OPEN` })
+  })
+  t.is(String(await readAll(fakeReplica(t, server), 'a')), 'abc')
+  t.is(tries, 3)
 })
 
 test('a delegation token is sent instead of a name, and never shown', async (t) => {

@@ -1,15 +1,27 @@
 /** Failures of one DataNode, which another one may not have. */
+import { HoldfastError } from '../../errors.ts'
 import { faultOf } from './name-nodes.ts'
 import { RemoteFailure, refusedError } from './remote.ts'
 import { type Server, type Target, TransportFailure } from './transport.ts'
 
 export class DataNodeFailure extends Error {
-  /** Null when nobody in particular is to blame. */
-  readonly server: Server | null
+  /** nobody: the NameNode knew none to send us to. contents: what was stored is not what was sent. */
+  readonly blame: Server | 'nobody' | 'contents'
 
-  constructor(server: Server | null, cause: Error) {
+  constructor(blame: DataNodeFailure['blame'], cause: Error) {
     super(cause.message, { cause })
-    this.server = server
+    this.blame = blame
+  }
+}
+
+/** Throws DataNodeFailure where the NameNode knows no DataNode: it has just started, or all were left out. */
+export async function located<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    const failure = error instanceof HoldfastError ? error.cause : undefined
+    const isNobody = failure instanceof RemoteFailure && /Failed to find datanode|No active nodes/.test(failure.message)
+    throw isNobody ? new DataNodeFailure('nobody', failure) : error
   }
 }
 

@@ -6,7 +6,8 @@ import type { Call } from '../call.ts'
 import { excludedNodesMax } from '../limits.ts'
 import { parseJson } from './json.ts'
 import type { NameNodes } from './name-nodes.ts'
-import { type Server, nameOfServer } from './transport.ts'
+import type { DataNodeFailure } from './data-node-failure.ts'
+import { nameOfServer } from './transport.ts'
 
 const bean = 'Hadoop:service=NameNode,name=NameNodeInfo'
 
@@ -27,16 +28,13 @@ export class Exclusions {
   }
 
   /** Who failed is left out from now on; when all have failed, all get another chance. */
-  async add(call: Call, server: Server): Promise<void> {
+  async add(call: Call, { blame }: DataNodeFailure): Promise<void> {
+    if (blame === 'contents') return
+    if (blame === 'nobody') return this.#excluded.clear()
     const addresses = dataAddresses(await this.#nameNodes.beans(call, bean))
-    this.#excluded.add(addresses.get(nameOfServer(server)) ?? server.host)
+    this.#excluded.add(addresses.get(nameOfServer(blame)) ?? blame.host)
     const areAllOut = addresses.size > 0 && [...addresses.values()].every((each) => this.#excluded.has(each))
     if (areAllOut || this.#excluded.size > excludedNodesMax) this.#excluded.clear()
-  }
-
-  /** Nobody was right: all get another chance. */
-  clear(): void {
-    this.#excluded.clear()
   }
 }
 

@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer'
 import { HoldfastError } from '../../errors.ts'
 import type { Call } from '../call.ts'
 import type { Throttle } from '../throttle.ts'
-import { DataNodeFailure, dataNodeRefusal, isBehindEnd, onDataNode } from './data-node-failure.ts'
+import { DataNodeFailure, dataNodeRefusal, isBehindEnd, located, onDataNode } from './data-node-failure.ts'
 import { Exclusions } from './data-nodes.ts'
 import type { NameNodes } from './name-nodes.ts'
 import { remoteFailure } from './remote.ts'
@@ -46,7 +46,7 @@ export async function* download(place: DownloadPlace, call: Call, range: Range):
       if (!(error instanceof DataNodeFailure)) throw error
       call.lastFailure = error
       if (call.env.monotonicMs() > patienceEndMs) throw call.overdue()
-      if (error.server !== null) await exclusions.add(call, error.server)
+      await exclusions.add(call, error)
       if (tries > 1) await call.backOff(tries - 1)
     }
   }
@@ -58,10 +58,10 @@ async function locate(
 ): Promise<Target | null> {
   const length: Record<string, number> = bytes === Infinity ? {} : { length: bytes }
   try {
-    return await nameNodes.locate(call, {
+    return await located(() => nameNodes.locate(call, {
       method: 'GET', operation: 'OPEN', path, effect: 'none',
       parameters: { ...exclusions.parameters, offset, ...length },
-    }, `reading ${path}`)
+    }, `reading ${path}`))
   } catch (error) {
     if (error instanceof HoldfastError && isBehindEnd(error.cause)) return null
     throw error

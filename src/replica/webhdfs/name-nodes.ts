@@ -59,8 +59,12 @@ export class NameNodes {
   async ask(call: Call, question: Question): Promise<Answer> {
     for (let tries = 1; ; tries++) {
       const server = this.#server()
+      const wasUnclear = call.isUnclear
+      // Should the time end before the answer comes, the change may be done.
+      if (question.effect !== 'none') call.isUnclear = true
       try {
         const reply = await ask(this.#target(server, question), call)
+        call.isUnclear = wasUnclear
         if (reply.status >= 200 && reply.status < 300) return { kind: 'done', json: jsonOf(reply, question) }
         const location = reply.status === 307 ? reply.headers.location : undefined
         if (location !== undefined) return { kind: 'done', json: new Json({ Location: location }, question.operation) }
@@ -71,12 +75,10 @@ export class NameNodes {
       } catch (error) {
         if (!(error instanceof TransportFailure)) throw error
         if (error.kind === 'fault') throw faultOf(error)
+        if (error.kind === 'unsent') call.isUnclear = wasUnclear
         call.lastFailure = error
         this.#leave(server)
-        if (error.kind === 'lost' && question.effect !== 'none') {
-          if (question.effect === 'once') return { kind: 'lost' }
-          call.isUnclear = true
-        }
+        if (error.kind === 'lost' && question.effect === 'once') return { kind: 'lost' }
       }
       if (tries % this.#options.address.nameNodes.length === 0) await call.backOff(tries)
       else call.check()

@@ -12,11 +12,11 @@ import { CountedSource } from '../source.ts'
 import { temporaryName } from '../temporary.ts'
 import type { Throttle } from '../throttle.ts'
 import { HdfsChecksum, checksumAlgorithm } from './checksum.ts'
-import { DataNodeFailure, dataNodeRefusal, onDataNode } from './data-node-failure.ts'
+import { DataNodeFailure, dataNodeRefusal, located, onDataNode } from './data-node-failure.ts'
 import { Exclusions } from './data-nodes.ts'
 import { download } from './download.ts'
 import { Json, parseJson } from './json.ts'
-import type { NameNodes } from './name-nodes.ts'
+import type { NameNodes, Question } from './name-nodes.ts'
 import type { NameSpace } from './name-space.ts'
 import { remoteFailure } from './remote.ts'
 import { type Target, ask, upload } from './transport.ts'
@@ -51,11 +51,11 @@ export async function uploadTemporary(place: UploadPlace, call: Call, source: Ob
       await attempt.discard()
       if (!(error instanceof DataNodeFailure)) throw error
       call.lastFailure = error
-      if (error.server === null && ++wrongCount === wrongMax) {
+      if (error.blame === 'contents' && ++wrongCount === wrongMax) {
         throw new HoldfastError('REPLICA_FAULT', `${error.message}, ${wrongMax} times`, { cause: error })
       }
       if (call.env.monotonicMs() > patienceEndMs) throw call.overdue()
-      if (error.server !== null) await exclusions.add(call, error.server)
+      await exclusions.add(call, error)
       if (tries > 1) await call.backOff(tries - 1)
     }
   }
@@ -93,7 +93,7 @@ class Attempt {
     const parameters = {
       ...exclusions.parameters, overwrite: 'false', createparent: 'false', permission: '600', blocksize: hdfsBlockBytes,
     }
-    const target = await this.#place.nameNodes.locate(this.#call, {
+    const target = await this.#locate({
       method: 'PUT', operation: 'CREATE', path: this.#path, parameters, effect: 'none',
     }, 'asking for a place to write')
     this.#isBegun = true
@@ -104,6 +104,10 @@ class Attempt {
 
   async discard(): Promise<void> {
     if (this.#isBegun) await discardTemporary(this.#place.nameSpace, this.#call, this.#path)
+  }
+
+  #locate(question: Question, doing: string): Promise<Target> {
+    return located(() => this.#place.nameNodes.locate(this.#call, question, doing))
   }
 
   async #send(target: Target): Promise<void> {
@@ -123,12 +127,12 @@ class Attempt {
     const status = await this.#place.nameSpace.status(this.#call, this.#path)
     if (status !== null && status.bytes === this.#source.bytes) return status.fileId
     const found = status === null ? 'nothing' : `${status.bytes} bytes`
-    throw new DataNodeFailure(null, new Error(`there are ${found} where ${this.#source.bytes} were written`))
+    throw new DataNodeFailure('contents', new Error(`there are ${found} where ${this.#source.bytes} were written`))
   }
 
   async #checkSum(exclusions: Exclusions): Promise<void> {
     if (this.#source.bytes === 0) return
-    const target = await this.#place.nameNodes.locate(this.#call, {
+    const target = await this.#locate({
       method: 'GET', operation: 'GETFILECHECKSUM', path: this.#path, parameters: exclusions.parameters, effect: 'none',
     }, 'asking for a checksum')
     const reply = await onDataNode(target, () => ask(target, this.#call))
@@ -138,7 +142,7 @@ class Attempt {
     const isRight = isComparable
       ? json.field('bytes').text().startsWith(this.#checksum.digest()) : await this.#isReadBack()
     if (isRight) return
-    throw new DataNodeFailure(null, new Error('what was written has another checksum than what was sent'))
+    throw new DataNodeFailure('contents', new Error('what was written has another checksum than what was sent'))
   }
 
   /** For clusters with checksums of another kind, and erasure-coded directories. */

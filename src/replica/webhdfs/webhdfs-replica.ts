@@ -4,7 +4,7 @@ import type { Env } from '../../env/env.ts'
 import { Call } from '../call.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from '../limits.ts'
 import { checkName, checkPath, joinPath, nameOf } from '../paths.ts'
-import { closedSuffix } from '../replica.ts'
+import { closedPart, openPart } from '../generation.ts'
 import type {
   CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from '../replica.ts'
@@ -91,8 +91,9 @@ export class WebHdfsReplica implements Replica {
   }
 
   async publish(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
-    const to = joinPath(checkPath(directory), checkName(name))
-    const { outcome } = await this.#place(sourceOf(bytes), options, { to, mode: 'fail' })
+    const to = joinPath(openPart(checkPath(directory)), checkName(name))
+    const later = joinPath(closedPart(directory), name)
+    const { outcome } = await this.#place(sourceOf(bytes), options, { to, later, mode: 'fail' })
     if (outcome === 'exists') throw new HoldfastError('EXISTS', `${to} exists on the replica already`)
     if (outcome === 'noParent') throw new HoldfastError('FENCED', `${directory} was closed: another writer took over`)
   }
@@ -103,9 +104,9 @@ export class WebHdfsReplica implements Replica {
     const outcome = await this.#call(options, async (call) => {
       const place = await this.#uploadPlace(call)
       const prepared = joinPath(temporaryDirectory, temporaryName(this.#env))
-      await this.#nameSpace.makeDirectory(call, prepared)
-      const object = await uploadTemporary(place, call, sourceOf(bytes))
-      await this.#move(call, { from: object.path, fileId: object.fileId, to: joinPath(prepared, name), mode: 'fail' })
+      await this.#nameSpace.makeDirectory(call, openPart(prepared))
+      const { path, fileId } = await uploadTemporary(place, call, sourceOf(bytes))
+      await this.#move(call, { from: path, fileId, to: joinPath(openPart(prepared), name), mode: 'fail' })
       const status = await this.#nameSpace.status(call, prepared)
       if (status === null) throw new HoldfastError('REPLICA_UNCLEAR', `what was to become ${directory} is gone`)
       return this.#move(call, { from: prepared, fileId: status.fileId, to: directory, mode: 'fail' })
@@ -115,15 +116,16 @@ export class WebHdfsReplica implements Replica {
   }
 
   async closeGeneration(directory: string, options?: CallOptions): Promise<CloseOutcome> {
-    const closed = `${checkPath(directory)}${closedSuffix}`
+    const open = openPart(checkPath(directory))
+    const closed = closedPart(directory)
     return this.#call(options, async (call) => {
       for (let tries = 1; ; tries++) {
-        const answer = await this.#nameSpace.rename(call, directory, closed, 'fail')
+        const answer = await this.#nameSpace.rename(call, open, closed, 'fail')
         if (answer.kind === 'done') return 'won'
         if (answer.kind === 'refused') {
-          if (await this.#isThere(call, directory)) throw refusedError(answer.failure, `closing ${directory}`)
+          if (await this.#isThere(call, open)) throw refusedError(answer.failure, `closing ${directory}`)
           if (await this.#isThere(call, closed)) return 'closed'
-          throw new HoldfastError('NOT_FOUND', `${directory} is neither open nor closed`, { cause: answer.failure })
+          throw new HoldfastError('NOT_FOUND', `${directory} was never opened`, { cause: answer.failure })
         }
         call.isUnclear = true
         await call.backOff(tries)
@@ -186,13 +188,13 @@ export class WebHdfsReplica implements Replica {
 
   /** An object uploaded, compared, and then named. */
   async #place(
-    source: ObjectSource, options: CallOptions | undefined, { to, mode }: Pick<Move, 'to' | 'mode'>,
+    source: ObjectSource, options: CallOptions | undefined, step: Pick<Move, 'to' | 'later' | 'mode'>,
   ): Promise<{ outcome: MoveOutcome; result: PutResult }> {
     using _slot = await this.#slots.take()
     const { callTimeoutMs, transferTimeoutMs } = this.#limits
     using call = this.#begin(options, source.bytes > pieceBytes ? transferTimeoutMs : callTimeoutMs)
     const { path, fileId, bytes, crc32 } = await uploadTemporary(await this.#uploadPlace(call), call, source)
-    const outcome = await this.#move(call, { from: path, fileId, to, mode })
+    const outcome = await this.#move(call, { ...step, from: path, fileId })
     return { outcome, result: { bytes, crc32 } }
   }
 
