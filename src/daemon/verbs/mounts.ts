@@ -13,7 +13,7 @@ export const mountVerbs = {
       directory: positional(kinds.hostDirectory, 'an empty directory'),
       transport: optionWithDefault(
         kinds.choice(...transportNames), 'kernel',
-        'native goes through fuse-native and needs no root; it holds no machine’s memory and writes in pieces of 128 KiB',
+        'native goes through fuse-native and needs no root; it holds no machine’s memory, and writes 128 KiB at a time',
       ),
     },
     run: ({ host, signal, progress }, args) => host.mount(args, { signal, progress }),
