@@ -62,7 +62,9 @@ async function checkTypes(): Promise<void> {
 }
 
 async function runAva(args: string[], directory: string): Promise<void> {
-  const environment = { ...process.env, [RUN_VARIABLE]: runId, TMPDIR: directory };
+  // npm and others would put their compiled modules below TMPDIR otherwise.
+  const compiled = join(root, 'node_modules', '.cache', 'compiled');
+  const environment = { ...process.env, [RUN_VARIABLE]: runId, TMPDIR: directory, NODE_COMPILE_CACHE: compiled };
   const failedBefore = tally.failed.length;
   const passedBefore = tally.passedCount;
   const failure = await run('ava', ['--no-color', ...args], environment, (text) => {
