@@ -43,7 +43,7 @@ export const replica: Bench = {
         { title: `${sizes.publications} publications of 1 KiB, in turn`, columns: latencyColumns, rows: latencies },
       ],
       targets: [],
-      lost: [],
+      lost: lostAgainst('hdfs', 'hdfs: curl', rates),
       notes: [
         'Ours compares length and checksum of every object before it has its name; curl compares nothing.',
         'HDFS: one host, 2 DataNodes, replication 2, no sync on close. All copies share its disk and processors.',
@@ -51,6 +51,14 @@ export const replica: Bench = {
       ],
     }
   },
+}
+
+function lostAgainst(ours: string, baseline: string, rates: readonly Cell[][]): string[] {
+  const [own, other] = [ours, baseline].map((name) => rates.find(([each]) => each === name))
+  return ['up', 'down'].flatMap((way, at) => {
+    const [mine, theirs] = [Number(own?.[at + 1]), Number(other?.[at + 1])]
+    return mine < theirs ? [`${way}: ${mine.toFixed(0)} MB/s against ${theirs.toFixed(0)} of ${baseline}`] : []
+  })
 }
 
 async function diskRates({ scratch }: BenchRun, pack: Buffer, { packs }: Sizes): Promise<Cell[]> {
