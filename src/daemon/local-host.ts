@@ -168,8 +168,14 @@ class LocalHost implements Host {
     this.#connections += 1
     return ImageMount.open({
       ...wanted, engine: this.engine, connection: this.#connections,
-      onEvent: (event) => this.#options.onEvent?.(event),
+      onEvent: (event) => this.#note(event),
     })
+  }
+
+  /** What a mount says is for the log, and for the machine whose memory may lie on it. */
+  #note(event: MountEvent): void {
+    this.#options.onEvent?.(event)
+    void this.#machines?.then((machines) => machines.noteMount(event))
   }
 
   /** The mount that serves an image's head, if any: a plain one or a machine's. */
