@@ -1,7 +1,7 @@
 /**
- * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
- * event loop: messages to it lie in a MessagePort until it is woken through the kernel's queue, messages from it
- * are posted at once.
+ * What the serving worker and the thread that owns its mount tell each other. The worker sleeps in
+ * the kernel's queue, not in its event loop: messages to it lie in a MessagePort until it is woken through that
+ * queue, messages from it are posted at once.
  */
 import type { Ticket } from '../../fuse/index.ts'
 import type { HeadLimits } from '../image/head-limits.ts'

@@ -1,7 +1,8 @@
 /**
  * The serving worker of one mount: owns the head of its image and answers the kernel until the file system
- * is unmounted. Its event loop never runs while it serves; see messages.ts for how it is talked to.
+ * is unmounted. Its event loop seldom turns while it serves; see messages.ts for how it is talked to.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { ERRNO, Session } from '../../fuse/index.ts'
@@ -23,6 +24,9 @@ import { unasked } from './messages.ts'
 import { HeadOperations } from './operations.ts'
 import { ParkedWrites } from './parked-writes.ts'
 import { ReadRecorder } from './read-recorder.ts'
+
+/** Each digest of a request leaves some 400 bytes until the loop turns, which costs less than one request. */
+const messagesPerTurn = 256
 
 /** Not empty: a read that ends at the start would make the kernel take the file for empty and ask no more. */
 const taken = new Uint8Array(1)
@@ -46,8 +50,13 @@ class Serving {
     })
   }
 
-  run(): string {
-    return this.#session.run()
+  /** Native modules' buffers are freed when the event loop turns, and nowhere else: it does so now and then. */
+  async run(): Promise<string> {
+    for (;;) {
+      const how = this.#session.run(messagesPerTurn)
+      if (how !== 'paused') return how
+      await turn()
+    }
   }
 
   #drain(): Uint8Array {
@@ -130,7 +139,7 @@ async function serve(start: WorkerStart): Promise<void> {
   }, start.limits)
   const serving = new Serving(start, head, post)
   post({ type: 'ready' })
-  const how = serving.run()
+  const how = await serving.run()
   post({ type: 'ended', how })
 }
 
