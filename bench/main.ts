@@ -7,6 +7,7 @@ import { messageOf } from '../src/errors.ts'
 import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { epochSize } from './epoch-size.ts'
+import { mount } from './mount.ts'
 import { pause } from './pause.ts'
 import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
@@ -16,7 +17,7 @@ import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
 
-const benches: readonly Bench[] = [store, seal, daemonMemory, epochSize, pause, resume, compare]
+const benches: readonly Bench[] = [store, mount, seal, daemonMemory, epochSize, pause, resume, compare]
 
 const words = process.argv.slice(2)
 const names = words.filter((word) => !word.startsWith('--'))
