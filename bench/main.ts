@@ -7,6 +7,7 @@ import { messageOf } from '../src/errors.ts'
 import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { epochSize } from './epoch-size.ts'
+import { mount } from './mount.ts'
 import { pause } from './pause.ts'
 import { replica } from './replica.ts'
 import { resume } from './resume.ts'
@@ -19,7 +20,7 @@ import { store } from './store.ts'
 import { transports } from './transports.ts'
 
 const benches: readonly Bench[] = [
-  store, seal, replica, daemonMemory, epochSize, pause, resume, compare, transports,
+  store, mount, seal, replica, daemonMemory, epochSize, pause, resume, compare, transports,
 ]
 
 const words = process.argv.slice(2)

@@ -1,8 +1,8 @@
 /**
  * What the server of a head and the thread that owns its mount tell each other.
  *
- * On the kernel transport the server is a worker that never runs its event loop: messages to it lie in a
- * MessagePort until it is woken through the kernel's queue, messages from it are posted at once. On the native
+ * On the kernel transport the server is a worker that sleeps in the kernel's queue, not in its event loop: messages
+ * to it lie in a MessagePort until it is woken through that queue, messages from it are posted at once. On the native
  * transport both are in one thread, and messages are calls.
  */
 import type { Ticket } from '../../fuse/index.ts'

@@ -1,13 +1,18 @@
 /**
  * The serving worker of one kernel mount: holds the head of its image and answers the kernel until the file
- * system is unmounted. Its event loop never runs while it serves; see messages.ts for how it is talked to.
+ * system is unmounted. Its event loop seldom turns while it serves; see messages.ts for how it is talked to.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { KernelReplies, Session } from '../../fuse/index.ts'
+import type { SessionEnd } from '../../fuse/index.ts'
 import { messageOf } from '../errors.ts'
 import { HeadServer } from './head-server.ts'
 import type { FromServer, ToServer, WorkerStart } from './messages.ts'
+
+/** Each digest of a request leaves some 400 bytes until the loop turns, which costs less than one request. */
+const messagesPerTurn = 256
 
 /** Not empty: a read that ends at the start would make the kernel take the file for empty and ask no more. */
 const taken = new Uint8Array(1)
@@ -26,8 +31,16 @@ async function serve(start: WorkerStart): Promise<void> {
     onFault: (error) => post({ type: 'fault', message: messageOf(error) }),
   })
   post({ type: 'ready' })
-  const how = session.run()
-  post({ type: 'ended', how })
+  post({ type: 'ended', how: await run(session) })
+}
+
+/** Native modules' buffers are freed when the event loop turns, and nowhere else: it does so now and then. */
+async function run(session: Session): Promise<SessionEnd> {
+  for (;;) {
+    const how = session.run(messagesPerTurn)
+    if (how !== 'paused') return how
+    await turn()
+  }
 }
 
 function drain(port: MessagePort, server: HeadServer): Uint8Array {
