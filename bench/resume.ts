@@ -13,6 +13,8 @@ import { SavevmGuest } from './rig/savevm.ts'
 /** What a guest says that boots and does not go on. */
 const bootMessage = /SeaBIOS|Booting|Linux version|Command line:|systemd\[1\]|^ready \d+$/
 const numbersSeen = 5
+/** The daemon commits what the dead guest had written; a resume that comes sooner waits for that. */
+const afterKillMs = 2000
 
 interface Resumption {
   /** From the start of the command's process to its end. */
@@ -39,7 +41,8 @@ export const resume: Bench = {
       ],
       lost: median(commandsMs) > median(loadvmMs) ? ['loadvm in a new QEMU is faster than the whole command.'] : [],
       notes: [
-        'Warm: the daemon runs, the compile cache is filled; the hypervisor was killed with SIGKILL. Each epoch is resumed ' +
+        'Warm: the daemon runs, the compile cache is filled; the hypervisor was killed with SIGKILL ' +
+          `${afterKillMs / 1000} s before. Each epoch is resumed ` +
           'several times; the first resume of an epoch has no recorded working set yet.',
         'Cold: no daemon, the page cache of the host dropped; the command starts the daemon.',
         'A command is from the start of its process to its end; the guest runs a little earlier. loadvm is from the start of ' +
@@ -95,6 +98,7 @@ async function killHypervisor(machine: BenchMachine): Promise<void> {
   const { pid } = await machine.summary()
   process.kill(pid!, 'SIGKILL')
   for (let state = ''; state !== 'failed'; await sleep(20)) state = (await machine.summary()).state
+  await sleep(afterKillMs)
 }
 
 async function resumeOnce(machine: BenchMachine, number: number, committed: number): Promise<Resumption> {

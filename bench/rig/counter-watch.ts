@@ -46,12 +46,6 @@ export class CounterWatch implements Disposable {
     return within.slice(1).map(({ seenMs }, index) => seenMs - within[index].seenMs)
   }
 
-  /** As `gapsMs`, by the guest's own clock, which stands still while the guest does. */
-  guestGapsMs(fromMs: number, toMs: number): number[] {
-    const within = this.seen.filter(({ seenMs }) => seenMs >= fromMs && seenMs <= toMs)
-    return within.slice(1).map(({ guestMs }, index) => guestMs - within[index].guestMs)
-  }
-
   close(): void {
     this.#console.close()
   }
