@@ -24,6 +24,13 @@ interface Resumption {
   readonly fault: string | null
 }
 
+interface Resumptions {
+  readonly warm: Resumption[]
+  /** Those of `warm` that were the first of their epoch. */
+  readonly first: Resumption[]
+  readonly cold: Resumption[]
+}
+
 export const resume: Bench = {
   name: 'resume',
   question: 'how soon does a guest whose hypervisor was killed run again?',
@@ -32,12 +39,13 @@ export const resume: Bench = {
     const loadvmMs = await resumeWithLoadvm(run)
     const commandsMs = warm.map(({ commandMs }) => commandMs)
     const faults = [...warm, ...cold].flatMap(({ fault }) => fault ?? [])
+    const kind = 'at most'
     return {
       tables: [totalsTable(warm, cold, loadvmMs), partsTable(warm, first, cold)],
       targets: [
-        { what: 'resume, command to its end, p50', figure: median(commandsMs), limit: 150, kind: 'at most', unit: 'ms' },
-        { what: 'resume, command to its end, slowest', figure: highest(commandsMs), limit: 150, kind: 'at most', unit: 'ms' },
-        { what: 'resumes that did not go on where the epoch was cut', figure: faults.length, limit: 0, kind: 'at most', unit: '' },
+        { what: 'resume, command to its end, p50', figure: median(commandsMs), limit: 150, kind, unit: 'ms' },
+        { what: 'resume, command to its end, slowest', figure: highest(commandsMs), limit: 150, kind, unit: 'ms' },
+        { what: 'resumes that went on elsewhere than at the cut', figure: faults.length, limit: 0, kind, unit: '' },
       ],
       lost: median(commandsMs) > median(loadvmMs) ? ['loadvm in a new QEMU is faster than the whole command.'] : [],
       notes: [
@@ -45,17 +53,17 @@ export const resume: Bench = {
           `${afterKillMs / 1000} s before. Each epoch is resumed ` +
           'several times; the first resume of an epoch has no recorded working set yet.',
         'Cold: no daemon, the page cache of the host dropped; the command starts the daemon.',
-        'A command is from the start of its process to its end; the guest runs a little earlier. loadvm is from the start of ' +
-          'a new QEMU process to its word that the guest runs.',
-        `Proved after each: the first number is the epoch's or the one after it, ${numbersSeen} follow without a gap, and ` +
-          'nothing of a boot is said.',
+        'A command is from the start of its process to its end; the guest runs a little earlier. loadvm is from the ' +
+          'start of a new QEMU process to its word that the guest runs.',
+        `Proved after each: the first number is the epoch's or the one after it, ${numbersSeen} follow without a ` +
+          'gap, and nothing of a boot is said.',
         ...faults,
       ],
     }
   },
 }
 
-async function resumeWithHoldfast(run: BenchRun): Promise<{ warm: Resumption[]; first: Resumption[]; cold: Resumption[] }> {
+async function resumeWithHoldfast(run: BenchRun): Promise<Resumptions> {
   await using machine = await BenchMachine.start(run)
   const warm: Resumption[] = []
   const first: Resumption[] = []
@@ -157,7 +165,8 @@ async function resumeWithLoadvm(run: BenchRun): Promise<number[]> {
 }
 
 function totalsTable(warm: Resumption[], cold: Resumption[], loadvmMs: number[]): Table {
-  const row = (name: string, times: number[]): Cell[] => [name, times.length, Math.min(...times), median(times), highest(times)]
+  const row = (name: string, times: number[]): Cell[] =>
+    [name, times.length, Math.min(...times), median(times), highest(times)]
   return {
     title: 'Time to a running guest, ms',
     columns: ['', 'resumes', 'fastest', 'p50', 'slowest'],
