@@ -81,7 +81,7 @@ export const compare: Bench = {
       notes: [
         'Holdfast saves the running guest: the time is from the request to durable, the guest stands still for ' +
           'milliseconds of it. Its first save is a checkpoint alone, the base was taken in before; stored by the ' +
-          'first is both, and the kernel and initrd that the machine starts from (15 MB). Restore: both files exported.',
+          'first is both, and the kernel and initrd that the machine starts from (15 MB). Restore: both exported.',
         'The others get the exported files of each epoch, in memory. None of them can save a running guest as one.',
         ...missing.map((name) => `Not installed, so not measured: ${name}.`),
       ],
