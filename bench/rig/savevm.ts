@@ -108,7 +108,8 @@ export class SavevmGuest implements AsyncDisposable {
     this.#startCount += 1
     const directory = this.#run.scratch.path(`savevm-${this.#shape.name}-${this.#startCount}`)
     mkdirSync(directory)
-    const { end } = runUntilEnd(this.#run.scratch, 'qemu-system-x86_64', [...this.#arguments(directory), ...extra], 'SIGKILL')
+    const words = [...this.#arguments(directory), ...extra]
+    const { end } = runUntilEnd(this.#run.scratch, 'qemu-system-x86_64', words, 'SIGKILL')
     const qmp = await connectQmp(`${directory}/qmp`)
     await untilRunning(qmp)
     return { directory, qmp, end }
