@@ -16,9 +16,9 @@ import type { ServeMessage } from './serve.ts'
 
 export type MountSettings = Partial<Omit<ImageMountOptions, 'engine' | 'image' | 'directory' | 'connection'>>
 
-/** The directory of one test: removed after it, and whatever is still mounted below it detached. */
+/** The directory of one test, with a short name (addresses of sockets are short too): removed after it, and whatever is still mounted below it detached. */
 export function scratch(cleanup: (done: () => void) => void): string {
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-mount-'))
+  const directory = mkdtempSync(join(tmpdir(), 'm-'))
   // Tests become other users, who are to reach the mounts in it.
   chmodSync(directory, 0o711)
   cleanup(() => {
