@@ -11,7 +11,7 @@ import { SavevmGuest } from './rig/savevm.ts'
 const betweenMs = 700
 /** What was seen this long after a checkpoint still belongs to it. */
 const afterMs = 100
-const largeShape: GuestShape = { name: 'large', memoryMebibytes: 4096, diskGibibytes: 64 }
+const largeShape: GuestShape = { ...plainShape, name: 'large', memoryMebibytes: 4096, diskGibibytes: 64 }
 const spread = ['p50', 'p99', 'highest'] as const
 
 interface Measured {
