@@ -50,8 +50,8 @@ export const epochSize: Bench = {
       notes: [
         `Guest: Debian under TCG with 512 MiB of memory and 2 GiB of disk, inserting rows into SQLite; epochs ` +
           `${intervalMs / 1000} s apart, from ${(run.quick ? 3000 : settleMs) / 1000} s after the boot on.`,
-        `Each row of the demo has ${plainShape.payloadBytes} bytes that no compression makes smaller, and each lies in ` +
-          'the guest’s memory and on its disk, in the database and in its log. The second guest shows the cost without.',
+        `Each row of the demo has ${plainShape.payloadBytes} bytes that no compression makes smaller, and each lies ` +
+          'in the guest’s memory and on its disk, in the database and in its log. The second guest has few.',
         'Manifest and device state: what an epoch added to the packs besides the chunks of memory and disk.',
         'Baselines are calculated from the same changes: each changed chunk of 64 KiB compressed by itself with LZ4; ' +
           'each changed page of 4 KiB compressed by itself, without the index that this would need. savevm is a ' +
