@@ -90,7 +90,8 @@ async function fill(run: BenchRun, store: BenchStore, fileBytes: number): Promis
   const { ms } = await timed(async () => {
     for (let first = 0; first < chunks; first += chunksASeal) {
       run.note(`writing chunk ${first} of ${chunks}`)
-      markChunks(join(directory, 'disk.raw'), { fileBytes, stride: 1, first, end: Math.min(first + chunksASeal, chunks) })
+      const end = Math.min(first + chunksASeal, chunks)
+      markChunks(join(directory, 'disk.raw'), { fileBytes, stride: 1, first, end })
       await image.seal()
     }
   })

@@ -7,8 +7,10 @@ import { messageOf } from '../src/errors.ts'
 import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { epochSize } from './epoch-size.ts'
+import { mount } from './mount.ts'
 import { pause } from './pause.ts'
 import { replacement } from './replacement.ts'
+import { replica } from './replica.ts'
 import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
 import { headerText, makeHeader } from './rig/header.ts'
@@ -16,9 +18,10 @@ import { resultText } from './rig/report.ts'
 import { Scratch } from './rig/scratch.ts'
 import { seal } from './seal.ts'
 import { store } from './store.ts'
+import { transports } from './transports.ts'
 
 const benches: readonly Bench[] = [
-  store, seal, daemonMemory, epochSize, pause, resume, compare, replacement,
+  store, mount, seal, replica, daemonMemory, epochSize, pause, resume, compare, transports, replacement,
 ]
 
 const words = process.argv.slice(2)

@@ -11,13 +11,13 @@ import { SavevmGuest } from './rig/savevm.ts'
 const betweenMs = 700
 /** What was seen this long after a checkpoint still belongs to it. */
 const afterMs = 100
-const largeShape: GuestShape = { name: 'large', memoryMebibytes: 4096, diskGibibytes: 64 }
+const largeShape: GuestShape = { ...plainShape, name: 'large', memoryMebibytes: 4096, diskGibibytes: 64 }
 const spread = ['p50', 'p99', 'highest'] as const
 
 interface Measured {
   readonly pausesMs: number[]
   readonly parts: Record<string, number>[]
-  /** Times between two numbers of the workload: all while nothing was saved, all while it was, the largest of each save. */
+  /** Times between two numbers of the workload: while nothing was saved, while it was, the largest of each save. */
   readonly quietGapsMs: number[]
   readonly busyGapsMs: number[]
   readonly saveGapsMs: number[]
@@ -36,10 +36,10 @@ export const pause: Bench = {
       targets: targetsOf(plain, large),
       lost: [],
       notes: [
-        'Guest: Debian under TCG on a microvm, inserting rows into SQLite, each in a synced transaction, 10 ms apart. The ' +
-          'large one has 4 GiB of memory and a sparse disk of 64 GiB.',
-        `Checkpoints one at a time, ${betweenMs} ms apart. A pause is from the stop command to the guest running again; ` +
-          'savevm stops the guest for the whole command.',
+        'Guest: Debian under TCG on a microvm, inserting rows into SQLite, each in a synced transaction, 10 ms ' +
+          'apart. The large one has 4 GiB of memory and a sparse disk of 64 GiB.',
+        `Checkpoints one at a time, ${betweenMs} ms apart. A pause is from the stop command to the guest running ` +
+          'again; savevm stops the guest for the whole command.',
         `Counts of the machine: ${plain.counts}; of the large one: ${large.counts}.`,
         'Gaps are by this process’s clock at the guest’s serial line, as the guest’s own clock stands still with it.',
       ],
@@ -100,7 +100,8 @@ function pauseTable(plain: Measured, large: Measured, savevm: Measured): Table {
     title: 'Pause of the guest, ms, as QMP has it',
     columns: ['', 'saves', ...spread],
     rows: [
-      row('holdfast, 512 MiB', plain), row('holdfast, 4 GiB and 64 GiB disk', large), row('savevm to qcow2, 512 MiB', savevm),
+      row('holdfast, 512 MiB', plain), row('holdfast, 4 GiB and 64 GiB disk', large),
+      row('savevm to qcow2, 512 MiB', savevm),
     ],
   }
 }

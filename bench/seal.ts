@@ -51,8 +51,8 @@ export const seal: Bench = {
       targets: [],
       lost: losses(rows),
       notes: [
-        'Contents of the images are synthetic: 32 bytes in each stored chunk, zeros else. 1 GiB has 16,384 stored chunks, ' +
-          '64 GiB has 131,072.',
+        'Contents of the images are synthetic: 32 bytes in each stored chunk, zeros else. 1 GiB has 16,384 stored ' +
+          'chunks, 64 GiB has 131,072.',
         'Changed pages are half without a pattern. A barrier is all that a writer waits for; commit is until durable.',
         'qcow2 has clusters of 64 KiB; its times hold the start of qemu-io or qemu-img (some 20 ms). It copies whole ' +
           'clusters, and a snapshot copies its first-level table and changes its reference counts.',
@@ -116,8 +116,8 @@ function rowOf(shape: Shape, count: number, sealed: Sealed[], snapshots: Snapsho
   const middle = (name: keyof Sealed): number => median(sealed.map((each) => each[name]))
   const other = (name: keyof Snapshot): number => median(snapshots.map((each) => each[name]))
   return [
-    `${shape.gibibytes} GiB`, count, middle('writeMs'), middle('barrierMs'), middle('commitMs'), middle('storedBytes') / 1e3,
-    middle('otherRecords'), other('writeMs'), other('snapshotMs'), other('bytes') / 1e3,
+    `${shape.gibibytes} GiB`, count, middle('writeMs'), middle('barrierMs'), middle('commitMs'),
+    middle('storedBytes') / 1e3, middle('otherRecords'), other('writeMs'), other('snapshotMs'), other('bytes') / 1e3,
   ]
 }
 
@@ -126,6 +126,6 @@ function losses(rows: Cell[][]): string[] {
     const ours = Number(writeMs) + Number(barrierMs) + Number(commitMs)
     const theirs = Number(qcow2WriteMs) + Number(qcow2SnapshotMs)
     if (ours <= theirs) return []
-    return [`${image}, ${count} chunks: writing and sealing takes ${ours.toFixed(0)} ms, qcow2 ${theirs.toFixed(0)} ms.`]
+    return [`${image}, ${count} chunks: write and seal take ${ours.toFixed(0)} ms, qcow2 ${theirs.toFixed(0)} ms.`]
   })
 }

@@ -7,6 +7,8 @@
 export type FuseErrorCode =
   | 'FUSE_DEVICE_MISSING' // /dev/fuse does not exist or the kernel has no FUSE
   | 'FUSE_NO_PERMISSION' // opening the device or mounting is not allowed to us
+  | 'FUSE_MODULE_MISSING' // the native transport's optional package is not there
+  | 'FUSE_FUSERMOUNT_MISSING' // users without root mount with a program that is not installed
   | 'FUSE_MOUNT_POINT_MISSING'
   | 'FUSE_MOUNT_POINT_NOT_A_DIRECTORY'
   | 'FUSE_MOUNT_POINT_NOT_EMPTY'

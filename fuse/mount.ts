@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { FuseError, systemCode } from './errors.ts'
+import { findFusermount } from './fusermount.ts'
 import { limits } from './limits.ts'
 import { mountAt } from './mountinfo.ts'
 
@@ -70,7 +71,7 @@ export async function mount(options: MountOptions): Promise<Mount> {
   const { name, readBytesMax = limits.readBytesMax } = options
   if (name === '' || name.includes('\0')) throw new FuseError('FUSE_BAD_OPTION', 'a mount needs a name')
   checkReadBytes(readBytesMax)
-  const directory = emptyDirectory(options.directory)
+  const directory = checkMountPoint(options.directory)
   const descriptor = options.descriptor ?? openDevice()
   try {
     await runMount(descriptor, directory, name, optionText(options, readBytesMax))
@@ -90,20 +91,34 @@ export interface UnmountOptions {
   readonly force?: boolean
 }
 
-/** Unmounts what is mounted on the directory. FUSE_NOT_MOUNTED, FUSE_BUSY, FUSE_UNMOUNT_FAILED. */
+/**
+ * Unmounts what is mounted on the directory. FUSE_NOT_MOUNTED, FUSE_BUSY, FUSE_UNMOUNT_FAILED. Users
+ * without root go through fusermount (FUSE_FUSERMOUNT_MISSING), which knows no force: it detaches.
+ */
 export async function unmount(directory: string, options: UnmountOptions = {}): Promise<void> {
   if (mountAt(directory) === undefined) {
     throw new FuseError('FUSE_NOT_MOUNTED', `nothing is mounted on ${directory}`)
   }
-  const flags = ['--internal-only', '--no-canonicalize']
-  if (options.lazy === true) flags.push('--lazy')
-  if (options.force === true) flags.push('--force')
-  const { status, message } = await run('umount', [...flags, '--', directory], [])
+  const [program, ...flags] = process.geteuid?.() === 0 ? umountCommand(options) : fusermountCommand(options)
+  const { status, message } = await run(program, [...flags, '--', directory], [])
   if (status === 0) return
   if (/busy/i.test(message)) {
     throw new FuseError('FUSE_BUSY', `${directory} is in use: close its files, or detach it lazily`)
   }
   throw new FuseError('FUSE_UNMOUNT_FAILED', `cannot unmount ${directory}: ${message}`)
+}
+
+function umountCommand({ lazy, force }: UnmountOptions): string[] {
+  const words = ['umount', '--internal-only', '--no-canonicalize']
+  if (lazy === true) words.push('--lazy')
+  if (force === true) words.push('--force')
+  return words
+}
+
+function fusermountCommand({ lazy, force }: UnmountOptions): string[] {
+  const words = [findFusermount(), '-u']
+  if (lazy === true || force === true) words.push('-z')
+  return words
 }
 
 function optionText(options: MountOptions, readBytesMax: number): string {
@@ -138,8 +153,8 @@ async function runMount(
   throw new FuseError('FUSE_MOUNT_FAILED', `cannot mount on ${directory}: ${message}`)
 }
 
-/** The real path of an empty directory that is not a mount point yet. */
-function emptyDirectory(given: string): string {
+/** The real path of an empty directory that is not a mount point yet. FUSE_MOUNT_POINT_*, FUSE_ALREADY_MOUNTED. */
+export function checkMountPoint(given: string): string {
   if (mountAt(given) !== undefined) throw alreadyMounted(given)
   const directory = existing(given)
   if (mountAt(directory) !== undefined) throw alreadyMounted(directory)

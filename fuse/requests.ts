@@ -7,7 +7,8 @@
  * - An offset in a file is `chunk * 65536 + within` where a number would be too small and BigInt
  *   too slow (READ, WRITE, sizes), and a bigint where it is rare.
  */
-import type { DirectoryWriter, EntryWriter } from './protocol/directory.ts'
+import type { DirectorySink } from './directory-sink.ts'
+import type { EntryWriter } from './protocol/directory.ts'
 import type { Timestamp } from './results.ts'
 
 /** Names a request so that another thread can answer it later; may be posted to that thread. */
@@ -137,7 +138,7 @@ export interface ReaddirRequest {
   readonly node: number
   /** 0 for the start, else the cookie of the last entry that the kernel has. */
   readonly cookie: number
-  readonly into: DirectoryWriter
+  readonly into: DirectorySink
 }
 
 export interface ReaddirplusRequest {

@@ -90,10 +90,16 @@ export class Session {
     return this.#dispatcher.counts
   }
 
-  /** Serves until the end; throws FUSE_READ_FAILED when the descriptor cannot be read. */
-  run(): SessionEnd {
+  /**
+   * Serves until the end, or until that many messages were read ('paused': call it again); throws FUSE_READ_FAILED
+   * when the descriptor cannot be read.
+   */
+  run(): SessionEnd
+  run(messagesMax: number): SessionEnd | 'paused'
+  run(messagesMax = Infinity): SessionEnd | 'paused' {
     const { buffer } = this.#message
-    for (;;) {
+    for (let count = 0; ; count += 1) {
+      if (count >= messagesMax) return 'paused'
       const length = this.#read(buffer)
       if (typeof length !== 'number') return length
       if (length === 0) continue

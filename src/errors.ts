@@ -26,6 +26,10 @@ export type ErrorCode =
   | 'MISMATCH' // what resume needs is not what this host has
   | 'UNSUPPORTED' // cannot be had here, and why
   | 'DAEMON' // the daemon cannot be reached or answered nonsense
+  | 'REPLICA_UNREACHABLE' // nobody of a replica answers in time: nothing was done
+  | 'REPLICA_UNCLEAR' // a replica was asked for a change and its answer was lost: it may or may not be done
+  | 'REPLICA_DENIED' // a replica knows us and does not allow it, or does not know us
+  | 'REPLICA_FAULT' // a replica answered with something that no sound one says
   | 'ABORTED' // stopped on request
 
 export interface ErrorDetail {

@@ -22,6 +22,7 @@ export { AssertionFailure, HoldfastError, type ErrorCode } from './errors.ts'
 export type {
   CallOptions, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary, Progress, StoreStats,
 } from './image/types.ts'
+export type { TransportName } from './mount/transport.ts'
 
 /**
  * Opens a store in this process and holds its lock until it is closed; with `create` makes it.

@@ -62,7 +62,9 @@ async function checkTypes(): Promise<void> {
 }
 
 async function runAva(args: string[], directory: string): Promise<void> {
-  const environment = { ...process.env, [RUN_VARIABLE]: runId, TMPDIR: directory };
+  // npm and others would put their compiled modules below TMPDIR otherwise.
+  const compiled = join(root, 'node_modules', '.cache', 'compiled');
+  const environment = { ...process.env, [RUN_VARIABLE]: runId, TMPDIR: directory, NODE_COMPILE_CACHE: compiled };
   const failedBefore = tally.failed.length;
   const passedBefore = tally.passedCount;
   const failure = await run('ava', ['--no-color', ...args], environment, (text) => {
@@ -74,8 +76,8 @@ async function runAva(args: string[], directory: string): Promise<void> {
   else if (tally.passedCount === passedBefore) tally.add('failed', 'no test ran');
 }
 
-const directory = mkdtempSync(join(tmpdir(), 'holdfast-'));
-// Tests that act as another user must get through it; each makes a directory of its own below.
+const directory = mkdtempSync(join(tmpdir(), 'hf-'));
+// A short name, for sockets below it. Tests that act as another user must get through it; each makes a directory of its own below.
 chmodSync(directory, 0o711);
 const leftovers = new Leftovers(runId, directory);
 if (!interrupted) await checkTypes();

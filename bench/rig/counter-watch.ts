@@ -1,4 +1,4 @@
-/** The numbers that a guest's workload prints, each with the guest's clock and ours: what a pause looks like from outside. */
+/** The numbers that a guest's workload prints and when they came: what a pause looks like from outside. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Console } from '../../rig/guest/console.ts'
 import type { Counter } from '../../rig/guest/console.ts'
@@ -7,6 +7,9 @@ export interface SeenCounter extends Counter {
   /** Our clock when the line came. */
   readonly seenMs: number
 }
+
+/** Longer than any bench leaves a guest alone: `waitFor` is who notices that nothing comes. */
+const silenceMsMax = 600_000
 
 export class CounterWatch implements Disposable {
   readonly seen: SeenCounter[] = []
@@ -46,12 +49,6 @@ export class CounterWatch implements Disposable {
     return within.slice(1).map(({ seenMs }, index) => seenMs - within[index].seenMs)
   }
 
-  /** As `gapsMs`, by the guest's own clock, which stands still while the guest does. */
-  guestGapsMs(fromMs: number, toMs: number): number[] {
-    const within = this.seen.filter(({ seenMs }) => seenMs >= fromMs && seenMs <= toMs)
-    return within.slice(1).map(({ guestMs }, index) => guestMs - within[index].guestMs)
-  }
-
   close(): void {
     this.#console.close()
   }
@@ -61,6 +58,8 @@ export class CounterWatch implements Disposable {
   }
 
   async #read(): Promise<void> {
-    for await (const counter of this.#console.counters(600_000)) this.seen.push({ ...counter, seenMs: performance.now() })
+    for await (const counter of this.#console.counters(silenceMsMax)) {
+      this.seen.push({ ...counter, seenMs: performance.now() })
+    }
   }
 }

@@ -12,8 +12,6 @@ export interface CommandOutcome {
   readonly json: unknown
   /** From the start of its process to its end. */
   readonly ms: number
-  /** Clock of the process's start, as `Date.now` gives it but finer. */
-  readonly startedMs: number
 }
 
 export class BenchStore {
@@ -55,7 +53,7 @@ export class BenchStore {
 
   /** A command of the command line in a process of its own, with `--json`. */
   async command(...words: string[]): Promise<CommandOutcome> {
-    const startedMs = performance.timeOrigin + performance.now()
+    const beginMs = performance.now()
     const child = spawn(process.execPath, [program, '--store', this.directory, '--json', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -63,14 +61,13 @@ export class BenchStore {
     child.stdout.setEncoding('utf8').on('data', (text: string) => (texts[0] += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (texts[1] += text))
     const exited = Promise.withResolvers<number>()
-    child.once('exit', () => exited.resolve(performance.timeOrigin + performance.now()))
+    child.once('exit', () => exited.resolve(performance.now() - beginMs))
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject)
       child.once('close', resolve)
     })
-    const ms = (await exited.promise) - startedMs
     if (code !== 0) throw new Error(`holdfast ${words.join(' ')} ended with ${code}: ${texts[0]}${texts[1]}`)
-    return { json: JSON.parse(texts[0]), ms, startedMs }
+    return { json: JSON.parse(texts[0]), ms: await exited.promise }
   }
 
   /** The daemon's process; null when none runs. */

@@ -12,9 +12,11 @@ export interface GuestShape {
   readonly memoryMebibytes: number
   /** The disk is made this large, sparse; null leaves it as it is. */
   readonly diskGibibytes: number | null
+  /** Bytes without a pattern in each row that the workload inserts. */
+  readonly payloadBytes: number
 }
 
-export const plainShape: GuestShape = { name: 'plain', memoryMebibytes: 512, diskGibibytes: null }
+export const plainShape: GuestShape = { name: 'plain', memoryMebibytes: 512, diskGibibytes: null, payloadBytes: 1024 }
 
 const imageName = 'machine'
 const diskName = 'disk.raw'
@@ -41,7 +43,7 @@ export class BenchMachine implements AsyncDisposable {
     if (shape.diskGibibytes !== null) await made.#enlargeDisk(shape.diskGibibytes * 2 ** 30)
     const machine = await made.image.startMachine({
       disks: [`/${diskName}`], memoryBytes: shape.memoryMebibytes * 2 ** 20, machineType: 'microvm', accelerator: 'tcg',
-      kernel, initrd, append: append({ workload: 'sqlite' }),
+      kernel, initrd, append: append({ workload: 'sqlite', payloadBytes: shape.payloadBytes }),
     })
     await made.watch(machine)
     return made

@@ -34,8 +34,9 @@ function cellText(cell: Cell): string {
 }
 
 function targetText(target: Target): string {
+  const { what, figure, limit, kind, unit } = target
   const verdict = isMet(target) ? 'met' : 'MISSED'
-  return `${verdict}: ${target.what}: ${cellText(target.figure)} ${target.unit} (${target.kind} ${cellText(target.limit)})`
+  return `${verdict}: ${what}: ${[cellText(figure), unit].join(' ').trim()} (${kind} ${cellText(limit)})`
 }
 
 function listText(title: string, items: readonly string[]): string[] {

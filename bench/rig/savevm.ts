@@ -108,7 +108,8 @@ export class SavevmGuest implements AsyncDisposable {
     this.#startCount += 1
     const directory = this.#run.scratch.path(`savevm-${this.#shape.name}-${this.#startCount}`)
     mkdirSync(directory)
-    const { end } = runUntilEnd(this.#run.scratch, 'qemu-system-x86_64', [...this.#arguments(directory), ...extra], 'SIGKILL')
+    const words = [...this.#arguments(directory), ...extra]
+    const { end } = runUntilEnd(this.#run.scratch, 'qemu-system-x86_64', words, 'SIGKILL')
     const qmp = await connectQmp(`${directory}/qmp`)
     await untilRunning(qmp)
     return { directory, qmp, end }
@@ -120,9 +121,11 @@ export class SavevmGuest implements AsyncDisposable {
 
   #arguments(directory: string): string[] {
     const { kernel, initrd, append } = this.#guest
+    const { memoryMebibytes, payloadBytes } = this.#shape
     return [
-      '-M', 'microvm', '-accel', 'tcg', '-m', `${this.#shape.memoryMebibytes}M`, '-no-user-config', '-nodefaults',
-      '-display', 'none', '-no-reboot', '-kernel', kernel, '-initrd', initrd, '-append', append({ workload: 'sqlite' }),
+      '-M', 'microvm', '-accel', 'tcg', '-m', `${memoryMebibytes}M`, '-no-user-config', '-nodefaults',
+      '-display', 'none', '-no-reboot', '-kernel', kernel, '-initrd', initrd,
+      '-append', append({ workload: 'sqlite', payloadBytes }),
       '-drive', `if=none,id=disk,format=qcow2,file=${this.#disk}`, '-device', 'virtio-blk-device,drive=disk',
       '-serial', `unix:${directory}/serial,server=on,wait=off`, '-qmp', `unix:${directory}/qmp,server=on,wait=off`,
     ]

@@ -10,6 +10,7 @@
  *
  * `off` of an entry is where the next one is looked for: the cookie that a later request brings.
  */
+import type { DirectorySink } from '../directory-sink.ts'
 import type { Entry } from '../results.ts'
 import { limits } from '../limits.ts'
 import { putEntry, putU32, putU64 } from './encode.ts'
@@ -69,7 +70,7 @@ class Records {
 }
 
 /** Collects the answer to one READDIR. */
-export class DirectoryWriter {
+export class DirectoryWriter implements DirectorySink {
   readonly #records: Records
 
   /** Writes into `buffer` from `start`, a multiple of 8, at most what `restart` says. */

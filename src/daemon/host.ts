@@ -5,6 +5,7 @@
  */
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { TransportName } from '../mount/transport.ts'
 
 export interface MountSummary {
   image: string
@@ -13,6 +14,14 @@ export interface MountSummary {
   device: number
   /** True for mounts made for a machine (in the store's own directory), which only `vm` verbs may unmount. */
   machine: boolean
+  transport: TransportName
+}
+
+export interface MountRequest {
+  image: string
+  directory: string
+  /** `kernel` without it. */
+  transport?: TransportName
 }
 
 export interface SealResult {
@@ -76,7 +85,7 @@ export interface ResumeResult {
 
 export interface Host {
   readonly engine: Engine
-  mount(args: { image: string; directory: string }, options?: CallOptions): Promise<MountSummary>
+  mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
   unmount(args: { directory: string; lazy?: boolean }): Promise<void>
   mounts(): MountSummary[]
   /** Mounted or not. */

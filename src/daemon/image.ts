@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { assert } from '../errors.ts'
 import type { CallOptions, EpochDetail, EpochSummary } from '../image/types.ts'
+import type { TransportName } from '../mount/transport.ts'
 import type { VerbCaller } from './caller.ts'
 import type { CheckpointResult, MachineSummary, MountSummary, ResumeResult, SealResult } from './host.ts'
 import type { ResultOf } from './verbs.ts'
@@ -81,9 +82,13 @@ export class Image {
     return this.#caller.call('export', given, options)
   }
 
-  /** Mounts the head on an empty directory (BUSY when it is mounted or a machine runs on it). */
-  mount(directory: string, options: CallOptions = {}): Promise<MountSummary> {
-    return this.#caller.call('mount', { image: this.name, directory: resolve(directory) }, options)
+  /**
+   * Mounts the head on an empty directory (BUSY when it is mounted or a machine runs on it). The native
+   * transport is for ordinary files, without root (UNSUPPORTED where what it needs is missing).
+   */
+  mount(directory: string, options: { transport?: TransportName } & CallOptions = {}): Promise<MountSummary> {
+    const { transport } = options
+    return this.#caller.call('mount', { image: this.name, directory: resolve(directory), transport }, options)
   }
 
   startMachine(machine: MachineOptions = {}, options: CallOptions = {}): Promise<MachineSummary> {

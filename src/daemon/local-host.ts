@@ -9,10 +9,10 @@ import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
-import type { ImageMount, MountEvent, OrphanedMount } from '../mount/image-mount.ts'
-import type { ConnectionKeeper } from '../mount/keeper.ts'
+import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
+import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type {
-  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountSummary, ResumeResult, SealResult,
+  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ResumeResult, SealResult,
 } from './host.ts'
 
 export interface LocalHostOptions extends CallOptions {
@@ -60,11 +60,11 @@ class LocalHost implements Host {
     if (systemEnv().exists(this.#machinesDirectory)) await (await this.#loaded()).adopt()
   }
 
-  async mount(args: { image: string; directory: string }): Promise<MountSummary> {
+  async mount(args: MountRequest): Promise<MountSummary> {
     const directory = resolve(args.directory)
     const { cleanStaleMount } = await import('../mount/stale.ts')
     await cleanStaleMount(directory)
-    const mounted = await this.#open(args.image, directory)
+    const mounted = await this.#open({ image: args.image, directory, transport: args.transport })
     this.#mounts.set(mounted.directory, mounted)
     return summaryOf(mounted)
   }
@@ -161,17 +161,19 @@ class LocalHost implements Host {
     return new Machines({
       engine: this.engine,
       directory: this.#machinesDirectory,
-      openMount: (image, directory, readBytesMax) => this.#open(image, directory, readBytesMax),
+      openMount: (image, directory, readBytesMax) => this.#open({ image, directory, readBytesMax }),
       reopenMount: (runDirectory) => this.#handOver(join(basename(runDirectory), 'mount')),
       onEvent: (event) => this.#options.onEvent?.(event),
     })
   }
 
-  async #open(image: string, directory: string, readBytesMax?: number): Promise<ImageMount> {
+  async #open(
+    wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'readBytesMax' | 'transport'>,
+  ): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     return ImageMount.open({
-      engine: this.engine, image, directory, readBytesMax, keeper: this.#options.keeper,
-      onEvent: (event) => this.#options.onEvent?.(event),
+      ...wanted, engine: this.engine, keeper: this.#options.keeper,
+      onEvent: (event) => this.#note(event),
     })
   }
 
@@ -186,15 +188,21 @@ class LocalHost implements Host {
   /** A mount that cannot be served on is taken down: its users get errors instead of waiting for ever. */
   async #takeOver(orphan: OrphanedMount): Promise<void> {
     const { ImageMount } = await import('../mount/image-mount.ts')
-    const onEvent = this.#options.onEvent
     try {
+      const onEvent = (event: MountEvent): void => this.#note(event)
       const mounted = await ImageMount.takeOver({ engine: this.engine, onEvent }, orphan)
       this.#mounts.set(mounted.directory, mounted)
     } catch (error) {
       const message = `its mount on ${orphan.directory} cannot be served on: ${messageOf(error)}`
-      onEvent?.({ type: 'failed', image: orphan.image, message })
+      this.#options.onEvent?.({ type: 'failed', image: orphan.image, message })
       await orphan.kept.close()
     }
+  }
+
+  /** What a mount says is for the log, and for the machine whose memory may lie on it. */
+  #note(event: MountEvent): void {
+    this.#options.onEvent?.(event)
+    void this.#machines?.then((machines) => machines.noteMount(event))
   }
 
   /** The mount that serves an image's head, if any: a plain one or a machine's. */
@@ -206,5 +214,6 @@ class LocalHost implements Host {
 
 function summaryOf(mounted: ImageMount): MountSummary {
   const [major, minor] = mounted.device.split(':').map(Number)
-  return { image: mounted.image, directory: mounted.directory, device: major * 256 + minor, machine: false }
+  const { image, directory, transport } = mounted
+  return { image, directory, device: major * 256 + minor, machine: false, transport }
 }

@@ -1,6 +1,5 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
-import type { OrphanedMount } from '../mount/image-mount.ts'
-import type { ConnectionKeeper } from '../mount/keeper.ts'
+import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { Host } from './host.ts'
 
 export interface HostOptions {
@@ -28,6 +27,7 @@ export const openLocalHost: OpenHost = async (store, { create, ...options }) => 
 export async function prepareLocalHost(): Promise<void> {
   await import('./local-host.ts')
   await import('../mount/image-mount.ts')
+  await import('../mount/kernel-transport.ts')
   const { warmServingThread } = await import('../mount/serving-threads.ts')
   const { warmEngineThread } = await import('./engine-threads.ts')
   warmServingThread()

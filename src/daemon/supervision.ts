@@ -1,6 +1,5 @@
 /** What a daemon has from the supervisor whose child it is. */
-import type { OrphanedMount } from '../mount/image-mount.ts'
-import type { ConnectionKeeper } from '../mount/keeper.ts'
+import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { DaemonFront } from './front.ts'
 
 export interface Supervision {

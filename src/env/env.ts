@@ -57,6 +57,8 @@ export interface EnvFile extends Disposable {
 export interface Env {
   open(path: string, mode: OpenMode): EnvFile
   rename(from: string, to: string): void
+  /** A second name for a file; EXISTS when it is taken, unlike a rename. */
+  link(from: string, to: string): void
   unlink(path: string): void
   /** One directory, mode 0700. */
   mkdir(path: string): void

@@ -19,6 +19,7 @@ const openFlags: Record<OpenMode, number> = {
 const environment: Env = Object.freeze({
   open: (path: string, mode: OpenMode) => new SystemFile(path, openFd(path, openFlags[mode])),
   rename: (from: string, to: string) => attempt(`renaming ${from} to ${to}`, () => fs.renameSync(from, to)),
+  link: (from: string, to: string) => attempt(`linking ${from} as ${to}`, () => fs.linkSync(from, to)),
   unlink: (path: string) => attempt(`removing ${path}`, () => fs.unlinkSync(path)),
   mkdir: (path: string) => attempt(`making ${path}`, () => fs.mkdirSync(path, 0o700)),
   rmdir: (path: string) => attempt(`removing ${path}`, () => fs.rmdirSync(path)),

@@ -93,9 +93,11 @@ class BaseWalk {
 
   #root(directory: { path: string; stat: PathStat } | undefined): Found {
     if (directory !== undefined) return this.#add(directory.path, directory.stat)
+    // It belongs to whoever makes the image: a user without root could make no file in root's.
+    const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0]
     const stat: PathStat = {
       kind: 'directory', bytes: 0, mtimeNs: BigInt(Math.round(this.#env.wallMs())) * 1_000_000n, ino: 0n, dev: 0n,
-      mode: 0o755, uid: 0, gid: 0, links: 2, deviceNumber: 0, type: fileType.directory,
+      mode: 0o755, uid, gid, links: 2, deviceNumber: 0, type: fileType.directory,
     }
     const root: Found = { number: this.#next++, path: '', stat, links: 2, children: [] }
     this.found.set('/', root)

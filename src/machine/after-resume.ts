@@ -38,25 +38,25 @@ export async function renew(context: MachineContext, life: Incarnation): Promise
 }
 
 /**
- * What the hypervisor and the guest touched of the memory, first that of the load and then that of the first
- * seconds; null when it could not be learnt.
+ * What the hypervisor and the guest touch of the memory: first that of the load, then that of the first seconds.
+ * `learn` is told of both; the second is kept with the epoch.
  */
 export async function recordWorkingSet(
-  context: MachineContext, life: Incarnation, epoch: ResumableEpoch,
-): Promise<FileChunks[] | null> {
+  context: MachineContext, life: Incarnation, epoch: ResumableEpoch, learn: (set: FileChunks[]) => void,
+): Promise<void> {
   const { engine, limits, onEvent } = context
   try {
     const first = await touched(context, life, epoch)
+    learn(first)
     await sleep(limits.workingSetMs, undefined, { ref: false })
-    if (life.isEnding) return null
+    if (life.isEnding) return
     const later = await touched(context, life, epoch)
     const set = merged(first, later, workingSetChunksMax)
+    learn(set)
     await engine.saveWorkingSet({ epoch: epoch.address, set })
-    return set
   } catch (error) {
     // A set that could not be recorded costs the next resume a few reads, no more.
     if (!life.isEnding) onEvent({ type: 'machine', image: life.image, message: `no working set: ${messageOf(error)}` })
-    return null
   }
 }
 

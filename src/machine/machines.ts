@@ -112,8 +112,8 @@ export class Machines implements AsyncDisposable {
       life.flush.start()
       this.#warm()
       void renew(this.#context, life)
-      void recordWorkingSet(this.#context, life, epoch).then((set) => {
-        if (set !== null) machine.workingSet = set
+      void recordWorkingSet(this.#context, life, epoch, (set) => {
+        machine.workingSet = set
       })
       return { machine: machine.summary(), epoch: epoch.summary, sealed, resumeMs, parts: stopwatch.parts }
     })

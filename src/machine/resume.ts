@@ -4,7 +4,7 @@
  * `settle` does what need not be waited for once the guest runs.
  */
 import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
-import { HoldfastError } from '../errors.ts'
+import { assert, HoldfastError } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { MachineContext } from './context.ts'
@@ -127,6 +127,7 @@ async function push(
   enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor, directory } = life.mount
+  assert(descriptor !== null, 'machines are mounted by the kernel transport')
   const whole = readAtStart(epoch.facts.spec)
   const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, whole, files }, enough)
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)

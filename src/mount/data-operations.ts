@@ -6,7 +6,7 @@ import { changeAttributes, readAttributes, removeAttribute } from '../image/head
 import { offsetOf, readData, seekData, truncateData, writeData, zeroData } from '../image/head-data.ts'
 import type { InodeState } from '../image/inode-state.ts'
 import { fileBytesMax } from '../limits.ts'
-import type { FromWorker } from './messages.ts'
+import type { FromServer } from './messages.ts'
 import type { ParkedWrites } from './parked-writes.ts'
 import type { ReadRecorder } from './read-recorder.ts'
 
@@ -14,7 +14,7 @@ export interface DataContext {
   head: Head
   parked: ParkedWrites
   recorder: ReadRecorder
-  post: (message: FromWorker) => void
+  post: (message: FromServer) => void
 }
 
 /**

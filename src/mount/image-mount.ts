@@ -1,9 +1,9 @@
 /**
- * A mounted image, as its owning thread sees it: the kernel mount, the serving worker, the syncs, and the
- * commits that follow behind.
+ * A mounted image, as its owning thread sees it: the mounted and served head, the syncs, and the commits that
+ * follow behind.
  */
-import { FuseError, mount, secretControlName, setDirtyLimits, unmount } from '../../fuse/index.ts'
-import type { Negotiated } from '../../fuse/index.ts'
+import { setDirtyLimits } from '../../fuse/index.ts'
+import type { TransportSupports } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
@@ -12,36 +12,29 @@ import { ImageLayout } from '../image/layout.ts'
 import type { HeadStart } from '../image/types.ts'
 import { Commits } from './commits.ts'
 import type { OpenCommit } from './commits.ts'
-import { ownKeeper } from './keeper.ts'
-import type { ConnectionKeeper, KeptConnection, MountClaim, MountFacts } from './keeper.ts'
+import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
-import type { FromWorker, ServingStatistics, TouchedChunks } from './messages.ts'
+import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
-import { fromFuse } from './mount-errors.ts'
-import { WorkerLink } from './worker-link.ts'
+import type { Serving, Transport, TransportName } from './transport.ts'
+import { transportNamed } from './transports.ts'
 
 export interface ImageMountOptions {
   engine: Engine
   image: string
   directory: string
-  /** Who keeps the kernel's connection; this process unless another is named. */
+  /** Who keeps the kernel's connection where the transport can give it away; this process unless another is named. */
   keeper?: ConnectionKeeper
   /** Largest READ; 64 KiB for mounts that hold a machine's memory. */
   readBytesMax?: number
   /** Set-uid bits and device nodes of the image count. Off by default: see `MountOptions` of the transport. */
   grantsPrivileges?: boolean
+  /** `kernel` without it. What the other cannot carry stands in its `supports`. */
+  transport?: TransportName
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
   onEvent?: (event: MountEvent) => void
 }
-
-/** A mount whose server was killed, as it was told to its keeper. */
-export interface OrphanedMount extends MountClaim, MountFacts {
-  readonly kept: KeptConnection
-  readonly failure: string | null
-}
-
-type ServeOptions = Pick<ImageMountOptions, 'engine' | 'onEvent' | 'limits'>
 
 export type MountEvent =
   | { type: 'failed' | 'fault'; image: string; message: string }
@@ -57,6 +50,8 @@ export interface Cut extends OpenCommit {
   barrierMs: number
 }
 
+type ServeOptions = Pick<ImageMountOptions, 'engine' | 'image' | 'limits' | 'onEvent'>
+
 const clock = systemEnv()
 /** Parked writes are tried again so often while space is short. */
 const retryMs = 1000
@@ -65,92 +60,79 @@ export class ImageMount {
   readonly image: string
   readonly directory: string
   readonly device: string
+  /** Of the kernel's connection, null where the transport keeps it to itself. */
+  readonly descriptor: number | null
+  readonly transport: TransportName
+  readonly supports: TransportSupports
   readonly #options: ServeOptions
-  readonly #kept: KeptConnection
-  readonly #negotiated = Promise.withResolvers<Negotiated>()
-  readonly #link: WorkerLink
+  readonly #serving: Serving
   readonly #sync: LaneSync
   readonly #commits: Commits
   #retry: NodeJS.Timeout | null = null
   #failure: string | null = null
   #closed: Promise<void> | null = null
 
-  private constructor(
-    options: ServeOptions, start: HeadStart, made: MountClaim & { device: string }, kept: KeptConnection,
-    inherited?: Pick<OrphanedMount, 'negotiated' | 'failure'>,
-  ) {
+  private constructor(options: ServeOptions, transport: Transport, start: HeadStart, serving: Serving) {
     this.#options = options
-    this.image = made.image
-    this.directory = made.directory
-    this.device = made.device
-    this.#kept = kept
-    this.#failure = inherited?.failure ?? null
+    this.#serving = serving
+    this.image = options.image
+    this.transport = transport.name
+    this.supports = transport.supports
+    this.directory = serving.directory
+    this.device = serving.device
+    this.descriptor = serving.descriptor
     const firstSegment = start.takeover?.segments[0] ?? start.segment
     this.#commits = new Commits({
-      engine: options.engine, image: made.image, committedTo: firstSegment - 1,
-      onCommitted: ({ segment, manifest }) => this.#link.send({ type: 'retire', segment, manifest }),
-      onDelay: (message) => options.onEvent?.({ type: 'fault', image: this.image, message }),
+      engine: options.engine, image: options.image, committedTo: firstSegment - 1,
+      onCommitted: ({ segment, manifest }) => serving.send({ type: 'retire', segment, manifest }),
+      onDelay: (message) => options.onEvent?.({ type: 'fault', image: options.image, message }),
       onFailure: (message) => this.#fail(message),
     })
-    const layout = new ImageLayout(options.engine.directory, made.image)
-    this.#sync = new LaneSync(layout, kept.descriptor, firstSegment, (error) => this.#fail(messageOf(error)))
-    const { controlName, connection } = made
-    this.#link = new WorkerLink(kept, {
-      controlName, connection, head: start, limits: options.limits, negotiated: inherited?.negotiated,
-      failure: this.#failure,
-    }, (message) => this.#receive(message))
+    const layout = new ImageLayout(options.engine.directory, options.image)
+    this.#sync = new LaneSync(layout, serving.replies, firstSegment, (error) => this.#fail(messageOf(error)))
   }
 
   /** Errors: NOT_FOUND, BUSY, EXISTS (directory in use), UNSUPPORTED, IO, DAMAGED. */
   static async open(options: ImageMountOptions): Promise<ImageMount> {
-    const { engine, image, keeper = ownKeeper } = options
-    const start = await engine.openHead({ image })
-    let kept: KeptConnection | null = null
-    try {
-      const connection = clock.randomBytes(4).readUInt32LE(0)
-      const claim = { image, directory: options.directory, controlName: secretControlName(), connection }
-      kept = await keeper.claim(claim)
-      return await ImageMount.#mount(options, start, claim, kept)
-    } catch (error) {
-      await kept?.close()
-      await engine.closeHead({ image })
-      throw error instanceof FuseError ? fromFuse(error) : error
-    }
-  }
-
-  static async #mount(
-    options: ImageMountOptions, start: HeadStart, claim: MountClaim, kept: KeptConnection,
-  ): Promise<ImageMount> {
-    const { readBytesMax, grantsPrivileges } = options
-    const name = `holdfast:${options.image}`
-    const { descriptor } = kept
-    const made = await mount({ directory: options.directory, name, descriptor, readBytesMax, grantsPrivileges })
-    const { directory, device } = made
-    const mounted = new ImageMount(options, start, { ...claim, directory, device }, kept)
-    try {
-      await mounted.#link.ready
-      await kept.served({ directory, device, negotiated: await mounted.#negotiated.promise })
-      await mounted.#link.attach(false)
-    } catch (error) {
-      await unmount(directory, { lazy: true, force: true })
-      await mounted.#link.exited
-      throw error
-    }
-    return mounted
+    const transport = await transportNamed(options.transport ?? 'kernel')
+    const head = await options.engine.openHead({ image: options.image })
+    const connection = clock.randomBytes(4).readUInt32LE(0)
+    return ImageMount.#serve(options, transport, head, (onMessage) =>
+      transport.open({ ...options, connection, head, onMessage }))
   }
 
   /**
    * Goes on serving a mount whose server was killed and reaped: its users were kept waiting and now get their
    * answers. What the log holds is committed behind. Errors: NOT_FOUND, DAMAGED, IO.
    */
-  static async takeOver(options: ServeOptions, orphan: OrphanedMount): Promise<ImageMount> {
-    const start = await options.engine.openHead({ image: orphan.image, takeover: true })
-    const mounted = new ImageMount(options, start, orphan, orphan.kept, orphan)
-    await mounted.#link.ready
-    await mounted.#link.attach(true)
+  static async takeOver(options: Omit<ServeOptions, 'image'>, orphan: OrphanedMount): Promise<ImageMount> {
+    const { image } = orphan
+    const transport = await transportNamed('kernel')
+    const head = await options.engine.openHead({ image, takeover: true })
+    const mounted = await ImageMount.#serve({ ...options, image }, transport, head, (onMessage) =>
+      transport.takeOver!({ ...options, head, onMessage }, orphan))
+    mounted.#failure = orphan.failure
     // A worker that ends meanwhile says so itself.
-    mounted.#commitInherited(start).catch(() => undefined)
+    mounted.#commitInherited(head).catch(() => undefined)
     return mounted
+  }
+
+  static async #serve(
+    options: ServeOptions, transport: Transport, start: HeadStart,
+    begin: (onMessage: (message: FromServer) => void) => Promise<Serving>,
+  ): Promise<ImageMount> {
+    // The first requests may come before the mount is told of: what they say waits.
+    let receive: (message: FromServer) => void = (message) => early.push(message)
+    const early: FromServer[] = []
+    try {
+      const mounted = new ImageMount(options, transport, start, await begin((message) => receive(message)))
+      receive = (message) => mounted.#receive(message)
+      early.forEach(receive)
+      return mounted
+    } catch (error) {
+      await options.engine.closeHead({ image: options.image })
+      throw error
+    }
   }
 
   /**
@@ -161,11 +143,6 @@ export class ImageMount {
     const { resent, repeated } = await this.statistics()
     this.#options.onEvent?.({ type: 'takenOver', image: this.image, resent, repeated })
     for (const segment of takeover?.segments ?? []) this.#commits.behind(segment)
-  }
-
-  /** The mount's FUSE device, for notifications. */
-  get descriptor(): number {
-    return this.#kept.descriptor
   }
 
   get failure(): string | null {
@@ -180,29 +157,33 @@ export class ImageMount {
   /** The barrier: everything written before lies before the cut. */
   async barrier(): Promise<Cut> {
     const begin = clock.monotonicMs()
-    const { segment } = await this.#link.ask<'rotated'>({ type: 'rotate' })
+    const { segment } = await this.#serving.ask<'rotated'>({ type: 'rotate' })
     const barrierMs = clock.monotonicMs() - begin
     return { segment, barrierMs, ...this.#commits.open(segment) }
   }
 
-  /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO. */
+  /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO, UNSUPPORTED. */
   async makeMemory(name: string, bytes: number): Promise<number> {
-    const { errno, inode } = await this.#link.ask<'made'>({ type: 'makeMemory', name, bytes })
+    if (!this.supports.machineMemory) {
+      throw new HoldfastError('UNSUPPORTED', `the ${this.transport} transport cannot hold a machine's memory: ` +
+        'a machine needs the kernel transport')
+    }
+    const { errno, inode } = await this.#serving.ask<'made'>({ type: 'makeMemory', name, bytes })
     if (errno === 0) return inode
     const code = errno === -17 ? 'EXISTS' : errno === -28 ? 'NO_SPACE' : 'IO'
     throw new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
   }
 
   async recordReads(): Promise<void> {
-    await this.#link.ask<'touched'>({ type: 'record', on: true })
+    await this.#serving.ask<'touched'>({ type: 'record', on: true })
   }
 
   async touchedChunks(): Promise<TouchedChunks[]> {
-    return (await this.#link.ask<'touched'>({ type: 'record', on: false })).touched
+    return (await this.#serving.ask<'touched'>({ type: 'record', on: false })).touched
   }
 
   async statistics(): Promise<ServingStatistics> {
-    return (await this.#link.ask<'statistics'>({ type: 'statistics' })).statistics
+    return (await this.#serving.ask<'statistics'>({ type: 'statistics' })).statistics
   }
 
   /** Errors: BUSY (someone uses the mount, and it was not `lazy`). Idempotent. */
@@ -217,21 +198,15 @@ export class ImageMount {
   }
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
-    try {
-      await unmount(this.directory, options)
-    } catch (error) {
-      if (error instanceof FuseError && error.code === 'FUSE_BUSY') throw fromFuse(error)
-      if (!(error instanceof FuseError && error.code === 'FUSE_NOT_MOUNTED')) throw error
-    }
-    await this.#link.exited
+    await this.#serving.unmount(options)
     this.#resumed()
     await this.#sync.close()
     await this.#commits.close()
-    await this.#kept.close()
+    await this.#serving.close()
     await this.#options.engine.closeHead({ image: this.image })
   }
 
-  #receive(message: FromWorker): void {
+  #receive(message: FromServer): void {
     const { image } = this
     switch (message.type) {
       case 'sync':
@@ -253,8 +228,6 @@ export class ImageMount {
         return this.#parked(message.memory)
       case 'resumed':
         return this.#resumed()
-      case 'negotiated':
-        return this.#negotiated.resolve(message.negotiated)
       case 'ended':
         if (message.how === 'crashed') this.#abandon()
         return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
@@ -264,7 +237,7 @@ export class ImageMount {
 
   #parked(memory: boolean): void {
     this.#options.onEvent?.({ type: 'parked', image: this.image, memory })
-    this.#retry ??= setInterval(() => this.#link.send({ type: 'retry' }), retryMs)
+    this.#retry ??= setInterval(() => this.#serving.send({ type: 'retry' }), retryMs)
   }
 
   #resumed(): void {
@@ -275,7 +248,7 @@ export class ImageMount {
   /** Nobody answers any more: who waits for the mount gets errors at once instead of waiting for ever. */
   #abandon(): void {
     this.#failure ??= 'the serving thread ended by a fault'
-    unmount(this.directory, { lazy: true, force: true }).catch((error: unknown) => {
+    this.#serving.unmount({ lazy: true, force: true }).catch((error: unknown) => {
       this.#options.onEvent?.({ type: 'fault', image: this.image, message: messageOf(error) })
     })
   }
@@ -283,8 +256,7 @@ export class ImageMount {
   #fail(message: string): void {
     if (this.#failure !== null) return
     this.#failure = message
-    this.#kept.failed(message)
     this.#options.onEvent?.({ type: 'failed', image: this.image, message })
-    this.#link.send({ type: 'fail', reason: message })
+    this.#serving.send({ type: 'fail', reason: message })
   }
 }

@@ -41,6 +41,13 @@ export interface KeptConnection {
   close(): Promise<void>
 }
 
+/** A mount whose server was killed, as it was told to its keeper. */
+export interface OrphanedMount extends MountClaim, MountFacts {
+  readonly kept: KeptConnection
+  /** Why its server accepted nothing more; null when it did. */
+  readonly failure: string | null
+}
+
 /** Keeps connections in this process. Nobody takes its mounts over. */
 export const ownKeeper: ConnectionKeeper = {
   async claim({ directory, controlName }) {

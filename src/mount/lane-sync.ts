@@ -5,15 +5,15 @@
  *
  * A failed sync is never tried again (it could falsely succeed): the asker gets EIO and the image fails.
  */
-import { ERRNO, replyDone, replyError } from '../../fuse/index.ts'
-import type { Ticket } from '../../fuse/index.ts'
+import { ERRNO } from '../../fuse/index.ts'
+import type { LateReplies, Ticket } from '../../fuse/index.ts'
 import { AsyncFile } from '../env/async-file.ts'
 import type { ImageLayout } from '../image/layout.ts'
 import type { Lane } from '../format/log.ts'
 
 export class LaneSync {
   readonly #layout: ImageLayout
-  readonly #descriptor: number
+  readonly #replies: LateReplies
   readonly #onFailure: (error: unknown) => void
   readonly #files = new Map<string, Promise<AsyncFile | null>>()
   #waiting: Ticket[] = []
@@ -24,9 +24,9 @@ export class LaneSync {
   #running: Promise<void> | null = null
   #failed = false
 
-  constructor(layout: ImageLayout, descriptor: number, firstSegment: number, onFailure: (error: unknown) => void) {
+  constructor(layout: ImageLayout, replies: LateReplies, firstSegment: number, onFailure: (error: unknown) => void) {
     this.#layout = layout
-    this.#descriptor = descriptor
+    this.#replies = replies
     this.#segment = firstSegment
     this.#syncedBelow = firstSegment
     this.#onFailure = onFailure
@@ -109,7 +109,7 @@ export class LaneSync {
   }
 
   #reply(ticket: Ticket, errno: number): void {
-    if (errno === 0) replyDone(this.#descriptor, ticket)
-    else replyError(this.#descriptor, ticket, errno)
+    if (errno === 0) this.#replies.done(ticket)
+    else this.#replies.failed(ticket, errno)
   }
 }

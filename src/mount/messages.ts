@@ -1,7 +1,9 @@
 /**
- * What the serving worker and the thread that owns its mount tell each other. The worker never runs its
- * event loop: messages to it lie in a MessagePort until it is woken through the kernel's queue, messages from it
- * are posted at once.
+ * What the server of a head and the thread that owns its mount tell each other.
+ *
+ * On the kernel transport the server is a worker that sleeps in the kernel's queue, not in its event loop: messages
+ * to it lie in a MessagePort until it is woken through that queue, messages from it are posted at once. On the native
+ * transport both are in one thread, and messages are calls.
  */
 import type { Negotiated, Ticket } from '../../fuse/index.ts'
 import type { HeadLimits } from '../image/head-limits.ts'
@@ -22,7 +24,7 @@ export interface WorkerStart {
   port: MessagePort
 }
 
-export type ToWorker =
+export type ToServer =
   /** The barrier: answered with `rotated`. */
   | { type: 'rotate'; id: number }
   | { type: 'retire'; segment: number; manifest: string }
@@ -52,13 +54,13 @@ export interface ServingStatistics {
   repeated: number
 }
 
-export type FromWorker =
+export type FromServer =
   | { type: 'ready' }
   | { type: 'negotiated'; negotiated: Negotiated }
   | { type: 'rotated'; id: number; segment: number }
   | { type: 'sync'; ticket: Ticket; segment: number }
   | { type: 'syncDue'; segment: number }
-  /** The worker has let go of the files of segments up to this one. */
+  /** The server has let go of the files of segments up to this one. */
   | { type: 'retired'; segment: number }
   | { type: 'made'; id: number; errno: number; inode: number }
   | { type: 'touched'; id: number; touched: TouchedChunks[] }
@@ -69,7 +71,7 @@ export type FromWorker =
   | { type: 'parked'; memory: boolean }
   /** No write waits any more. */
   | { type: 'resumed' }
-  /** `unmounted`, `aborted`, or, said by the owning thread's end, `crashed`. */
+  /** `unmounted`, `aborted`, or, said for a thread that cannot, `crashed`. */
   | { type: 'ended'; how: string }
 
 /** Rotations by size carry no one's id. */

@@ -12,6 +12,8 @@ const codes: Partial<Record<FuseErrorCode, ErrorCode>> = {
   FUSE_NOT_MOUNTED: 'NOT_FOUND',
   FUSE_NO_PERMISSION: 'UNSUPPORTED',
   FUSE_DEVICE_MISSING: 'UNSUPPORTED',
+  FUSE_MODULE_MISSING: 'UNSUPPORTED',
+  FUSE_FUSERMOUNT_MISSING: 'UNSUPPORTED',
 }
 
 export function fromFuse(error: FuseError): HoldfastError {

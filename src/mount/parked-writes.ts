@@ -5,9 +5,8 @@
  * (max_background and the writers that wait for their own).
  */
 import { Buffer } from 'node:buffer'
-import type { RequestContext, WriteRequest } from '../../fuse/index.ts'
-import { DEFERRED, replyError, replyWritten } from '../../fuse/index.ts'
-import type { Deferred } from '../../fuse/index.ts'
+import { DEFERRED } from '../../fuse/index.ts'
+import type { Deferred, LateReplies, RequestContext, WriteRequest } from '../../fuse/index.ts'
 
 interface ParkedWrite {
   context: RequestContext
@@ -18,14 +17,14 @@ interface ParkedWrite {
 const headroomBytes = 80
 
 export class ParkedWrites {
-  readonly #descriptor: number
+  readonly #replies: LateReplies
   /** Messages that were copied when they were parked before. */
   readonly #copies = new WeakSet<Buffer>()
   #parked: ParkedWrite[] = []
   #isRetrying = false
 
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor
+  constructor(replies: LateReplies) {
+    this.#replies = replies
   }
 
   get count(): number {
@@ -57,8 +56,8 @@ export class ParkedWrites {
     for (const { context, request } of waiting) {
       const outcome = write(context, request)
       if (outcome === DEFERRED) continue
-      if (outcome < 0) replyError(this.#descriptor, context, outcome)
-      else replyWritten(this.#descriptor, context, outcome)
+      if (outcome < 0) this.#replies.failed(context, outcome)
+      else this.#replies.written(context, outcome)
     }
     this.#isRetrying = false
   }

@@ -7,30 +7,26 @@ import type { MessagePort, Worker } from 'node:worker_threads'
 import { Waker } from '../../fuse/index.ts'
 import { HoldfastError } from '../errors.ts'
 import type { KeptConnection } from './keeper.ts'
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import type { FromServer, ToServer, WorkerStart } from './messages.ts'
+import { Questions } from './questions.ts'
+import type { Answer, Question } from './questions.ts'
 import { takeServingThread } from './serving-threads.ts'
-
-type Answer<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>
-/** Messages that ask for an answer carry an id, which the link gives. */
-type Asking = Extract<ToWorker, { id: number }>
-type Question = Asking extends infer One ? One extends Asking ? Omit<One, 'id'> : never : never
 
 export class WorkerLink {
   readonly #worker: Worker
   readonly #port: MessagePort
   readonly #kept: KeptConnection
-  readonly #onMessage: (message: FromWorker) => void
-  readonly #pending = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: Error) => void }>()
+  readonly #onMessage: (message: FromServer) => void
+  readonly #questions = new Questions((message) => this.send(message))
   readonly #waker: Waker
   /** The kernel has the connection's first exchange behind it, before which a wake would wait for it. */
   #isAttached = false
-  #lastId = 0
-  #ended: HoldfastError | null = null
+  #isEnded = false
   readonly ready: Promise<void>
   readonly exited: Promise<void>
 
   constructor(
-    kept: KeptConnection, start: Omit<WorkerStart, 'port' | 'descriptor'>, onMessage: (message: FromWorker) => void,
+    kept: KeptConnection, start: Omit<WorkerStart, 'port' | 'descriptor'>, onMessage: (message: FromServer) => void,
   ) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
@@ -45,8 +41,7 @@ export class WorkerLink {
     this.ready = new Promise((resolve, reject) => {
       isReady = resolve
       this.#worker.once('error', (error) => {
-        this.#end(error)
-        reject(this.#ended)
+        reject(this.#end(error))
         if (isServing) onMessage({ type: 'ended', how: 'crashed' })
       })
     })
@@ -54,7 +49,7 @@ export class WorkerLink {
       this.#end(new Error('the serving worker ended'))
       resolve()
     }))
-    this.#port.on('message', (message: FromWorker) => {
+    this.#port.on('message', (message: FromServer) => {
       if (message.type === 'ready') {
         isServing = true
         isReady()
@@ -70,36 +65,27 @@ export class WorkerLink {
     this.#waker.wake()
   }
 
-  send(message: ToWorker): void {
-    if (this.#ended !== null) return
+  send(message: ToServer): void {
+    if (this.#isEnded) return
     this.#port.postMessage(message)
     if (this.#isAttached) this.#waker.wake()
   }
 
   /** Errors: FAILED_STATE when the worker has ended. */
-  ask<T extends FromWorker['type']>(question: Question): Promise<Answer<T>> {
-    if (this.#ended !== null) return Promise.reject(this.#ended)
-    this.#lastId += 1
-    const id = this.#lastId
-    return new Promise<Answer<T>>((resolve, reject) => {
-      this.#pending.set(id, { resolve: (answer) => resolve(answer as Answer<T>), reject })
-      this.send({ ...question, id } as ToWorker)
-    })
+  ask<T extends FromServer['type']>(question: Question): Promise<Answer<T>> {
+    return this.#questions.ask<T>(question)
   }
 
-  #receive(message: FromWorker): void {
-    const pending = 'id' in message ? this.#pending.get(message.id) : undefined
-    if (pending !== undefined && 'id' in message) {
-      this.#pending.delete(message.id)
-      pending.resolve(message)
-    }
+  #receive(message: FromServer): void {
+    this.#questions.take(message)
     this.#onMessage(message)
   }
 
-  #end(cause: unknown): void {
-    this.#ended ??= new HoldfastError('FAILED_STATE', 'the mount is no longer served: mount the image again', { cause })
-    for (const { reject } of this.#pending.values()) reject(this.#ended)
-    this.#pending.clear()
+  #end(cause: unknown): HoldfastError {
+    const error = new HoldfastError('FAILED_STATE', 'the mount is no longer served: mount the image again', { cause })
+    this.#isEnded = true
+    this.#questions.end(error)
     this.#port.close()
+    return error
   }
 }

@@ -35,8 +35,8 @@ function fakeHost(store: string, lock: FileLock): Host {
   const machines: MachineSummary[] = []
   const host: Partial<Host> = {
     engine,
-    async mount({ image, directory }) {
-      const mount = { image, directory, device: 1, machine: false }
+    async mount({ image, directory, transport = 'kernel' }) {
+      const mount = { image, directory, device: 1, machine: false, transport }
       mounts.push(mount)
       return mount
     },

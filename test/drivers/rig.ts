@@ -12,7 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Writable } from 'node:stream'
@@ -174,7 +174,7 @@ export async function codeOf(t: ExecutionContext, work: Promise<unknown>): Promi
 
 /** Shared by test files, so that the accelerators are proven once for each boot of the host. */
 function cacheDirectory(): string {
-  const directory = join(tmpdir(), `holdfast-drivers-${process.getuid?.() ?? 0}`)
+  const directory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast', 'drivers-test')
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   return directory
 }

@@ -10,7 +10,10 @@ const file: InodeRecord = {
   accessedNs: -1n, modifiedNs: 256n, changedNs: 1_700_000_000_123_456_789n, isMemory: true, target: Buffer.alloc(0),
   dataRoot: Buffer.alloc(32, 0xaa), attributesRoot: null,
 }
-const link: InodeRecord = { ...file, mode: 0o120777, size: 3n, isMemory: false, target: Buffer.from('a/b'), dataRoot: null, attributesRoot: Buffer.alloc(32, 0xbb) }
+const link: InodeRecord = {
+  ...file, mode: 0o120777, size: 3n, isMemory: false, target: Buffer.from('a/b'), dataRoot: null,
+  attributesRoot: Buffer.alloc(32, 0xbb),
+}
 const device: InodeRecord = { ...file, mode: 0o060660, deviceNumber: 0xfe000001, size: 0n, dataRoot: null, isMemory: false }
 
 const again = (bytes: Buffer): Buffer => encodeInode(decodeInode(bytes))

@@ -2,8 +2,9 @@
 import test from 'ava'
 import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
-import { closeSync } from 'node:fs'
-import { ControlFile, mount, openDevice } from '../../fuse/index.ts'
+import { closeSync, openSync } from 'node:fs'
+import { ControlFile, mount, openDevice, Session } from '../../fuse/index.ts'
+import { MemoryFileSystem } from './memory-filesystem.ts'
 import { mountPoint, Served } from './served.ts'
 
 async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
@@ -143,4 +144,12 @@ test.serial('a traced session prints each request and reply', async (t) => {
   const request = lines.find((line) => line.includes(' MKDIR '))
   t.regex(request ?? '', /^> \d+ MKDIR node 1 \{mode \d+, umask \d+\} "directory"$/)
   t.true(lines.includes(`< ${request?.split(' ')[1]} ok 128 bytes`))
+})
+
+test('a session pauses after as many messages as it was told, so that its thread can do something else', (t) => {
+  const descriptor = openSync('/dev/null', 'r+')
+  t.teardown(() => closeSync(descriptor))
+  const session = new Session({ descriptor, operations: new MemoryFileSystem(), onFault: (error) => t.fail(String(error)) })
+  t.is(session.run(3), 'paused')
+  t.is(session.run(3), 'paused')
 })

@@ -5,21 +5,21 @@ import { once } from 'node:events'
 import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { cleanStaleMount, cleanStaleMountsBelow } from '../../src/mount/stale.ts'
 import { mountAt } from '../../fuse/index.ts'
 import { Random } from '../tree/random.ts'
 import { ServedStore } from './served.ts'
+import { contract } from './transports.ts'
 
 const blockBytes = 4096
 const blockCount = 3000
 /** Small segments: the crashes fall into rotations, commits and retirements. */
 const limits = { segmentBytesMax: 2 ** 20, laneSyncBytes: 2 ** 18 }
 
-test.serial('a killed server loses nothing that was synced', async (t) => {
+contract('a killed server loses nothing that was synced', [], async (t, { name: transport }) => {
   const random = Random.announced(t)
-  let store = await ServedStore.start(t)
+  let store = await ServedStore.start(t, { transport })
   await store.call('createImage', { image: 'crash', base: [] })
   let synced = 0
   let newest = 0
@@ -44,7 +44,7 @@ test.serial('a killed server loses nothing that was synced', async (t) => {
     t.true(synced > newest)
     t.true(await cleanStaleMount(mounted.directory))
     t.is(mountAt(mounted.directory), undefined)
-    store = await ServedStore.start(t, store.directory)
+    store = await ServedStore.start(t, { transport, directory: store.directory })
   }
   const mounted = await store.mount('crash')
   t.true(check(t, await readFile(mounted.path('blocks')), synced) >= synced)
@@ -99,8 +99,8 @@ async function sealWhileServed(store: ServedStore, directory: string): Promise<v
   }
 }
 
-test.serial('names made before a sync outlive a killed server, and mounts without a server are found', async (t) => {
-  const store = await ServedStore.start(t)
+contract('names made before a sync outlive a killed server, and mounts without a server are found', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('names', [], { limits })
   const other = await store.make('other')
   for (let index = 0; index < 50; index += 1) await writeFile(mounted.path(`file-${index}`), `${index}`)
@@ -112,7 +112,7 @@ test.serial('names made before a sync outlive a killed server, and mounts withou
   const below = join(store.directory, '..')
   t.deepEqual((await cleanStaleMountsBelow(below)).sort(), [mounted.directory, other.directory].sort())
   t.deepEqual(await cleanStaleMountsBelow(below), [])
-  const again = await ServedStore.start(t, store.directory)
+  const again = await ServedStore.start(t, { transport, directory: store.directory })
   const back = await again.mount('names')
   t.deepEqual(await cleanStaleMountsBelow(below), [], 'a mount that is served stays')
   t.is((await readdir(back.directory)).length, 50)

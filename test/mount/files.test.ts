@@ -1,10 +1,11 @@
 /** System calls on a mounted image, one by one: what programs rely on. */
 import { open, statfs, unlink } from 'node:fs/promises'
-import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { python } from '../fuse/python.ts'
 import { ServedStore } from './served.ts'
 import type { ServedMount } from './served.ts'
+import { contract } from './transports.ts'
+import type { TransportUnderTest } from './transports.ts'
 
 const helpers = `
 os.chdir(sys.argv[1])
@@ -22,8 +23,8 @@ def write(name, data): open(name, "wb").write(data)
 `
 
 /** Runs a script in a fresh image; what it says must hold before and after a seal and a new mount. */
-async function inImage(t: ExecutionContext, script: string, again = ''): Promise<unknown[]> {
-  const store = await ServedStore.start(t)
+async function inImage(t: ExecutionContext, transport: TransportUnderTest, script: string, again = ''): Promise<unknown[]> {
+  const store = await ServedStore.start(t, { transport: transport.name })
   const mounted = await store.make('files')
   const said = [await python(helpers + script, mounted.directory)]
   if (again === '') return said
@@ -40,7 +41,7 @@ async function remounted(mounted: ServedMount, image: string): Promise<ServedMou
   return mounted.store.mount(image)
 }
 
-test.serial('O_APPEND, O_TRUNC and O_EXCL', async (t) => {
+contract('O_APPEND, O_TRUNC and O_EXCL', [], async (t, transport) => {
   const script = `
 first = os.open("f", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 second = os.open("f", os.O_WRONLY | os.O_APPEND)
@@ -49,21 +50,21 @@ whole = read("f") == b"".join(b"a%02db%02d" % (round, round) for round in range(
 exclusive = fails(os.open, "f", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
 os.close(os.open("f", os.O_WRONLY | os.O_TRUNC))
 print(json.dumps([whole, exclusive, os.stat("f").st_size]))`
-  t.deepEqual(await inImage(t, script), [[true, 'EEXIST', 0]])
+  t.deepEqual(await inImage(t, transport, script), [[true, 'EEXIST', 0]])
 })
 
-test.serial('times have nanoseconds, also before 1970, and survive', async (t) => {
+contract('times have nanoseconds, also before 1970, and survive', ['exactTimes'], async (t, transport) => {
   const script = `
 write("f", b"x")
 os.utime("f", ns=(1600000000000000001, -1999999999))
 print(json.dumps([os.stat("f").st_atime_ns, os.stat("f").st_mtime_ns]))`
   const again = 'print(json.dumps([str(os.stat("f").st_atime_ns), str(os.stat("f").st_mtime_ns)]))'
-  const said = await inImage(t, script.replace('st_atime_ns,', 'st_atime_ns // 10**9,'), again)
+  const said = await inImage(t, transport, script.replace('st_atime_ns,', 'st_atime_ns // 10**9,'), again)
   const kept = ['1600000000000000001', '-1999999999']
   t.deepEqual(said, [[1_600_000_000, -1_999_999_999], kept, kept, kept])
 })
 
-test.serial('O_DIRECT and a shared mapping see what the other wrote', async (t) => {
+contract('O_DIRECT and a shared mapping see what the other wrote', ['directIo', 'sharedMap'], async (t, transport) => {
   const script = `
 file = os.open("f", os.O_CREAT | os.O_RDWR)
 os.ftruncate(file, 4 * chunk)
@@ -80,12 +81,12 @@ os.fsync(direct)
 print(json.dumps([seen, shared[3 * chunk:3 * chunk + 6] == b"direct", fails(os.pwrite, direct, b"odd", 1)]))`
   const again = 'data = read("f"); print(json.dumps([data[chunk - 3:chunk + 3].decode(), data[3 * chunk:3 * chunk + 6].decode()]))'
   const kept = ['mapped', 'direct']
-  const [first, ...later] = await inImage(t, script, again)
+  const [first, ...later] = await inImage(t, transport, script, again)
   t.deepEqual((first as unknown[]).slice(0, 2), [true, true])
   t.deepEqual(later, [kept, kept, kept])
 })
 
-test.serial('an unlinked open file lives until it is closed, and one renamed over too', async (t) => {
+contract('an unlinked open file lives until it is closed, and one renamed over too', [], async (t, transport) => {
   const script = `
 write("gone", b"still here"); write("over", b"old"); write("new", b"new")
 gone = os.open("gone", os.O_RDWR); over = os.open("over", os.O_RDONLY)
@@ -93,11 +94,11 @@ os.unlink("gone"); os.rename("new", "over")
 os.pwrite(gone, b"STILL", 0); os.ftruncate(gone, 8)
 print(json.dumps([os.pread(gone, 99, 0).decode(), os.fstat(gone).st_nlink, os.pread(over, 9, 0).decode(),
   read("over").decode(), sorted(os.listdir("."))]))`
-  t.deepEqual(await inImage(t, script), [['STILL he', 0, 'old', 'new', ['over']]])
+  t.deepEqual(await inImage(t, transport, script), [['STILL he', 0, 'old', 'new', ['over']]])
 })
 
-test.serial('an unlinked open file is read and written across seals, and is in no epoch', async (t) => {
-  const store = await ServedStore.start(t)
+contract('an unlinked open file is read and written across seals, and is in no epoch', [], async (t, transport) => {
+  const store = await ServedStore.start(t, { transport: transport.name })
   const mounted = await store.make('files')
   const handle = await open(mounted.path('gone'), 'w+')
   await handle.write('before')
@@ -113,7 +114,7 @@ test.serial('an unlinked open file is read and written across seals, and is in n
   await handle.close()
 })
 
-test.serial('renames exchange, refuse to replace, and move directories about', async (t) => {
+contract('renames exchange, refuse to replace, and move directories about', ['exchange'], async (t, transport) => {
   const script = `
 os.makedirs("a/deep"); os.mkdir("b"); write("a/deep/f", b"f"); write("g", b"g")
 results = [rename("g", "a", 1), rename("g", "a/deep", 2), rename("a/deep", "b/g", 0), rename("g/f", "b/f", 1),
@@ -123,12 +124,12 @@ print(json.dumps([results, links]))`
   const again = `
 print(json.dumps([read("b/f").decode(), read("b/g").decode(), sorted(os.listdir("g")), sorted(os.listdir("."))]))`
   const kept = ['f', 'g', [], ['a', 'b', 'g']]
-  t.deepEqual(await inImage(t, script, again), [
+  t.deepEqual(await inImage(t, transport, script, again), [
     [['EEXIST', 0, 0, 0, 'EINVAL', 'ENOENT'], [5, 2, 2]], kept, kept, kept,
   ])
 })
 
-test.serial('holes are found, punched, zeroed and allocated', async (t) => {
+contract('holes are found, punched, zeroed and allocated', ['fallocate', 'lseek'], async (t, transport) => {
   const script = `
 file = os.open("f", os.O_CREAT | os.O_RDWR)
 os.pwrite(file, b"x" * (8 * chunk), 0)
@@ -146,10 +147,10 @@ print(json.dumps([os.fstat(file).st_size // chunk, data.count(b"x"), data[chunk 
   fails(os.lseek, file, 150 * chunk, os.SEEK_HOLE)]))`
   const bytes = 8 * 65_536 - 2 * 65_536 - 2 - 65_536
   const kept = [150, bytes, 'x\0', '\0x', 4, 5, 100, 101, 'ENXIO', 'ENXIO']
-  t.deepEqual(await inImage(t, script, again), [[0, 0, 0, 0, 'ENOTSUP', 0], kept, kept, kept])
+  t.deepEqual(await inImage(t, transport, script, again), [[0, 0, 0, 0, 'ENOTSUP', 0], kept, kept, kept])
 })
 
-test.serial('st_blocks counts what is data, before and after a commit', async (t) => {
+contract('st_blocks counts what is data, before and after a commit', ['fallocate'], async (t, transport) => {
   const script = `
 file = os.open("f", os.O_CREAT | os.O_RDWR)
 os.ftruncate(file, 1 << 30)
@@ -167,10 +168,10 @@ for index in range(300): os.pwrite(file, b"x" * 100, index * 3 * chunk)
 os.ftruncate(file, 1 << 30)
 print(json.dumps(counts + [os.fstat(file).st_blocks // 128, os.stat("small").st_blocks, os.stat("zeros").st_blocks]))`
   const kept = [300, 290, 190, 140, 300, 2, 0]
-  t.deepEqual(await inImage(t, script, again), [[300 * 128, 2, 0], kept, kept, kept])
+  t.deepEqual(await inImage(t, transport, script, again), [[300 * 128, 2, 0], kept, kept, kept])
 })
 
-test.serial('a file of 8 EiB less one byte keeps its far bytes', async (t) => {
+contract('a file of 8 EiB less one byte keeps its far bytes', ['hugeFiles', 'lseek'], async (t, transport) => {
   const script = `
 file = os.open("f", os.O_CREAT | os.O_RDWR)
 os.ftruncate(file, (1 << 63) - 1)
@@ -182,11 +183,11 @@ print(json.dumps([os.fstat(file).st_size == (1 << 63) - 1, os.pread(file, 3, (1 
   os.lseek(file, 0, os.SEEK_DATA) == 1 << 62, os.lseek(file, 1 << 62, os.SEEK_HOLE) == (1 << 62) + chunk,
   os.stat("f").st_blocks * 512 <= 1 << 21]))`
   const kept = [true, 'far', true, true, true]
-  const [, ...later] = await inImage(t, script, again)
+  const [, ...later] = await inImage(t, transport, script, again)
   t.deepEqual(later, [kept, kept, kept])
 })
 
-test.serial('a directory of 5,000 names is listed whole while names come and go', async (t) => {
+contract('a directory of 5,000 names is listed whole while names come and go', [], async (t, transport) => {
   const script = `
 os.mkdir("d")
 for index in range(5000): os.close(os.open("d/keep-%04d" % index if index % 2 else "d/drop-%04d" % index, os.O_CREAT | os.O_WRONLY))
@@ -199,20 +200,20 @@ with os.scandir("d") as entries:
 kept = [name for name in seen if name.startswith("keep")]
 print(json.dumps([len(kept), len(set(kept)), len(seen) == len(set(seen)), len([n for n in os.listdir("d") if n[0] == "d"])]))`
   const again = 'print(json.dumps(len([name for name in os.listdir("d") if name.startswith("keep")])))'
-  t.deepEqual(await inImage(t, script, again), [[2500, 2500, true, 0], 2500, 2500, 2500])
+  t.deepEqual(await inImage(t, transport, script, again), [[2500, 2500, true, 0], 2500, 2500, 2500])
 })
 
-test.serial('names are bytes, up to 255 of them', async (t) => {
+contract('names are bytes, up to 255 of them', ['byteNames'], async (t, transport) => {
   const script = `
 names = [b"\\xff\\xfe\\x80", b"n" * 255, b" ", "größe\\n".encode(), b"\\xed\\xa0\\x80"]
 for name in names: write(name, name)
 print(json.dumps([fails(write, b"n" * 256, b""), sorted(os.listdir(b".")) == sorted(names)]))`
   const again = 'print(json.dumps([len(os.listdir(b".")), all(read(name) == name for name in os.listdir(b"."))]))'
   const kept = [5, true]
-  t.deepEqual(await inImage(t, script, again), [['ENAMETOOLONG', true], kept, kept, kept])
+  t.deepEqual(await inImage(t, transport, script, again), [['ENAMETOOLONG', true], kept, kept, kept])
 })
 
-test.serial('hard links, FIFOs, sockets and extended attributes survive', async (t) => {
+contract('hard links, FIFOs, sockets and extended attributes survive', ['xattr'], async (t, transport) => {
   const script = `
 import socket
 write("f", b"one"); os.mkdir("d"); os.link("f", "d/same"); os.symlink("x" * 4095, "long"); os.mkfifo("pipe", 0o622)
@@ -226,12 +227,12 @@ write("d/same", b"two")
 print(json.dumps([read("f").decode(), os.stat("f").st_nlink, len(os.readlink("long")), stat.filemode(os.stat("pipe").st_mode),
   stat.S_ISSOCK(os.stat("socket").st_mode), len(os.getxattr("f", "user.big")), os.listxattr("d"), sorted(os.listxattr("f"))]))`
   const kept = ['two', 2, 4095, 'prw--w--w-', true, 40_000, ['user.empty'], ['trusted.t', 'user.big']]
-  const said = await inImage(t, script.replace('0o622)', '0o622); os.chmod("pipe", 0o622)'), again)
+  const said = await inImage(t, transport, script.replace('0o622)', '0o622); os.chmod("pipe", 0o622)'), again)
   t.deepEqual(said, [['ENOSPC', 'ENOTSUP', 'EPERM', 'ENAMETOOLONG'], kept, kept, kept])
 })
 
-test.serial('statfs tells what the store may still take', async (t) => {
-  const store = await ServedStore.start(t)
+contract('statfs tells what the store may still take', [], async (t, transport) => {
+  const store = await ServedStore.start(t, { transport: transport.name })
   const mounted = await store.make('files')
   const inside = await statfs(mounted.directory)
   const outside = await statfs(store.directory)

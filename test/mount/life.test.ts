@@ -2,12 +2,12 @@
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import test from 'ava'
 import { mountAt } from '../../fuse/index.ts'
 import { ServedStore } from './served.ts'
+import { contract } from './transports.ts'
 
-test.serial('a mount in use is busy and goes on; lazily it is detached and ends with its last file', async (t) => {
-  const store = await ServedStore.start(t)
+contract('a mount in use is busy and goes on; lazily it is detached and ends with its last file', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('life')
   const handle = await fs.open(mounted.path('f'), 'w+')
   await handle.write('one ')
@@ -29,8 +29,8 @@ async function untilDetached(directory: string): Promise<void> {
   while (mountAt(directory) !== undefined) await setTimeout(5)
 }
 
-test.serial('by force a mount ends under its users, and all that was written is kept', async (t) => {
-  const store = await ServedStore.start(t)
+contract('by force a mount ends under its users, and all that was written is kept', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('force')
   const handle = await fs.open(mounted.path('f'), 'w+')
   t.teardown(() => handle.close().catch(() => undefined))
@@ -41,8 +41,8 @@ test.serial('by force a mount ends under its users, and all that was written is 
   t.is(await fs.readFile((await store.mount('force')).path('f'), 'utf8'), 'written')
 })
 
-test.serial('what cannot be mounted, or not there, is refused by code and leaves the image free', async (t) => {
-  const store = await ServedStore.start(t)
+contract('what cannot be mounted, or not there, is refused by code and leaves the image free', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   await store.call('createImage', { image: 'a', base: [] })
   await store.call('createImage', { image: 'b', base: [] })
   const around = join(store.directory, '..')
@@ -68,9 +68,9 @@ test.serial('what cannot be mounted, or not there, is refused by code and leaves
   await store.call('remove', { target: 'b' })
 })
 
-test.serial('writes that come faster than commits wait, and all of them arrive', async (t) => {
-  const store = await ServedStore.start(t)
-  const limits = { segmentBytesMax: 2 ** 20, logBytesMax: 3 * 2 ** 20, laneSyncBytes: 2 ** 19 }
+contract('writes that come faster than commits wait, and all of them arrive', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
+  const limits = { segmentBytesMax: 2 ** 19, logBytesMax: 2 ** 20, laneSyncBytes: 2 ** 19 }
   const mounted = await store.make('pressure', [], { limits })
   const bytes = Buffer.alloc(2 ** 20)
   for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE(Math.imul(at, 0x9e3779b1) >>> 0, at)
@@ -90,8 +90,8 @@ test.serial('writes that come faster than commits wait, and all of them arrive',
   await mounted.unmount()
 })
 
-test.serial('writes that wait while their mount is being detached arrive too', async (t) => {
-  const store = await ServedStore.start(t)
+contract('writes that wait while their mount is being detached arrive too', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const limits = { segmentBytesMax: 2 ** 19, logBytesMax: 2 ** 20, laneSyncBytes: 2 ** 19 }
   const mounted = await store.make('pressure', [], { limits })
   const bytes = Buffer.alloc(2 ** 20, 'waits ')
@@ -109,8 +109,8 @@ test.serial('writes that wait while their mount is being detached arrive too', a
   t.true((await fs.readFile(again.path('f'))).subarray(-100).equals(bytes.subarray(-100)))
 })
 
-test.serial('a memory file appears in the root, is not synced, and its name is taken once', async (t) => {
-  const store = await ServedStore.start(t)
+contract('a memory file appears in the root, is not synced, and its name is taken once', ['machineMemory'], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('memory')
   await t.throwsAsync(fs.stat(mounted.path('ram')), { code: 'ENOENT' })
   await store.call('makeMemory', { directory: mounted.directory, name: 'ram', bytes: 2 ** 26 })

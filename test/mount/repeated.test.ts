@@ -7,7 +7,7 @@ import { readdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
-import { ERRNO, opcodeTable } from '../../fuse/index.ts'
+import { ERRNO, KernelReplies, opcodeTable } from '../../fuse/index.ts'
 import type { Entry, FileOperations, RequestContext, SetattrRequest, WriteRequest } from '../../fuse/index.ts'
 import { rootInode } from '../../src/image/ingest.ts'
 import { HeadOperations } from '../../src/mount/operations.ts'
@@ -97,7 +97,7 @@ function contextOf(resent: boolean, unique: number): RequestContext {
 
 function operationsOn(rig: HeadRig, carriedOut?: CarriedOut): FileOperations {
   const operations = new HeadOperations({
-    head: rig.head, parked: new ParkedWrites(-1), recorder: new ReadRecorder(), post: () => undefined,
+    head: rig.head, parked: new ParkedWrites(new KernelReplies(-1)), recorder: new ReadRecorder(), post: () => undefined,
   })
   return carriedOut === undefined ? operations : answeringRepeated(operations, carriedOut)
 }

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
-import test from 'ava'
 import { ServedStore } from './served.ts'
+import { contract } from './transports.ts'
 
 const blockBytes = 4096
 
@@ -19,8 +19,8 @@ while number < 8000 and not os.path.exists(sys.argv[2]):
     os.pwrite(files[number % 2], struct.pack("<I", number + 1) * 1024, number // 2 * 4096)
     number += 1`
 
-test.serial('each epoch holds a prefix of the writes to two files, in their order', async (t) => {
-  const store = await ServedStore.start(t)
+contract('each epoch holds a prefix of the writes to two files, in their order', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('order', [], { limits: { segmentBytesMax: 2 ** 20 } })
   const stop = `${store.directory}/../stop`
   const child = spawn('python3', ['-c', writer, mounted.directory, stop], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -59,8 +59,8 @@ function numbersIn(bytes: Buffer): number[] {
   })
 }
 
-test.serial('what is written after a barrier is in no epoch that the barrier makes', async (t) => {
-  const store = await ServedStore.start(t)
+contract('what is written after a barrier is in no epoch that the barrier makes', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('cut')
   const file = openSync(mounted.path('f'), 'w+')
   t.teardown(() => closeSync(file))

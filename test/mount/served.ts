@@ -16,9 +16,9 @@ import type { ServeMessage } from './serve.ts'
 
 export type MountSettings = Partial<Omit<ImageMountOptions, 'engine' | 'image' | 'directory'>>
 
-/** The directory of one test: removed after it, and whatever is still mounted below it detached. */
+/** The directory of one test, with a short name (addresses of sockets are short too): removed after it, and whatever is still mounted below it detached. */
 export function scratch(cleanup: (done: () => void) => void): string {
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-mount-'))
+  const directory = mkdtempSync(join(tmpdir(), 'm-'))
   // Tests become other users, who are to reach the mounts in it.
   chmodSync(directory, 0o711)
   cleanup(() => {
@@ -34,11 +34,13 @@ export class ServedStore {
   readonly directory: string
   readonly child: ChildProcess
   readonly events: MountEvent[] = []
+  readonly #settings: MountSettings
   readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   #lastId = 0
 
-  private constructor(directory: string) {
+  private constructor(directory: string, settings: MountSettings) {
     this.directory = directory
+    this.#settings = settings
     this.child = spawn(
       process.execPath, ['--no-warnings', new URL('serve.ts', import.meta.url).pathname, directory],
       { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
@@ -50,9 +52,9 @@ export class ServedStore {
     })
   }
 
-  /** Errors: as `openLocalEngine`. */
-  static async open(directory: string): Promise<ServedStore> {
-    const served = new ServedStore(directory)
+  /** The settings are those of all its mounts. Errors: as `openLocalEngine`. */
+  static async open(directory: string, settings: MountSettings = {}): Promise<ServedStore> {
+    const served = new ServedStore(directory, settings)
     const ready = new Promise<ServeMessage>((resolve) => served.child.once('message', resolve))
     const ended = once(served.child, 'exit').then(() => ({ kind: 'ready' as const, error: undefined, isOver: true }))
     const first = await Promise.race([ready, ended])
@@ -62,9 +64,11 @@ export class ServedStore {
   }
 
   /** A store of its own for one test. */
-  static async start(t: Pick<ExecutionContext, 'teardown'>, directory?: string): Promise<ServedStore> {
+  static async start(
+    t: Pick<ExecutionContext, 'teardown'>, { directory, ...settings }: MountSettings & { directory?: string } = {},
+  ): Promise<ServedStore> {
     const own = directory ?? join(scratch((done) => t.teardown(done)), 'store')
-    const served = await ServedStore.open(own)
+    const served = await ServedStore.open(own, settings)
     t.teardown(() => served.kill())
     return served
   }
@@ -83,7 +87,7 @@ export class ServedStore {
 
   async mount(image: string, settings: MountSettings & { directory?: string } = {}): Promise<ServedMount> {
     const directory = settings.directory ?? mkdtempSync(join(this.directory, '..', `mount-${image}-`))
-    const { device } = await this.call<{ device: string }>('mount', { image, ...settings, directory })
+    const { device } = await this.call<{ device: string }>('mount', { image, ...this.#settings, ...settings, directory })
     return new ServedMount(this, directory, device)
   }
 

@@ -1,14 +1,12 @@
 /** A store on a small file system: who writes too much is told so, and everything goes on when there is room. */
 import { spawnSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
-import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { ServedStore, scratch } from './served.ts'
-
-const testAsRoot = process.getuid?.() === 0 ? test.serial : test.serial.skip
+import { contract } from './transports.ts'
 
 /** A tmpfs of its own for a store. */
 function smallDirectory(t: ExecutionContext, sizeMb: number): string {
@@ -19,16 +17,16 @@ function smallDirectory(t: ExecutionContext, sizeMb: number): string {
   return join(directory, 'store')
 }
 
-testAsRoot('a full store says ENOSPC, lets files be removed, and is whole', async (t) => {
-  const store = await ServedStore.start(t, smallDirectory(t, 200))
+contract('a full store says ENOSPC, lets files be removed, and is whole', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport, directory: smallDirectory(t, 200) })
   const limits = { segmentBytesMax: 2 ** 22 }
   const mounted = await store.make('full', [], { limits })
-  const part = randomBytes(2 ** 20)
+  const part = Buffer.alloc(2 ** 20)
   const file = await fs.open(mounted.path('big'), 'w+')
   let written = 0
   const failure = await t.throwsAsync(async () => {
     for (; written < 400; written += 1) {
-      part.writeUInt32LE(written, 0)
+      randomFillSync(part)
       await file.write(part, 0, part.length, written * part.length)
     }
   })
@@ -48,8 +46,8 @@ testAsRoot('a full store says ENOSPC, lets files be removed, and is whole', asyn
   t.deepEqual(((await store.call('check', { readData: true })) as { damaged: unknown[] }).damaged, [])
 })
 
-testAsRoot('when others fill the file system nothing accepted is lost, and writes go on when they leave', async (t) => {
-  const store = await ServedStore.start(t, smallDirectory(t, 200))
+contract('when others fill the file system nothing accepted is lost, and writes go on when they leave', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport, directory: smallDirectory(t, 200) })
   const mounted = await store.make('full')
   await fs.writeFile(mounted.path('before'), 'before')
   const ballast = join(store.directory, '..', 'ballast')

@@ -2,9 +2,9 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import test from 'ava'
 import { python } from '../fuse/python.ts'
 import { ServedStore } from './served.ts'
+import { contract } from './transports.ts'
 import { describeTree } from './tree.ts'
 
 const run = promisify(execFile)
@@ -25,21 +25,23 @@ os.symlink("../script", root + "/a/b/link")
 os.symlink("nowhere", root + "/a/dangling")
 os.mkfifo(root + "/a/pipe", 0o640)
 os.setxattr(root + "/a/script", "user.note", b"kept \\x00 as it is")
-os.mkdir(os.fsencode(root) + b"/a/" + b"\\xff\\xfe odd \\n name")
+os.mkdir(os.fsencode(root) + b"/a/" + (b"\\xff\\xfe" if sys.argv[2] == "bytes" else b"\\xc3\\x9f") + b" odd \\n name")
 open(root + "/a/" + "n" * 255, "w").write("long")
 os.chown(root + "/a/script", 1234, 2345)
 os.chmod(root + "/a/b/c", 0o2775)
 for at, directories, files in os.walk(os.fsencode(root), topdown=False):
     for name in files + directories:
-        os.utime(at + b"/" + name, ns=(1500000000123456789, 1400000000987654321), follow_symlinks=False)
+        times = (1500000000123456789, 1400000000987654321) if sys.argv[3] == "exact" else (1500000000123000000, 1400000000987000000)
+        os.utime(at + b"/" + name, ns=times, follow_symlinks=False)
 print("null")`
 
-test.serial('cp -a, tar and mv carry every kind of file in, about and out', async (t) => {
-  const served = await ServedStore.start(t)
+contract('cp -a, tar and mv carry every kind of file in, about and out', [], async (t, transport) => {
+  const served = await ServedStore.start(t, { transport: transport.name })
   const mounted = await served.make('tools')
   const outside = `${served.directory}/../outside`
   await run('mkdir', [outside, `${outside}/from`, `${outside}/back`])
-  await python(makeTree, `${outside}/from`)
+  const { byteNames, exactTimes } = transport.supports
+  await python(makeTree, `${outside}/from`, byteNames ? 'bytes' : 'text', exactTimes ? 'exact' : 'milliseconds')
   const wanted = await describeTree(`${outside}/from/a`)
 
   await run('cp', ['-a', `${outside}/from/a`, mounted.path('copied')])
@@ -57,8 +59,8 @@ test.serial('cp -a, tar and mv carry every kind of file in, about and out', asyn
   t.deepEqual(await describeTree(mounted.directory), (await describeTree(mounted.directory)).slice(0, 1))
 })
 
-test.serial('git makes a repository, commits, packs and checks it', async (t) => {
-  const served = await ServedStore.start(t)
+contract('git makes a repository, commits, packs and checks it', [], async (t, transport) => {
+  const served = await ServedStore.start(t, { transport: transport.name })
   const mounted = await served.make('git')
   const environment = {
     ...process.env, HOME: mounted.directory, GIT_CONFIG_NOSYSTEM: '1',

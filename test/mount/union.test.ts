@@ -2,9 +2,9 @@
 import { mkdirSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
-import test from 'ava'
 import { python } from '../fuse/python.ts'
 import { ServedStore } from './served.ts'
+import { contract } from './transports.ts'
 import { describeTree } from './tree.ts'
 
 const makeBase = `
@@ -37,8 +37,8 @@ open("d-add/added", "w").write("added")
 os.unlink("s-replace"); os.mkdir("s-replace")
 print(json.dumps(sorted(os.listdir("."))))`
 
-test.serial('every entry of a base is changed, and all of it survives seal, unmount, mount and fork', async (t) => {
-  const store = await ServedStore.start(t)
+contract('every entry of a base is changed, and all of it survives seal, unmount, mount and fork', ['exactTimes'], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
   const base = join(store.directory, '..', 'base')
   const plain = join(store.directory, '..', 'plain')
   mkdirSync(base)

@@ -70,6 +70,21 @@ testInstalled(`its daemon serves a mount with the compiled workers${where}`, asy
   t.is((await holdfast('check', '--read-data')).code, 0)
 })
 
+testInstalled(`its optional fuse-native serves a mount, where it could be installed${where}`, async (t) => {
+  const point = join(directory, 'native')
+  mkdirSync(point)
+  const mounted = await holdfast('mount', 'docs', point, '--transport', 'native')
+  if (!existsSync(join(directory, 'node_modules/fuse-native'))) {
+    t.is(mounted.code, 1)
+    t.regex(mounted.err, /the optional package fuse-native is not installed/)
+  } else {
+    t.is(mounted.code, 0, mounted.err)
+    t.is((await run('cat', ['native/new'], directory)).out, 'new\n')
+    await answer('unmount', point)
+  }
+  await answer('daemon', 'stop')
+})
+
 testInstalled(`the library is imported by the package’s name${where}`, async (t) => {
   writeFileSync(join(directory, 'program.js'), [
     "import { openStore } from 'holdfast'",

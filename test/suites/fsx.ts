@@ -51,7 +51,7 @@ export const fsx: Suite = {
     const parameters = ['-q', '-S', `${seed}`, '-N', `${count}`, '-P', around, '-f', file, mounted.path('fsx')]
     const seals = sealUntil(mounted)
     try {
-      await execute(crateProgram(fsxCrate), parameters, { limitMs: extent === 'short' ? 110_000 : 3_600_000 })
+      await execute(crateProgram(fsxCrate), parameters, { limitMs: extent === 'short' ? 400_000 : 3_600_000 })
     } finally {
       await seals.stop()
     }

@@ -27,7 +27,7 @@ export const pjdfstest: Suite = {
   async run(mounted: ServedMount, extent: Extent) {
     const file = join(mounted.directory, '..', 'pjdfstest.toml')
     writeFileSync(file, configuration)
-    const limitMs = extent === 'short' ? 110_000 : 600_000
+    const limitMs = extent === 'short' ? 400_000 : 600_000
     const output = await execute(crateProgram(pjdfstestCrate), ['-c', file, '-p', mounted.directory], { limitMs })
     return output.trim().split('\n').at(-1) ?? ''
   },

@@ -52,7 +52,7 @@ export function execute(
   program: string, parameters: readonly string[],
   options: { limitMs?: number; directory?: string; environment?: Record<string, string> } = {},
 ): Promise<string> {
-  const { limitMs = 110_000, directory, environment = {} } = options
+  const { limitMs = 400_000, directory, environment = {} } = options
   return new Promise((resolve, reject) => {
     const child = spawn(program, parameters, {
       cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment },

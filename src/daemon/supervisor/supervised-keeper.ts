@@ -1,8 +1,7 @@
 /** Connections that the supervisor keeps: this process uses the devices that it inherited, and says what for. */
 import { HoldfastError } from '../../errors.ts'
 import { HeldDevice } from '../../mount/held-device.ts'
-import type { OrphanedMount } from '../../mount/image-mount.ts'
-import type { ConnectionKeeper, KeptConnection, MountClaim } from '../../mount/keeper.ts'
+import type { ConnectionKeeper, KeptConnection, MountClaim, OrphanedMount } from '../../mount/keeper.ts'
 import type { SupervisorLink } from './link.ts'
 import type { KeptMount, Slot } from './messages.ts'
 

@@ -1,6 +1,7 @@
 /** Verbs on mounts. */
+import { transportNames } from '../../mount/transport.ts'
 import * as kinds from '../kinds.ts'
-import { flag, positional } from '../parameters.ts'
+import { flag, optionWithDefault, positional } from '../parameters.ts'
 import { verb } from '../verb.ts'
 
 export const mountVerbs = {
@@ -10,6 +11,10 @@ export const mountVerbs = {
     parameters: {
       image: positional(kinds.imageName, 'whose head'),
       directory: positional(kinds.hostDirectory, 'an empty directory'),
+      transport: optionWithDefault(
+        kinds.choice(...transportNames), 'kernel',
+        'native goes through fuse-native and needs no root; it holds no machine’s memory, and writes 128 KiB at a time',
+      ),
     },
     run: ({ host, signal, progress }, args) => host.mount(args, { signal, progress }),
   }),

@@ -1,0 +1,160 @@
+/**
+ * The head of an image as a serving thread holds it, whichever transport brings the requests: the file
+ * operations on it, and what the owning thread tells and asks between two of them.
+ */
+import { ERRNO } from '../../fuse/index.ts'
+import type { Deferred, FileOperations, LateReplies, RequestContext, WriteRequest } from '../../fuse/index.ts'
+import { systemEnv } from '../env/system.ts'
+import { messageOf } from '../errors.ts'
+import { truncateData, offsetOf } from '../image/head-data.ts'
+import { make } from '../image/head-names.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
+import { replayLog } from '../image/head-replay.ts'
+import { Head } from '../image/head.ts'
+import { rootInode } from '../image/ingest.ts'
+import { ImageLayout } from '../image/layout.ts'
+import { LogWriter } from '../image/log-writer.ts'
+import { fileType } from '../image/modes.ts'
+import type { HeadStart } from '../image/types.ts'
+import { openChunkReader } from '../store/open.ts'
+import type { DataContext } from './data-operations.ts'
+import { write } from './data-operations.ts'
+import type { FromServer, ServingStatistics, ToServer } from './messages.ts'
+import { unasked } from './messages.ts'
+import { HeadOperations } from './operations.ts'
+import { ParkedWrites } from './parked-writes.ts'
+import { ReadRecorder } from './read-recorder.ts'
+import { answeringRepeated, CarriedOut } from './repeated.ts'
+
+export interface HeadServerOptions {
+  head: HeadStart
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
+  /** Number of the mount, for the log's records. */
+  connection: number
+  replies: LateReplies
+  post: (message: FromServer) => void
+  /** Why the server before accepted nothing more, in a takeover. */
+  failure?: string | null
+  /** Of the transport, for the statistics. */
+  requestCounts: () => RequestCounts
+}
+
+export interface RequestCounts {
+  requests: number
+  /** Those of them that the kernel had sent to a server before. */
+  resent: number
+}
+
+export class HeadServer {
+  readonly operations: FileOperations
+  readonly #context: DataContext
+  readonly #requestCounts: () => RequestCounts
+  readonly #carriedOut: CarriedOut
+  readonly #resources: AsyncDisposableStack
+
+  private constructor(options: HeadServerOptions, head: Head, resources: AsyncDisposableStack) {
+    this.#context = {
+      head, post: options.post, parked: new ParkedWrites(options.replies), recorder: new ReadRecorder(),
+    }
+    const operations = new HeadOperations(this.#context)
+    this.#carriedOut = takeOver(options, head)
+    this.operations = options.head.takeover === null ? operations : answeringRepeated(operations, this.#carriedOut)
+    this.#requestCounts = options.requestCounts
+    this.#resources = resources
+  }
+
+  /** Errors: IO, DAMAGED. */
+  static async open(options: HeadServerOptions): Promise<HeadServer> {
+    const { head: start, post } = options
+    const env = systemEnv()
+    await using resources = new AsyncDisposableStack()
+    const reader = resources.use(await openChunkReader(env, start.directory))
+    const log = resources.use(new LogWriter(env, new ImageLayout(start.directory, start.image), {
+      imageId: Buffer.from(start.imageId, 'hex'),
+      domainId: Buffer.from(start.domainId, 'hex'),
+      keyId: start.keyId,
+    }, { segment: start.segment, sequence: start.sequence, connection: options.connection }))
+    const head = new Head(env, reader, log, start, {
+      rotated: (segment) => post({ type: 'rotated', id: unasked, segment }),
+      syncDue: (segment) => post({ type: 'syncDue', segment }),
+      failed: (error) => post({ type: 'failed', message: messageOf(error) }),
+    }, options.limits)
+    return new HeadServer(options, head, resources.move())
+  }
+
+  /** Between two requests, and after all that the kernel sent again. */
+  handle(message: ToServer): void {
+    this.#carriedOut.end()
+    const { head, post, recorder } = this.#context
+    switch (message.type) {
+      case 'rotate':
+        return post({ type: 'rotated', id: message.id, segment: head.rotate() })
+      case 'retire':
+        head.retire(message.segment, Buffer.from(message.manifest, 'hex'))
+        post({ type: 'retired', segment: message.segment })
+        return this.#retryParked()
+      case 'retry':
+        return this.#retryParked()
+      case 'fail':
+        head.fail(new Error(message.reason))
+        return this.#retryParked()
+      case 'makeMemory':
+        return post({ type: 'made', id: message.id, ...makeMemory(head, message.name, message.bytes) })
+      case 'record':
+        if (message.on) recorder.start()
+        return post({ type: 'touched', id: message.id, touched: message.on ? [] : recorder.finish() })
+      case 'statistics':
+        return post({ type: 'statistics', id: message.id, statistics: this.#statistics() })
+    }
+  }
+
+  /** After the last request. Idempotent. */
+  close(): Promise<void> {
+    return this.#resources.disposeAsync()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #retryParked(): void {
+    const { parked, post } = this.#context
+    if (parked.count === 0) return
+    parked.retry((context, request) => this.#write(context, request))
+    if (parked.count === 0) post({ type: 'resumed' })
+  }
+
+  /** A throw here must not take the other parked writes with it. */
+  #write(context: RequestContext, request: WriteRequest): number | Deferred {
+    try {
+      return write(this.#context, context, request)
+    } catch (error) {
+      this.#context.post({ type: 'fault', message: messageOf(error) })
+      return -ERRNO.EIO
+    }
+  }
+
+  #statistics(): ServingStatistics {
+    const { head, parked } = this.#context
+    return { ...head.statistics(), parked: parked.count, ...this.#requestCounts(), repeated: this.#carriedOut.answered }
+  }
+}
+
+/** In a takeover lays what the server before us logged over the head; the requests that it carried out. */
+function takeOver({ head: start, connection, failure }: HeadServerOptions, head: Head): CarriedOut {
+  if (start.takeover === null) return new CarriedOut(new Set())
+  const carriedOut = replayLog(systemEnv(), head, start, start.takeover, connection)
+  head.loseReferences()
+  if (failure) head.fail(new Error(failure))
+  return new CarriedOut(carriedOut)
+}
+
+/** A sparse file of class memory in the root, of mode 0600. */
+function makeMemory(head: Head, name: string, bytes: number): { errno: number; inode: number } {
+  const root = head.inode(rootInode)!
+  const request = { mode: fileType.regular | 0o600, uid: 0, gid: 0, isMemory: true }
+  const made = make(head, root, Buffer.from(name), request, 0n)
+  if (typeof made === 'number') return { errno: made, inode: 0 }
+  return { errno: truncateData(head, made, offsetOf(BigInt(bytes)), 0n), inode: made.number }
+}

@@ -1,0 +1,101 @@
+/** The kernel transport: a mount of our own, served by a worker that sleeps in the kernel's queue. */
+import { FuseError, KernelReplies, kernelSupports, mount, secretControlName, unmount } from '../../fuse/index.ts'
+import type { LateReplies, Negotiated, UnmountOptions } from '../../fuse/index.ts'
+import { ownKeeper } from './keeper.ts'
+import type { KeptConnection, MountClaim, OrphanedMount } from './keeper.ts'
+import type { FromServer, ToServer } from './messages.ts'
+import { fromFuse } from './mount-errors.ts'
+import type { Answer, Question } from './questions.ts'
+import type { Serving, TakeoverOptions, Transport, TransportOptions } from './transport.ts'
+import { WorkerLink } from './worker-link.ts'
+
+export const kernelTransport: Transport = { name: 'kernel', supports: kernelSupports, open, takeOver }
+
+async function open(options: TransportOptions): Promise<Serving> {
+  const { image, directory, connection, keeper = ownKeeper } = options
+  const claim = { image, directory, connection, controlName: secretControlName() }
+  let kept: KeptConnection | null = null
+  try {
+    kept = await keeper.claim(claim)
+    return await serve(options, claim, kept)
+  } catch (error) {
+    await kept?.close()
+    throw error instanceof FuseError ? fromFuse(error) : error
+  }
+}
+
+async function serve(options: TransportOptions, claim: MountClaim, kept: KeptConnection): Promise<Serving> {
+  const { image, readBytesMax, grantsPrivileges, head, limits } = options
+  const { descriptor } = kept
+  const name = `holdfast:${image}`
+  const { directory, device } = await mount({
+    directory: options.directory, name, descriptor, readBytesMax, grantsPrivileges,
+  })
+  const agreement = Promise.withResolvers<Negotiated>()
+  const { controlName, connection } = claim
+  const link = new WorkerLink(kept, { controlName, head, limits, connection, failure: null }, (message) => {
+    if (message.type === 'negotiated') agreement.resolve(message.negotiated)
+    else options.onMessage(message)
+  })
+  try {
+    await link.ready
+    await kept.served({ directory, device, negotiated: await agreement.promise })
+    await link.attach(false)
+  } catch (error) {
+    await unmount(directory, { lazy: true, force: true })
+    await link.exited
+    throw error
+  }
+  return new KernelServing({ directory, device }, kept, link)
+}
+
+async function takeOver({ head, limits, onMessage }: TakeoverOptions, orphan: OrphanedMount): Promise<Serving> {
+  const { kept, controlName, connection, negotiated, failure } = orphan
+  const link = new WorkerLink(kept, { controlName, head, limits, connection, negotiated, failure }, onMessage)
+  await link.ready
+  await link.attach(true)
+  return new KernelServing(orphan, kept, link)
+}
+
+class KernelServing implements Serving {
+  readonly directory: string
+  readonly device: string
+  readonly descriptor: number
+  readonly replies: LateReplies
+  readonly #kept: KeptConnection
+  readonly #link: WorkerLink
+  #closed: Promise<void> | null = null
+
+  constructor(made: { directory: string; device: string }, kept: KeptConnection, link: WorkerLink) {
+    this.directory = made.directory
+    this.device = made.device
+    this.descriptor = kept.descriptor
+    this.replies = new KernelReplies(kept.descriptor)
+    this.#kept = kept
+    this.#link = link
+  }
+
+  send(message: ToServer): void {
+    if (message.type === 'fail') this.#kept.failed(message.reason)
+    this.#link.send(message)
+  }
+
+  ask<T extends FromServer['type']>(question: Question): Promise<Answer<T>> {
+    return this.#link.ask<T>(question)
+  }
+
+  async unmount(options: UnmountOptions): Promise<void> {
+    try {
+      await unmount(this.directory, options)
+    } catch (error) {
+      if (!(error instanceof FuseError)) throw error
+      if (error.code !== 'FUSE_NOT_MOUNTED') throw fromFuse(error)
+    }
+    await this.#link.exited
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#kept.close()
+    return this.#closed
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * How the head of an image is mounted and served. The kernel transport speaks the kernel's protocol in a
+ * thread of its own; the native one lets libfuse do so and serves in the main thread of the process, without
+ * root. The rest of this room knows only what stands here.
+ */
+import type { LateReplies, TransportSupports, UnmountOptions } from '../../fuse/index.ts'
+import type { HeadLimits } from '../image/head-limits.ts'
+import type { HeadStart } from '../image/types.ts'
+import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
+import type { FromServer, ToServer } from './messages.ts'
+import type { Answer, Question } from './questions.ts'
+
+export const transportNames = ['kernel', 'native'] as const
+export type TransportName = (typeof transportNames)[number]
+
+export interface TransportOptions {
+  image: string
+  /** An empty directory. */
+  directory: string
+  head: HeadStart
+  /** Other limits of the head than the usual ones. */
+  limits?: Partial<HeadLimits>
+  /** Number of the mount, for the log's records; another than of all earlier mounts of the image. */
+  connection: number
+  /** Who keeps the kernel's connection where the transport can give it away; this process unless another is named. */
+  keeper?: ConnectionKeeper
+  readBytesMax?: number
+  grantsPrivileges?: boolean
+  /** Called in the owning thread, one message at a time, in the order in which they were said. */
+  onMessage: (message: FromServer) => void
+}
+
+export interface Transport {
+  readonly name: TransportName
+  readonly supports: TransportSupports
+  /**
+   * Mounts, and serves from then on. Nothing is left mounted when it fails.
+   * Errors: BUSY, NOT_FOUND and USAGE for the directory, UNSUPPORTED with what is missing, IO, DAMAGED.
+   */
+  open(options: TransportOptions): Promise<Serving>
+  /**
+   * Goes on serving a mount whose server was killed and reaped; absent where that cannot be done. The head was
+   * opened for a takeover. Errors: IO, DAMAGED.
+   */
+  takeOver?(options: TakeoverOptions, orphan: OrphanedMount): Promise<Serving>
+}
+
+export type TakeoverOptions = Pick<TransportOptions, 'head' | 'limits' | 'onMessage'>
+
+/** A mounted head. `unmount`, then `close`. */
+export interface Serving {
+  /** Absolute and without symbolic links. */
+  readonly directory: string
+  /** "MAJOR:MINOR". */
+  readonly device: string
+  /** Of the connection, for notifications to the kernel; null where the transport keeps it to itself. */
+  readonly descriptor: number | null
+  /** For requests whose tickets came as messages; usable in the owning thread until `close`. */
+  readonly replies: LateReplies
+  /** Heeded between two requests. */
+  send(message: ToServer): void
+  /** Errors: FAILED_STATE when nothing is served any more. */
+  ask<T extends FromServer['type']>(question: Question): Promise<Answer<T>>
+  /**
+   * Resolves when the last request was served, with `lazy` after the last file was closed; also when someone
+   * else has unmounted it. Errors: BUSY, and then the head is served as before.
+   */
+  unmount(options: UnmountOptions): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,54 @@
+/** Sizes, counts and times of replicas, each with its reason. Tests shorten the times. */
+import { assert } from '../errors.ts'
+import { KIB, MIB, packBytesMax } from '../limits.ts'
+
+export interface ReplicaLimits {
+  /** One connection, one request's head or one answer of a server; a hung server is left after this. */
+  readonly connectTimeoutMs: number
+  readonly replyTimeoutMs: number
+  /** Between two pieces of a body in either direction. */
+  readonly idleTimeoutMs: number
+  /** All tries of a call that moves no large body: longer than a NameNode's restart. */
+  readonly callTimeoutMs: number
+  /** All tries of a transfer. */
+  readonly transferTimeoutMs: number
+  /** Pauses between tries: doubled from the first to the second, plus up to as much by chance. */
+  readonly backoffMinMs: number
+  readonly backoffMaxMs: number
+  /** Calls that run at once, each with one socket; and those that may wait for a place. */
+  readonly callsMax: number
+  readonly waitingCallsMax: number
+}
+
+export const replicaLimits: ReplicaLimits = Object.freeze({
+  connectTimeoutMs: 3_000,
+  replyTimeoutMs: 10_000,
+  idleTimeoutMs: 10_000,
+  callTimeoutMs: 60_000,
+  transferTimeoutMs: 15 * 60_000,
+  backoffMinMs: 50,
+  backoffMaxMs: 2_000,
+  callsMax: 16,
+  waitingCallsMax: 1_000,
+})
+
+/** With the longest of our suffixes it stays below the 255 of file systems. */
+export const objectNameBytesMax = 200
+export const objectPathBytesMax = 1_000
+/** The largest object: a pack. */
+export const objectBytesMax = packBytesMax
+/** Pieces in which objects are read from and written to files. */
+export const pieceBytes = MIB
+/** An answer in JSON: a page of a listing has 1000 entries (`dfs.ls.limit`) of some 400 bytes. */
+export const replyBytesMax = 4 * MIB
+/** The text of a failure. */
+export const failureBytesMax = 64 * KIB
+/** Bytes under one checksum in HDFS (`dfs.bytes-per-checksum`). */
+export const hdfsChecksumSpanBytes = 512
+/** One block an object: then its checksum is one MD5 of checksums. */
+export const hdfsBlockBytes = packBytesMax
+/** DataNodes that one call leaves out after they failed. */
+export const excludedNodesMax = 32
+
+assert(objectBytesMax <= hdfsBlockBytes, 'an object is one block')
+assert(hdfsBlockBytes % hdfsChecksumSpanBytes === 0, 'HDFS takes only such block sizes')
