@@ -173,7 +173,7 @@ export async function codeOf(t: ExecutionContext, work: Promise<unknown>): Promi
 }
 
 /** Shared by test files, so that the accelerators are proven once for each boot of the host. */
-function cacheDirectory(): string {
+export function cacheDirectory(): string {
   const directory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast', 'drivers-test')
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   return directory

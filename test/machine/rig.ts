@@ -1,4 +1,5 @@
 /** A store with machines, in a directory that ends with the test; processes and mounts go first, also after a failure. */
+import { cacheDirectory } from '../drivers/rig.ts'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -106,9 +107,7 @@ export class MachineRig implements AsyncDisposable {
 
 /** Shared by test files, so that the accelerators are proven once for each boot of the host. */
 export function testDriver(): Driver {
-  const directory = join(tmpdir(), `holdfast-drivers-${process.getuid?.() ?? 0}`)
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  return new QemuDriver({ cachePath: join(directory, 'facts.json') })
+  return new QemuDriver({ cachePath: join(cacheDirectory(), 'facts.json') })
 }
 
 /** The Debian guest of the rig, booted from its kernel. */
