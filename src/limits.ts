@@ -86,6 +86,8 @@ export const reserveBytes = 64 * MIB
 /** Decoded chunks and manifest nodes that one reading thread keeps. */
 export const chunkCacheBytes = 32 * MIB
 export const nodeCacheBytes = 8 * MIB
+/** Records from replicas that a reading thread holds until the writer has them: more than one request needs. */
+export const overlayBytes = 64 * MIB
 /** The writer's: the newest version and the deepest base of 500 chunks, twice what a busy epoch dirties. */
 export const writerChunkCacheBytes = 64 * MIB
 

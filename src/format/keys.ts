@@ -7,7 +7,8 @@
  *     "r" id 32, depth 1      record     pack number 4, place 8 (see pack-footer.ts)
  *
  * A pack number is the pack's name in this store only, and is never used twice. A pack entry says that the
- * records before `indexed bytes` are in the index for good; file bytes are 0 until the pack is closed.
+ * records before `indexed bytes` are in the index for good; file bytes are 0 until the pack is closed. `closed` has
+ * bit 0 for that, and bit 1 for a pack of copied records.
  */
 import { Buffer } from 'node:buffer'
 import { digestBytes } from '../limits.ts'
@@ -17,6 +18,9 @@ import { identityBytes } from './pack-header.ts'
 import { type PackTotals, packTotalsBytes, readTotals, writeTotals } from './pack-totals.ts'
 
 export const indexVersion = 1
+
+const closedBit = 1
+const copiedBit = 2
 
 const identityPrefix = 0x69
 const packPrefix = 0x70
@@ -34,6 +38,8 @@ export interface PackEntry {
   readonly indexedBytes: number
   readonly fileBytes: number
   readonly closed: boolean
+  /** As in the pack's header. */
+  readonly isCopied: boolean
   readonly totals: PackTotals
 }
 
@@ -60,7 +66,8 @@ export const recordKeyRange = [Buffer.from([recordPrefix]), Buffer.from([recordP
 
 export function encodePackEntry(entry: PackEntry): Buffer {
   const writer = new ByteWriter(packEntryBytes, packEntryBytes)
-  writer.bytes(entry.packId).u32(entry.indexedBytes).u32(entry.fileBytes).u8(entry.closed ? 1 : 0)
+  const flags = (entry.closed ? closedBit : 0) | (entry.isCopied ? copiedBit : 0)
+  writer.bytes(entry.packId).u32(entry.indexedBytes).u32(entry.fileBytes).u8(flags)
   writeTotals(writer, entry.totals)
   return writer.view()
 }
@@ -69,15 +76,13 @@ export function encodePackEntry(entry: PackEntry): Buffer {
 export function decodePackEntry(value: Buffer): PackEntry {
   const reader = new ByteReader(value, 'pack entry of the index')
   const packId = Buffer.from(reader.bytes(identityBytes))
-  const entry = {
-    packId,
-    indexedBytes: reader.u32(),
-    fileBytes: reader.u32(),
-    closed: reader.u8() === 1,
-    totals: readTotals(reader),
-  }
+  const indexedBytes = reader.u32()
+  const fileBytes = reader.u32()
+  const flags = reader.u8()
+  const totals = readTotals(reader)
   reader.end()
-  return entry
+  const closed = (flags & closedBit) !== 0
+  return { packId, indexedBytes, fileBytes, closed, isCopied: (flags & copiedBit) !== 0, totals }
 }
 
 export function recordKey(id: Uint8Array, depth: number): Buffer {

@@ -4,7 +4,7 @@
  *
  *     0   magic          8   "HOLDPACK"
  *     8   version        2   1
- *     10  flags          2   0
+ *     10  flags          2   bit 0: copied, every record in it came from a replica
  *     12  key id         4   0: records are not encrypted
  *     16  store id      16   the store that wrote the pack
  *     32  domain id     16   chunks are named, and deduplicated, within one domain
@@ -25,6 +25,7 @@ export const identityBytes = 16
 
 const packMagic = Buffer.from('HOLDPACK', 'latin1')
 const checksumBytes = 4
+const copiedFlag = 1
 
 export interface PackHeader {
   readonly keyId: number
@@ -32,11 +33,13 @@ export interface PackHeader {
   readonly domainId: Buffer
   readonly packId: Buffer
   readonly createdMs: number
+  /** Its records were copied from a replica, which has them: nothing here rests on this pack alone. */
+  readonly isCopied: boolean
 }
 
 export function encodePackHeader(header: PackHeader): Buffer {
   const writer = new ByteWriter(packHeaderBytes, packHeaderBytes)
-  writer.bytes(packMagic).u16(packVersion).u16(0).u32(header.keyId)
+  writer.bytes(packMagic).u16(packVersion).u16(header.isCopied ? copiedFlag : 0).u32(header.keyId)
   writer.bytes(header.storeId).bytes(header.domainId).bytes(header.packId)
   writer.u64(header.createdMs).u32(0)
   return writer.u32(crc32(writer.view())).view()
@@ -61,7 +64,7 @@ export function decodePackHeader(bytes: Uint8Array): PackHeader {
   const reserved = reader.u32()
   const checksum = crc32(bytes.subarray(0, packHeaderBytes - checksumBytes))
   if (reader.u32() !== checksum) throw reader.damaged('fails its checksum')
-  if (version !== packVersion || flags !== 0 || reserved !== 0) throw reader.damaged('holds what is never written')
+  if (version !== packVersion || (flags & ~copiedFlag) !== 0 || reserved !== 0) throw reader.damaged('holds what is never written')
   if (keyId !== 0) throw new HoldfastError('UNSUPPORTED', `the pack is encrypted with key ${keyId}, which is not here`)
-  return { keyId, storeId, domainId, packId, createdMs }
+  return { keyId, storeId, domainId, packId, createdMs, isCopied: (flags & copiedFlag) !== 0 }
 }

@@ -21,9 +21,11 @@ import type { StoreIdentity } from './identity.ts'
 import type { StoreLayout } from './layout.ts'
 import type { IndexedRecord, PackIndex } from './pack-index.ts'
 import { adoptPack, dropPack } from './pack-moves.ts'
+import type { PackClass } from './pack-class.ts'
 import type { PackInfo, PackSet, StoreStats } from './pack-set.ts'
 import { type Generation, PendingRecords, operationsOf } from './pending-records.ts'
 import { RecordReader } from './record-reader.ts'
+import { type RecordSource, partsOf } from './record-source.ts'
 import { type VerifyOptions, type VerifyReport, verifyPacks } from './verify.ts'
 
 export interface StoreParts {
@@ -43,6 +45,8 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   readonly #index: PackIndex
   readonly #pending = new PendingRecords()
   readonly #reader: RecordReader
+  /** Where chunks may be had that are not here. */
+  source: RecordSource | undefined
   #unsettledBytes: number
   #syncing: Promise<void> = Promise.resolve()
   #settling: Promise<void> = Promise.resolve()
@@ -66,8 +70,15 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return this.#parts.layout
   }
 
+  /** What is not here, or damaged, is asked of the source, kept and thereby healed. Errors: also the source's. */
   read(id: ChunkId): Buffer {
-    return this.#reader.read(id)
+    try {
+      return this.#reader.read(id)
+    } catch (error) {
+      if (this.source === undefined || !isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+      this.adoptRecords(this.source.fetch([id]))
+      return this.#reader.read(id)
+    }
   }
 
   has(id: ChunkId): boolean {
@@ -83,6 +94,15 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const recordKind = kind === 'data' ? kindData : kindNode
     const form = this.#proven(id, plain, recordKind, this.#chooseForm(id, plain, base))
     return { id, storedBytes: this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload) }
+  }
+
+  /**
+   * Keeps records that a replica has, bases first, each decoded and found right; those of chunks that are here already
+   * are left out. Durable, and seen by others, after `sync`. Returns the bytes added. Errors: as put, and DAMAGED.
+   */
+  adoptRecords(records: readonly Buffer[]): number {
+    this.#requireUsable()
+    return records.reduce((sum, record) => sum + this.#adopt(record), 0)
   }
 
   sync(): Promise<void> {
@@ -176,11 +196,19 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     }
   }
 
+  #adopt(record: Buffer): number {
+    const { content, payload } = partsOf(record)
+    if (this.#reader.has(content.id)) return 0
+    this.#reader.forget(content.id)
+    if (this.#reader.admit(content, payload)) return this.#add(content, payload, 'copied')
+    throw new HoldfastError('DAMAGED', `what a replica has for chunk ${content.id.toString('hex')} is something else`)
+  }
+
   /** Returns the record's length. */
-  #add(content: RecordContent, payload: Uint8Array): number {
+  #add(content: RecordContent, payload: Uint8Array, kind: PackClass = 'own'): number {
     if (this.#pending.count >= pendingRecordsMax) this.#publishNow()
-    this.#packs.makeRoom()
-    const location = this.#packs.append(content, payload)
+    this.#packs.makeRoom(kind)
+    const location = this.#packs.append(kind, content, payload)
     this.#unsettledBytes += location.recordBytes
     this.#pending.add(content.id, location)
     return location.recordBytes

@@ -33,10 +33,12 @@ export class OpenPack implements Disposable {
   }
 
   /** A new, empty pack whose header and name are durable. */
-  static create(env: Env, layout: StoreLayout, identity: StoreIdentity, number: number): OpenPack {
+  static create(
+    env: Env, layout: StoreLayout, identity: StoreIdentity, number: number, isCopied = false,
+  ): OpenPack {
     const name = { number, packId: env.randomBytes(identityBytes) }
     const file = env.open(layout.pack(name), 'createNew')
-    file.write(encodePackHeader({ ...identity, packId: name.packId, createdMs: env.wallMs() }), 0)
+    file.write(encodePackHeader({ ...identity, packId: name.packId, createdMs: env.wallMs(), isCopied }), 0)
     file.sync()
     env.syncDirectory(layout.packs)
     return new OpenPack(file, name, packHeaderBytes, emptyTotals())

@@ -3,7 +3,6 @@ import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { isCode } from '../errors.ts'
-import type { ChunkReader } from './chunks.ts'
 import { type StoreIdentity, readIdentity } from './identity.ts'
 import { StoreLayout } from './layout.ts'
 import { LocalChunkStore } from './local-chunk-store.ts'
@@ -11,8 +10,9 @@ import { PackFiles } from './pack-files.ts'
 import { PackIndex } from './pack-index.ts'
 import { PackSet } from './pack-set.ts'
 import type { LongCall } from './progress.ts'
-import { RecordReader } from './record-reader.ts'
+import type { RecordSource } from './record-source.ts'
 import { recoverPacks } from './recovery.ts'
+import { ThreadReader } from './thread-reader.ts'
 
 export interface OpenOptions extends LongCall {
   /** The caller holds a FileLock on the store's `lock` already. */
@@ -44,32 +44,17 @@ export async function rebuildIndex(env: Env, directory: string, options: OpenOpt
   store.stats()
 }
 
-export interface OpenChunkReader extends ChunkReader, AsyncDisposable {
-  /** Idempotent. */
-  close(): Promise<void>
-}
-
 /**
  * A reader of its own for the calling thread. It takes no lock, and sees what the writer's syncs published,
- * also those that come later. The writer is in the same process, or there is none.
+ * also those that come later. The writer is in the same process, or there is none. What is not here is asked of
+ * `source`.
  * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, LOCKED (another process has the index), DAMAGED, IO.
  */
-export async function openChunkReader(env: Env, directory: string): Promise<OpenChunkReader> {
+export async function openChunkReader(env: Env, directory: string, source?: RecordSource): Promise<ThreadReader> {
   const layout = new StoreLayout(directory)
   readIdentity(env, layout)
   const files = new PackFiles(env, layout)
-  const index = await PackIndex.open(layout.index)
-  const reader = new RecordReader(index, files)
-  const close = async () => {
-    files.close()
-    await index.close()
-  }
-  return {
-    read: (id) => reader.read(id),
-    has: (id) => reader.has(id),
-    close,
-    [Symbol.asyncDispose]: close,
-  }
+  return new ThreadReader(files, await PackIndex.open(layout.index), source)
 }
 
 async function openLocked(

@@ -31,7 +31,7 @@ export async function adoptPack({ env, packs, index }: PackMove, path: string): 
     env.unlink(path)
     return present
   }
-  const pack = packs.adopt(path, header.packId, footer)
+  const pack = packs.adopt(path, header, footer)
   let operations: IndexOperation[] = []
   for (let at = 0; at < footer.count; at++) {
     const location = { packNumber: pack.number, ...footer.place(at) }

@@ -1,19 +1,20 @@
 /**
- * All packs of a store, as their only writer sees them: the closed ones, and the open one to which records
- * are appended, across syncs and sessions, until it is as large as one HDFS block.
+ * All packs of a store, as their only writer sees them: the closed ones, and the open one of each class to which
+ * records are appended, across syncs and sessions, until it is as large as one HDFS block.
  */
 import type { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, assert } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
 import { FooterTable, type PackFooter } from '../format/pack-footer.ts'
-import { packHeaderBytes } from '../format/pack-header.ts'
+import { type PackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import type { RecordContent } from '../format/pack-record.ts'
 import { type PackTotals, addTotals, countRecord, emptyTotals } from '../format/pack-totals.ts'
 import { storeFreeBytesMin } from '../limits.ts'
 import type { StoreIdentity } from './identity.ts'
 import { type PackName, type StoreLayout, packNumberMax } from './layout.ts'
 import { OpenPack } from './open-pack.ts'
+import type { PackClass } from './pack-class.ts'
 import type { PackFiles, PackSource } from './pack-files.ts'
 import { scanRecords } from './pack-scan.ts'
 import type { RecoveredPacks } from './recovery.ts'
@@ -23,6 +24,8 @@ export interface PackInfo {
   readonly packId: Buffer
   readonly path: string
   readonly closed: boolean
+  /** Of records that a replica has: see pack-class.ts. */
+  readonly isCopied: boolean
   readonly fileBytes: number
   readonly totals: PackTotals
 }
@@ -43,7 +46,7 @@ export class PackSet implements PackSource, Disposable {
   readonly #changed: Set<number>
   /** Numbers of removed packs are not given again while readers may hold their files open. */
   #numberMax: number
-  #open: OpenPack | undefined
+  readonly #open: Map<PackClass, OpenPack>
   #failure: unknown
 
   constructor(env: Env, layout: StoreLayout, identity: StoreIdentity, files: PackFiles, recovered: RecoveredPacks) {
@@ -53,7 +56,7 @@ export class PackSet implements PackSource, Disposable {
     this.#files = files
     this.#entries = recovered.entries
     this.#changed = recovered.changed
-    this.#open = recovered.open
+    this.#open = new Map(recovered.open)
     this.#numberMax = files.names().at(-1)?.number ?? 0
   }
 
@@ -77,35 +80,37 @@ export class PackSet implements PackSource, Disposable {
    * Makes sure that one more record of any size can be appended. Errors: NO_SPACE (before anything is
    * written: it may be tried again), or what the failed write said.
    */
-  makeRoom(): void {
-    if (this.#open !== undefined && !this.#open.hasRoom) this.#finish(this.#open)
-    if (this.#open === undefined) this.#begin()
-    else if (this.#open.isBufferFull) this.#flush(this.#open)
+  makeRoom(kind: PackClass): void {
+    const pack = this.#open.get(kind)
+    if (pack?.hasRoom === true) return pack.isBufferFull ? this.#flush(pack) : undefined
+    if (pack !== undefined) this.#finish(kind, pack)
+    this.#begin(kind)
   }
 
   /** In memory: `makeRoom` came before. */
-  append(content: RecordContent, payload: Uint8Array): RecordLocation {
-    assert(this.#open !== undefined, 'room is made before a record is appended')
-    this.#changed.add(this.#open.name.number)
-    return this.#open.append(content, payload)
+  append(kind: PackClass, content: RecordContent, payload: Uint8Array): RecordLocation {
+    const pack = this.#open.get(kind)
+    assert(pack !== undefined, 'room is made before a record is appended')
+    this.#changed.add(pack.name.number)
+    return pack.append(content, payload)
   }
 
   /** On return all that was appended is durable. Errors: as `makeRoom`. */
   sync(): void {
-    const pack = this.#open
-    if (pack === undefined) return
-    this.#requireSpace(pack.bytesToWrite)
-    this.#guard(() => pack.sync())
+    for (const pack of this.#open.values()) {
+      this.#requireSpace(pack.bytesToWrite)
+      this.#guard(() => pack.sync())
+    }
   }
 
   read(packNumber: number, target: Buffer, offset: number): number {
-    if (packNumber === this.#open?.name.number) return this.#open.read(target, offset)
-    return this.#files.read(packNumber, target, offset)
+    const open = this.#openOf(packNumber)
+    return open === undefined ? this.#files.read(packNumber, target, offset) : open.pack.read(target, offset)
   }
 
   reaches(packNumber: number, end: number): boolean {
-    if (packNumber === this.#open?.name.number) return this.#open.bytes >= end
-    return this.#files.reaches(packNumber, end)
+    const open = this.#openOf(packNumber)
+    return open === undefined ? this.#files.reaches(packNumber, end) : open.pack.bytes >= end
   }
 
   /** By number, oldest first, the open pack included. */
@@ -124,7 +129,7 @@ export class PackSet implements PackSource, Disposable {
   takeChanged(): Map<number, PackEntry> {
     const entries = new Map<number, PackEntry>()
     for (const number of this.#changed) {
-      const entry = number === this.#open?.name.number ? openEntry(this.#open) : this.#entries.get(number)
+      const entry = this.#entryOf(number)
       if (entry !== undefined) entries.set(number, entry)
     }
     this.#changed.clear()
@@ -132,13 +137,13 @@ export class PackSet implements PackSource, Disposable {
   }
 
   /** Takes a whole pack over by renaming its file, durably. The index is the caller's affair. */
-  adopt(path: string, packId: Buffer, footer: PackFooter): PackInfo {
+  adopt(path: string, { packId, isCopied }: PackHeader, footer: PackFooter): PackInfo {
     const name = { number: this.#nextNumber(), packId }
     const fileBytes = this.#env.stat(path).bytes
     this.#env.rename(path, this.#layout.pack(name))
     this.#env.syncDirectory(this.#layout.packs)
     this.#files.add(name)
-    const entry = { packId, indexedBytes: footer.recordsEnd, fileBytes, closed: true, totals: footer.totals }
+    const entry = { packId, indexedBytes: footer.recordsEnd, fileBytes, closed: true, isCopied, totals: footer.totals }
     this.#entries.set(name.number, entry)
     this.#changed.add(name.number)
     return this.#info(name)
@@ -146,7 +151,7 @@ export class PackSet implements PackSource, Disposable {
 
   /** Removes a closed pack's file, which the index no longer knows. Threads that have it open read on. */
   remove(pack: PackInfo): void {
-    assert(pack.number !== this.#open?.name.number, 'the open pack is not removed')
+    assert(this.#openOf(pack.number) === undefined, 'an open pack is not removed')
     this.#entries.delete(pack.number)
     this.#changed.delete(pack.number)
     this.#files.remove(pack.number)
@@ -156,7 +161,7 @@ export class PackSet implements PackSource, Disposable {
 
   /** Idempotent. */
   close(): void {
-    this.#open?.close()
+    for (const pack of this.#open.values()) pack.close()
     this.#files.close()
   }
 
@@ -164,23 +169,35 @@ export class PackSet implements PackSource, Disposable {
     this.close()
   }
 
+  #openOf(packNumber: number): { kind: PackClass; pack: OpenPack } | undefined {
+    for (const [kind, pack] of this.#open) if (pack.name.number === packNumber) return { kind, pack }
+    return undefined
+  }
+
+  #entryOf(packNumber: number): PackEntry | undefined {
+    const open = this.#openOf(packNumber)
+    return open === undefined ? this.#entries.get(packNumber) : openEntry(open.kind, open.pack)
+  }
+
   #info(name: PackName): PackInfo {
-    const entry = name.number === this.#open?.name.number ? openEntry(this.#open) : this.#entries.get(name.number)
+    const entry = this.#entryOf(name.number)
     return {
       ...name,
       path: this.#layout.pack(name),
       closed: entry?.closed ?? true,
+      isCopied: entry?.isCopied ?? false,
       fileBytes: entry === undefined || entry.closed ? (entry?.fileBytes ?? 0) : entry.indexedBytes,
       totals: entry?.totals ?? emptyTotals(),
     }
   }
 
-  #begin(): void {
+  #begin(kind: PackClass): void {
     this.#requireSpace(packHeaderBytes)
     const number = this.#nextNumber()
-    const pack = this.#guard(() => OpenPack.create(this.#env, this.#layout, this.#identity, number))
+    const isCopied = kind === 'copied'
+    const pack = this.#guard(() => OpenPack.create(this.#env, this.#layout, this.#identity, number, isCopied))
     this.#files.add(pack.name)
-    this.#open = pack
+    this.#open.set(kind, pack)
   }
 
   #nextNumber(): number {
@@ -195,15 +212,15 @@ export class PackSet implements PackSource, Disposable {
   }
 
   /** Writes the footer from what the file holds, which reads back all that was written. */
-  #finish(pack: OpenPack): void {
+  #finish(kind: PackClass, pack: OpenPack): void {
     this.#flush(pack)
     const indexedBytes = pack.bytes
     const { table, totals } = this.#guard(() => tableOf(pack))
     const fileBytes = this.#guard(() => pack.finish(table.encode(totals)))
     const { number, packId } = pack.name
-    this.#entries.set(number, { packId, indexedBytes, fileBytes, closed: true, totals })
+    this.#entries.set(number, { packId, indexedBytes, fileBytes, closed: true, isCopied: kind === 'copied', totals })
     this.#changed.add(number)
-    this.#open = undefined
+    this.#open.delete(kind)
     pack.close()
   }
 
@@ -224,9 +241,10 @@ export class PackSet implements PackSource, Disposable {
   }
 }
 
-function openEntry(pack: OpenPack): PackEntry {
+function openEntry(kind: PackClass, pack: OpenPack): PackEntry {
   const totals = structuredClone(pack.totals)
-  return { packId: pack.name.packId, indexedBytes: pack.bytes, fileBytes: 0, closed: false, totals }
+  const { packId } = pack.name
+  return { packId, indexedBytes: pack.bytes, fileBytes: 0, closed: false, isCopied: kind === 'copied', totals }
 }
 
 function tableOf(pack: OpenPack): { table: FooterTable; totals: PackTotals } {

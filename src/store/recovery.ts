@@ -3,7 +3,7 @@
  * pack is indexed for good; what lies behind is read again: from the footer where there is one, else record
  * by record. After a clean stop there is nothing to read.
  *
- * The open pack, the newest of our own without a footer, may end in what a crash left. A valid record is never
+ * An open pack, the newest of our own without a footer (one of what we put, one of copied records), may end in what a crash left. A valid record is never
  * cut off: the file is cut behind the last one. A gap before it is either damage or a write that never arrived
  * (the system writes pages in any order). If the index knows a record behind the gap, the gap was once synced: it
  * stays, and `verify` reports it. Else nobody was ever told that it is durable: it becomes a void.
@@ -12,12 +12,13 @@ import { Buffer } from 'node:buffer'
 import type { Env, EnvFile } from '../env/env.ts'
 import { isCode } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
-import { decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
+import { type PackHeader, decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import { encodeVoidHeader, voidHeaderBytes } from '../format/pack-record.ts'
 import { countRecord, emptyTotals } from '../format/pack-totals.ts'
 import type { StoreIdentity } from './identity.ts'
 import type { PackName, StoreLayout } from './layout.ts'
 import { OpenPack } from './open-pack.ts'
+import { type PackClass, classOf } from './pack-class.ts'
 import type { PackFiles } from './pack-files.ts'
 import { type IndexOperation, type PackIndex, deletePack, putRecord } from './pack-index.ts'
 import { type ScannedGap, readFooter, scanRecords } from './pack-scan.ts'
@@ -37,7 +38,7 @@ export interface RecoveryInput {
 export interface RecoveredPacks {
   /** Every pack, the open one included. */
   readonly entries: Map<number, PackEntry>
-  readonly open: OpenPack | undefined
+  readonly open: ReadonlyMap<PackClass, OpenPack>
   /** Numbers of packs whose entries in the index are missing or behind. */
   readonly changed: Set<number>
   /** Bytes of records that the index has learnt of again, and not for good. */
@@ -54,7 +55,7 @@ class Recovery {
   readonly #input: RecoveryInput
   readonly #entries = new Map<number, PackEntry>()
   readonly #changed = new Set<number>()
-  #open: OpenPack | undefined
+  readonly #open = new Map<PackClass, OpenPack>()
   #operations: IndexOperation[] = []
   #unsettledBytes = 0
 
@@ -90,9 +91,11 @@ class Recovery {
     this.#changed.add(name.number)
     const file = env.open(path, 'write')
     try {
-      if (await this.#fromFooter(name, file)) return file.close()
-      const mayGrow = this.#open === undefined && entry?.closed !== true && this.#isOurs(file)
-      await this.#fromRecords(name, file, entry, mayGrow)
+      const header = this.#ownHeader(file)
+      const isCopied = header?.isCopied ?? false
+      if (await this.#fromFooter(name, file, isCopied)) return file.close()
+      const mayGrow = header !== null && !this.#open.has(classOf(isCopied)) && entry?.closed !== true
+      await this.#fromRecords(name, file, entry, { isCopied, mayGrow })
     } catch (error) {
       file.close()
       throw error
@@ -107,20 +110,22 @@ class Recovery {
     env.syncDirectory(layout.packs)
   }
 
-  async #fromFooter(name: PackName, file: EnvFile): Promise<boolean> {
+  async #fromFooter(name: PackName, file: EnvFile, isCopied: boolean): Promise<boolean> {
     const footer = readFooter(file)
     if (footer === undefined) return false
     for (let at = 0; at < footer.count; at++) {
       await this.#add(footer.id(at), { packNumber: name.number, ...footer.place(at) })
     }
     const { totals, recordsEnd: indexedBytes } = footer
-    const entry = { packId: name.packId, indexedBytes, fileBytes: file.size(), closed: true, totals }
+    const entry = { packId: name.packId, indexedBytes, fileBytes: file.size(), closed: true, isCopied, totals }
     this.#entries.set(name.number, entry)
     this.#unsettledBytes += indexedBytes
     return true
   }
 
-  async #fromRecords(name: PackName, file: EnvFile, entry: PackEntry | undefined, mayGrow: boolean): Promise<void> {
+  async #fromRecords(
+    name: PackName, file: EnvFile, entry: PackEntry | undefined, pack: { isCopied: boolean; mayGrow: boolean },
+  ): Promise<void> {
     const fileBytes = file.size()
     const isShorter = entry !== undefined && entry.indexedBytes > fileBytes
     const known = isShorter ? undefined : entry
@@ -142,15 +147,15 @@ class Recovery {
       if (await this.#add(header.id, location)) witnessedBytes = end
     }
     this.#unsettledBytes += fileBytes - start
-    const settled = { packId: name.packId, indexedBytes: end, totals }
-    if (!mayGrow) {
+    const settled = { packId: name.packId, indexedBytes: end, isCopied: pack.isCopied, totals }
+    if (!pack.mayGrow) {
       file.close()
       this.#entries.set(name.number, { ...settled, fileBytes, closed: true })
       return
     }
     this.#mend(file, gaps, witnessedBytes, end)
     this.#entries.set(name.number, { ...settled, fileBytes: 0, closed: false })
-    this.#open = new OpenPack(file, name, end, totals)
+    this.#open.set(classOf(pack.isCopied), new OpenPack(file, name, end, totals))
   }
 
   /** Leaves the file such that the next scan finds only records, voids, and what is real damage. */
@@ -185,20 +190,20 @@ class Recovery {
 
   #hasHeader(path: string): boolean {
     using file = this.#input.env.open(path, 'read')
-    return this.#isOurs(file)
+    return this.#ownHeader(file) !== null
   }
 
-  /** Whether the pack can be read at all and was begun by this store, so that it may go on. */
-  #isOurs(file: EnvFile): boolean {
+  /** Of a pack that can be read at all and was begun by this store, so that it may go on; else null. */
+  #ownHeader(file: EnvFile): PackHeader | null {
     const bytes = Buffer.alloc(packHeaderBytes)
     try {
-      const { storeId, domainId } = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
+      const header = decodePackHeader(bytes.subarray(0, file.read(bytes, 0)))
       const own = this.#input.identity
-      return storeId.equals(own.storeId) && domainId.equals(own.domainId)
+      return header.storeId.equals(own.storeId) && header.domainId.equals(own.domainId) ? header : null
     } catch (error) {
       // A newer or encrypted pack must not be written to, nor passed over in silence.
       if (!isCode(error, 'DAMAGED', 'BAD_FORMAT')) throw error
-      return false
+      return null
     }
   }
 }

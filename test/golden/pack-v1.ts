@@ -7,6 +7,7 @@ export const goldenHeader = {
   domainId: Buffer.alloc(16, 0x22),
   packId: Buffer.alloc(16, 0x33),
   createdMs: 1_700_000_000_123,
+  isCopied: false,
 }
 
 const raw = Buffer.from(Array.from({ length: 64 }, (_, at) => (at * 167 + 13) & 0xff))

@@ -12,7 +12,7 @@ import { LogWriter } from '../../src/image/log-writer.ts'
 import type { HeadStart } from '../../src/image/types.ts'
 import { initStore } from '../../src/store/identity.ts'
 import { openChunkReader } from '../../src/store/open.ts'
-import type { OpenChunkReader } from '../../src/store/open.ts'
+import type { ThreadReader } from '../../src/store/thread-reader.ts'
 
 export interface Rig {
   /** Holds the store and whatever a test puts beside it. */
@@ -51,7 +51,7 @@ export interface HeadRig {
 /** A head as a mount's worker makes it. */
 export async function openHead(start: HeadStart): Promise<HeadRig> {
   const env = systemEnv()
-  const reader: OpenChunkReader = await openChunkReader(env, start.directory)
+  const reader: ThreadReader = await openChunkReader(env, start.directory)
   const log = new LogWriter(env, new ImageLayout(start.directory, start.image), {
     imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keyId: start.keyId,
   }, { segment: start.segment, sequence: start.sequence, connection: 1 })

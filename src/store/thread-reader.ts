@@ -1,0 +1,74 @@
+/**
+ * A reader for a thread that is not the writer's. What is not in the store it asks of a source, waiting, or tells its
+ * caller to ask for (`AbsentChunk`) where that must not wait. Without a source what is absent is NOT_FOUND.
+ */
+import type { Buffer } from 'node:buffer'
+import { assert, isCode } from '../errors.ts'
+import { overlayBytes } from '../limits.ts'
+import type { ChunkId, ChunkReader } from './chunks.ts'
+import type { PackFiles } from './pack-files.ts'
+import type { PackIndex } from './pack-index.ts'
+import { RecordOverlay } from './record-overlay.ts'
+import { RecordReader } from './record-reader.ts'
+import { AbsentChunk, type RecordSource } from './record-source.ts'
+
+/** wait: read blocks until the source has answered. tell: read throws AbsentChunk at once. */
+export type AbsentPolicy = 'wait' | 'tell'
+
+export class ThreadReader implements ChunkReader, AsyncDisposable {
+  readonly #files: PackFiles
+  readonly #index: PackIndex
+  readonly #overlay: RecordOverlay
+  readonly #reader: RecordReader
+  readonly #source: RecordSource | undefined
+  absentPolicy: AbsentPolicy = 'wait'
+
+  /** Takes both over. Use `openChunkReader`. */
+  constructor(files: PackFiles, index: PackIndex, source?: RecordSource) {
+    this.#files = files
+    this.#index = index
+    this.#overlay = new RecordOverlay(index, files, overlayBytes)
+    this.#reader = new RecordReader(this.#overlay, this.#overlay)
+    this.#source = source
+  }
+
+  /** Errors: as ChunkReader, ABSENT, and those of the source. */
+  read(id: ChunkId): Buffer {
+    try {
+      return this.#reader.read(id)
+    } catch (error) {
+      if (this.#source === undefined || !isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+      if (this.absentPolicy === 'tell') throw new AbsentChunk(id, error)
+      return this.#fetched(this.#source, id)
+    }
+  }
+
+  has(id: ChunkId): boolean {
+    return this.#reader.has(id)
+  }
+
+  /** Keeps records that came from elsewhere, for the next reads. What is no sound record is left out. */
+  admit(records: readonly Buffer[]): void {
+    for (const record of records) {
+      const id = this.#overlay.add(record)
+      if (id !== undefined) this.#reader.forget(id)
+    }
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    this.#files.close()
+    await this.#index.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #fetched(source: RecordSource, id: ChunkId): Buffer {
+    const records = source.fetch([id])
+    assert(records.length > 0, 'a source gives records or throws')
+    this.admit(records)
+    return this.#reader.read(id)
+  }
+}
