@@ -64,7 +64,8 @@ export function decodePackHeader(bytes: Uint8Array): PackHeader {
   const reserved = reader.u32()
   const checksum = crc32(bytes.subarray(0, packHeaderBytes - checksumBytes))
   if (reader.u32() !== checksum) throw reader.damaged('fails its checksum')
-  if (version !== packVersion || (flags & ~copiedFlag) !== 0 || reserved !== 0) throw reader.damaged('holds what is never written')
+  const isStrange = version !== packVersion || (flags & ~copiedFlag) !== 0 || reserved !== 0
+  if (isStrange) throw reader.damaged('holds what is never written')
   if (keyId !== 0) throw new HoldfastError('UNSUPPORTED', `the pack is encrypted with key ${keyId}, which is not here`)
   return { keyId, storeId, domainId, packId, createdMs, isCopied: (flags & copiedFlag) !== 0 }
 }

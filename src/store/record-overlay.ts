@@ -37,9 +37,10 @@ export class RecordOverlay implements RecordLookup, PackSource {
     const { kind, codec, depth } = header
     this.#drop(recordName(id, depth))
     this.#lastOffset += 1
-    const location = { packNumber: overlayNumber, offset: this.#lastOffset, recordBytes: record.length, kind, codec, depth }
+    const offset = this.#lastOffset
+    const location = { packNumber: overlayNumber, offset, recordBytes: record.length, kind, codec, depth }
     this.#locations.set(recordName(id, depth), location)
-    this.#records.set(location.offset, record)
+    this.#records.set(offset, record)
     this.#bytes += record.length
     for (const oldest of this.#locations.keys()) {
       if (this.#bytes <= this.#bytesMax) break

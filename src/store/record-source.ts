@@ -6,7 +6,9 @@
  */
 import { Buffer } from 'node:buffer'
 import { HoldfastError } from '../errors.ts'
-import { type RecordContent, type RecordHeader, readRecordHeader, recordBytesOf, recordChecksumHolds } from '../format/pack-record.ts'
+import {
+  type RecordContent, type RecordHeader, readRecordHeader, recordBytesOf, recordChecksumHolds,
+} from '../format/pack-record.ts'
 import type { ChunkId } from './chunks.ts'
 
 export interface RecordSource {
