@@ -5,8 +5,8 @@
  *
  * An open pack, the newest of our own without a footer (one of what we put, one of copied records), may end in what a
  * crash left. A valid record is never cut off: the file is cut behind the last one. A gap before it is either damage or
- * a write that never arrived (the system writes pages in any order). If the index knows a record behind the gap, the gap
- * was once synced: it stays, and `verify` reports it. Else nobody was ever told that it is durable: it becomes a void.
+ * a write that never arrived (the system writes pages in any order). If the index knows a record behind the gap, the
+ * gap was once synced: it stays, and `verify` reports it. Else nobody was told that it is durable: it becomes a void.
  */
 import { Buffer } from 'node:buffer'
 import type { Env, EnvFile } from '../env/env.ts'
