@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'BUSY' // in use: a mounted head, a running machine, a mount point
   | 'FENCED' // another writer took the image over
   | 'ABSENT' // a chunk is on replicas only and has to be fetched first
+  | 'WRONG_DOMAIN' // a replica, a pack or a key belongs to other stores
   | 'DAMAGED' // stored bytes are not what they must be
   | 'NEWER_VERSION' // written by a newer Holdfast
   | 'BAD_FORMAT' // bytes that are not in one of our formats at all

@@ -93,6 +93,11 @@ export const writerChunkCacheBytes = 64 * MIB
 
 /** An epoch's record: fixed part, texts, machine description. */
 export const epochRecordBytesMax = 4 * MIB
+/** Records of epochs in one object of a replica: an hour of ten a second is merged into a few dozen of them. */
+export const epochBatchRecordsMax = 1000
+export const epochBatchBytesMax = 8 * MIB
+/** Records of packs that one index run names: 23 MB, held in memory while runs are merged. */
+export const indexRunEntriesMax = 512 * KIB
 /** A machine's device state (q35 has 0.9 MB); memory that lands in it by mistake is found here. */
 export const machineStateBytesMax = 64 * MIB
 /** A machine's description as JSON: what is left of a record besides names and note, and far more than it takes. */
@@ -105,4 +110,5 @@ assert(scanWindowBytes > 4 * recordPlainBytesMax, 'a scan window holds several r
 assert(segmentBytesMax * 2 <= logBytesMax, 'one segment is written while another is committed')
 assert(segmentBytesMax > 8 * logRecordBytesMax, 'a segment holds many records')
 assert(machineFactsBytesMax + noteBytesMax < epochRecordBytesMax / 2 + MIB, 'an epoch record holds its largest parts')
+assert(epochBatchBytesMax >= epochRecordBytesMax + 4 * KIB, 'a batch holds the largest record')
 assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')

@@ -49,6 +49,8 @@ const epochMagic = 0x50454648 // "HFEP"
 const fixedBytes = 220
 const localBytes = 48
 const localChecksumAt = 44
+/** The shortest first part of a record. */
+export const epochIdentityBytesMin = fixedBytes + digestBytes
 const hasMachine = 1
 
 export interface EpochRecord {
@@ -71,6 +73,13 @@ export interface EpochRecord {
   image: string
   note: string
 }
+
+type LocalPart = Pick<EpochRecord, 'commit' | 'segment' | 'sequence' | 'lastRequest'>
+
+/** Of an image whose log is empty. */
+export const firstLocal: LocalPart = Object.freeze({
+  commit: 1, segment: 0, sequence: 1, lastRequest: { connection: 0, unique: 0n },
+})
 
 /** A record as read, with its id and its size. */
 export interface StoredEpoch extends EpochRecord {
@@ -112,7 +121,7 @@ export function encodeEpoch(record: EpochRecord): Buffer {
   return Buffer.concat([body, id, encodeLocal(record, id)])
 }
 
-function encodeLocal(record: EpochRecord, id: Buffer): Buffer {
+function encodeLocal(record: LocalPart, id: Buffer): Buffer {
   const local = Buffer.alloc(localBytes)
   writeSafe(local, record.commit, 0)
   writeSafe(local, record.segment, 8)
@@ -129,14 +138,7 @@ function localChecksum(local: Buffer, id: Buffer): number {
 
 /** Errors: BAD_FORMAT (not a record), NEWER_VERSION, DAMAGED (digest or a length is wrong). */
 export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
-  if (bytes.length < fixedBytes + digestBytes + localBytes || bytes.readUInt32LE(0) !== epochMagic) {
-    throw new HoldfastError('BAD_FORMAT', `${where} is not an epoch record`)
-  }
-  const version = bytes.readUInt16LE(4)
-  if (version > epochVersion) {
-    throw new HoldfastError('NEWER_VERSION', `${where} has format version ${version}, this Holdfast reads up to ` +
-      `${epochVersion}: use the newer Holdfast that wrote it`)
-  }
+  refuseForeign(bytes, fixedBytes + digestBytes + localBytes, where)
   const end = bytes.length - digestBytes - localBytes
   const id = Buffer.from(bytes.subarray(end, end + digestBytes))
   const local = bytes.subarray(end + digestBytes)
@@ -145,6 +147,29 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
   const record = decodeParts(bytes, end, where)
   if (!encodeEpoch(record).equals(bytes)) throw damaged(where)
   return { ...record, id, recordBytes: bytes.length }
+}
+
+/** The first part of a record, its id included: what it is on every replica. */
+export function epochIdentityOf(record: Buffer): Buffer {
+  return record.subarray(0, record.length - localBytes)
+}
+
+/** As `decodeEpoch`, of a first part alone; the local part is that of an image that begins with this epoch. */
+export function decodeEpochIdentity(identity: Buffer, where: string): StoredEpoch {
+  refuseForeign(identity, epochIdentityBytesMin, where)
+  const id = identity.subarray(-digestBytes)
+  return decodeEpoch(Buffer.concat([identity, encodeLocal(firstLocal, id)]), where)
+}
+
+function refuseForeign(bytes: Buffer, bytesMin: number, where: string): void {
+  if (bytes.length < bytesMin || bytes.readUInt32LE(0) !== epochMagic) {
+    throw new HoldfastError('BAD_FORMAT', `${where} is not an epoch record`)
+  }
+  const version = bytes.readUInt16LE(4)
+  if (version > epochVersion) {
+    throw new HoldfastError('NEWER_VERSION', `${where} has format version ${version}, this Holdfast reads up to ` +
+      `${epochVersion}: use the newer Holdfast that wrote it`)
+  }
 }
 
 /** The parts of a record whose digest is right. Fields that another encoder filled otherwise are the caller's. */
