@@ -6,6 +6,7 @@ import { CONTROL_NODEID, controlEntry } from './control.ts'
 import { ERRNO } from './errno.ts'
 import { limits } from './limits.ts'
 import type { FileOperations } from './operations.ts'
+import { Postponed } from './postponed.ts'
 import { decoders } from './protocol/decode.ts'
 import type { Decoder } from './protocol/decode.ts'
 import { FOPEN } from './protocol/flags.ts'
@@ -26,6 +27,8 @@ export interface DispatchOptions extends InitOptions {
   readonly onControl: () => Uint8Array
   readonly onFault: (error: unknown) => void
   readonly onNegotiated: (negotiated: Negotiated) => void
+  /** The present message is to be dispatched again later. */
+  readonly onPostponed: (context: RequestContext) => void
 }
 
 /** What happened so far. */
@@ -132,10 +135,16 @@ export class Dispatcher {
       if (typeof outcome === 'number' && outcome < 0) this.#reply.error(outcome)
       else this.#encode(row, outcome, request)
     } catch (error) {
+      if (error instanceof Postponed) return this.#postpone(context)
       this.counts.faultCount++
       if (row.reply !== 'none') this.#reply.error(-ERRNO.EIO)
       this.#options.onFault(error)
     }
+  }
+
+  #postpone(context: RequestContext): void {
+    this.#reply.none()
+    this.#options.onPostponed(context)
   }
 
   /** The row says which type the outcome has: `FileOperations` is written to match it. */

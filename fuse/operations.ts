@@ -8,7 +8,8 @@
  * Outcome. A method returns its value, a negative errno, or DEFERRED. DEFERRED means that the
  * method has kept the ticket (the context is one) and that some thread of the process will answer
  * with one of the functions of `late-reply.ts`, exactly once. The kernel waits without limit, and
- * the asker cannot even be killed meanwhile. A throw is a defect: the session reports it and answers EIO.
+ * the asker cannot even be killed meanwhile. A throw of `Postponed` has the kernel's session present the request again
+ * later (`postponed.ts`); any other throw is a defect: the session reports it and answers EIO.
  *
  * Ownership. Requests, contexts and names belong to the method and may be kept. The buffers
  * `ReadRequest.into`, `WriteRequest.message` and the two directory writers are lent and may not be

@@ -17,10 +17,13 @@ import { ERRNO } from './errno.ts'
 import { FuseError, systemCode } from './errors.ts'
 import { limits } from './limits.ts'
 import type { FileOperations } from './operations.ts'
+import { KeptMessages } from './postponed.ts'
+import type { PostponedRequests } from './postponed.ts'
 import { Message } from './protocol/message.ts'
 import type { Negotiated } from './protocol/negotiate.ts'
 import { Reply } from './protocol/reply.ts'
 import { traceReply, traceRequest } from './protocol/trace.ts'
+import type { RequestContext } from './requests.ts'
 
 export interface SessionOptions {
   /** /dev/fuse, opened for reading and writing, and mounted or about to be. Stays the caller's. */
@@ -65,13 +68,16 @@ export class Session {
   readonly #message: Message
   readonly #reply: Reply
   readonly #dispatcher: Dispatcher
+  readonly #postponed: KeptMessages
   readonly #onFault: (error: unknown) => void
   readonly #onTrace: ((line: string) => void) | undefined
   #negotiated: Negotiated | undefined
 
   constructor(options: SessionOptions) {
     checkOptions(options)
-    const full = { ...defaults, ...withoutUndefined(options), onNegotiated: this.#agreed(options) }
+    this.#postponed = new KeptMessages(options.descriptor)
+    const onPostponed = (context: RequestContext): void => this.#postpone(context)
+    const full = { ...defaults, ...withoutUndefined(options), onNegotiated: this.#agreed(options), onPostponed }
     this.#descriptor = options.descriptor
     this.#negotiated = options.negotiated
     this.#onFault = options.onFault
@@ -84,6 +90,11 @@ export class Session {
   /** Undefined until INIT has been answered. */
   get negotiated(): Negotiated | undefined {
     return this.#negotiated
+  }
+
+  /** Requests whose operations threw `Postponed`. */
+  get postponed(): PostponedRequests {
+    return this.#postponed
   }
 
   get counts(): Readonly<DispatchCounts> {
@@ -106,7 +117,19 @@ export class Session {
       if (this.#onTrace !== undefined) this.#traced(length, this.#onTrace)
       else this.#dispatcher.dispatch(length)
       if (this.#reply.bytes !== 0) this.#send()
+      for (const message of this.#postponed.takeDue()) this.#again(message)
     }
+  }
+
+  #postpone(context: RequestContext): void {
+    const { buffer, length } = this.#message
+    this.#postponed.keep(context, buffer.subarray(0, length))
+  }
+
+  #again(message: Buffer): void {
+    message.copy(this.#message.buffer)
+    this.#dispatcher.dispatch(message.length)
+    if (this.#reply.bytes !== 0) this.#send()
   }
 
   /** Bytes of the next message, 0 for none this time. */

@@ -75,6 +75,7 @@ export class Bench {
         onControl: () => new Uint8Array(0),
         onFault: (error) => this.faults.push(error),
         onNegotiated: (negotiated) => this.agreed.push(negotiated),
+        onPostponed: () => undefined,
         writeBytesMax: limits.writeBytesMax,
         backgroundCount: limits.backgroundCount,
         readaheadBytesMax: limits.readaheadBytesMax,

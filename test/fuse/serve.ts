@@ -28,6 +28,8 @@ export interface ServeOptions {
   /** Reads are never answered. */
   readonly isMute?: boolean
   readonly isTraced?: boolean
+  /** What is asked of files named `later...` is postponed until somebody pokes the control file. */
+  readonly isPostponing?: boolean
 }
 
 export type ServeCommand =

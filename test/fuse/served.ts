@@ -17,6 +17,7 @@ export type Counts = {
   readonly faultCount: number
   readonly inodeCount: number
   readonly lookupCount: number
+  readonly postponedCount: number
 }
 
 /** An empty directory, removed after the test; whatever is still mounted on it is detached. */
