@@ -32,8 +32,8 @@ export const codecRaw = 0
 export const codecLz4 = 1
 export const codecDelta = 2
 
-const checksumAt = 4
-const kindAt = checksumAt + 4
+export const checksumAt = 4
+export const kindAt = checksumAt + 4
 const codecAt = kindAt + 1
 const depthAt = codecAt + 1
 const baseDepthAt = depthAt + 1

@@ -6,6 +6,7 @@
  *   packs/0000002a.ID.pack        pack number (hex) and pack id
  *   index/                        LevelDB, rebuildable
  *   tmp/                          files not yet named; emptied at open
+ *   quarantine/                   files that were found bad and replaced (quarantine.ts)
  */
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
@@ -32,6 +33,10 @@ export class StoreLayout {
 
   get index(): string {
     return join(this.directory, 'index')
+  }
+
+  get quarantine(): string {
+    return join(this.directory, 'quarantine')
   }
 
   get temporary(): string {

@@ -12,21 +12,26 @@ import { HoldfastError, assert, isCode } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
 import { type RecordContent, codecRaw, kindData, kindNode } from '../format/pack-record.ts'
 import {
-  chunkBytes, deltaDepthMax, pendingRecordsMax, publishTimeoutMs, recordPlainBytesMax, settleBytes, settleOnCloseBytes,
+  chunkBytes, deltaDepthMax, pendingRecordsMax, recordPlainBytesMax, settleBytes, settleOnCloseBytes,
   writerChunkCacheBytes,
 } from '../limits.ts'
 import type { ChunkId, ChunkKind, ChunkStore, PutResult } from './chunks.ts'
-import { type ChunkForm, type Version, chooseForm, wholeForm } from './delta-policy.ts'
+import { formFor } from './choose-form.ts'
+import { type ChunkForm, wholeForm } from './delta-policy.ts'
 import type { StoreIdentity } from './identity.ts'
 import type { StoreLayout } from './layout.ts'
 import type { IndexedRecord, PackIndex } from './pack-index.ts'
 import { adoptPack, dropPack } from './pack-moves.ts'
 import type { PackClass } from './pack-class.ts'
 import type { PackInfo, PackSet, StoreStats } from './pack-set.ts'
+import type { LongCall } from './progress.ts'
 import { type Generation, PendingRecords, operationsOf } from './pending-records.ts'
 import { RecordReader } from './record-reader.ts'
 import { type RecordSource, partsOf } from './record-source.ts'
+import { type RepairReport, type RepairRequest, repairPacks } from './repair.ts'
+import { type StoreInside, verifyInputOf } from './store-inside.ts'
 import { type VerifyOptions, type VerifyReport, verifyPacks } from './verify.ts'
+import { waitUntilApplied } from './wait-applied.ts'
 
 export interface StoreParts {
   readonly env: Env
@@ -92,7 +97,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const id = digest(plain)
     if (this.#reader.has(id)) return { id, storedBytes: 0 }
     const recordKind = kind === 'data' ? kindData : kindNode
-    const form = this.#proven(id, plain, recordKind, this.#chooseForm(id, plain, base))
+    const form = this.#proven(id, plain, recordKind, formFor(this.#reader, id, plain, base, this.#isIndexed(id)))
     return { id, storedBytes: this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload) }
   }
 
@@ -128,13 +133,16 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
 
   /**
    * Decodes every record of every pack as it lies on the disk, as of the last sync or later. Damage is
-   * reported, not thrown, and healed when the chunk is put again. Errors: ABORTED, IO.
+   * reported, not thrown, and healed when the chunk is put again. Errors: ABORTED.
    */
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    const lookup = { locate: (id: Buffer, depth: number) => this.#locate(id, depth) }
-    const condemn = (id: Buffer, depth: number) => this.#reader.condemn(id, depth)
-    const reader = new RecordReader(lookup, this.#packs)
-    return verifyPacks({ env: this.#parts.env, packs: this.packs(), lookup, reader, condemn }, options)
+    return verifyPacks(verifyInputOf(this.#inside()), options)
+  }
+
+  /** See repair.ts. Errors: NO_SPACE, IO, FAILED_STATE, ABORTED. */
+  repair(request: RepairRequest, call: LongCall = {}): Promise<RepairReport> {
+    this.#requireUsable()
+    return repairPacks(this.#inside(), request, call)
   }
 
   /** See pack-moves.ts: a pack fetched from elsewhere becomes one of ours. */
@@ -171,6 +179,17 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return this.close()
   }
 
+  #inside(): StoreInside {
+    const { env, layout } = this.#parts
+    return {
+      env, layout, packs: this.#packs, index: this.#index, reader: this.#reader, source: this.source,
+      lookup: { locate: (id, depth) => this.#locate(id, depth) },
+      add: (content, payload, packClass) => this.#add(content, payload, packClass),
+      heal: (plain, kind, packClass) => this.#heal(plain, kind, packClass),
+      sync: () => this.sync(),
+    }
+  }
+
   #requireUsable(): void {
     if (this.#closing !== undefined) throw new HoldfastError('FAILED_STATE', 'the store is closed')
     this.#packs.requireUsable()
@@ -180,20 +199,12 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return this.#pending.locate(id, depth) ?? this.#index.locate(id, depth)
   }
 
-  /** A chunk whose records are all bad is written whole: every record that names it as a base works again. */
-  #chooseForm(id: ChunkId, plain: Uint8Array, base: ChunkId | undefined): ChunkForm {
-    if (this.#isIndexed(id)) {
-      this.#reader.forget(id)
-      return wholeForm(plain)
-    }
-    if (base === undefined) return wholeForm(plain)
-    try {
-      return chooseForm(plain, this.#versions(base))
-    } catch (error) {
-      // A base that cannot be read is no base.
-      if (!isCode(error, 'DAMAGED', 'NOT_FOUND')) throw error
-      return wholeForm(plain)
-    }
+  #heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void {
+    const id = digest(plain)
+    this.#reader.forget(id)
+    const recordKind = kind === 'data' ? kindData : kindNode
+    const form = this.#proven(id, plain, recordKind, wholeForm(plain))
+    this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload, packClass)
   }
 
   #adopt(record: Buffer): number {
@@ -217,14 +228,6 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   #isIndexed(id: ChunkId): boolean {
     for (let depth = 0; depth <= deltaDepthMax; depth++) if (this.#locate(id, depth) !== undefined) return true
     return false
-  }
-
-  #versions(base: ChunkId): Version[] {
-    const header = this.#reader.header(base, deltaDepthMax)
-    if (header === undefined) return []
-    return [header, ...this.#reader.bases(header)].map(({ id, depth, paidBytes }) => {
-      return { id, depth, paidBytes, plain: () => this.#reader.read(id) }
-    })
   }
 
   /** The form, decoded and found to give the id; raw where a codec does not give back what it got. */
@@ -267,14 +270,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     assert(last?.type === 'put', 'there is something to publish')
     // A failure is kept in the pack set, where the next put finds it.
     this.#publish(generation).catch(nothing)
-    const cell = new Int32Array(new SharedArrayBuffer(4))
-    const deadlineMs = this.#parts.env.monotonicMs() + publishTimeoutMs
-    while (!this.#index.isApplied(last.key, last.value)) {
-      Atomics.wait(cell, 0, 0, 1)
-      const isLate = this.#parts.env.monotonicMs() > deadlineMs
-      if (isLate) this.#packs.fail(new HoldfastError('IO', 'the index takes no more records'))
-      this.#packs.requireUsable()
-    }
+    waitUntilApplied(this.#parts.env, this.#index, last, this.#packs)
   }
 
   /** Makes the index durable up to these entries, in the background, one at a time. */

@@ -151,12 +151,23 @@ export class PackSet implements PackSource, Disposable {
 
   /** Removes a closed pack's file, which the index no longer knows. Threads that have it open read on. */
   remove(pack: PackInfo): void {
+    this.forget(pack)
+    this.#env.unlink(pack.path)
+    this.#env.syncDirectory(this.#layout.packs)
+  }
+
+  /** Counts a closed pack no more. What becomes of its file, which the index no longer knows, is the caller's. */
+  forget(pack: PackInfo): void {
     assert(this.#openOf(pack.number) === undefined, 'an open pack is not removed')
     this.#entries.delete(pack.number)
     this.#changed.delete(pack.number)
     this.#files.remove(pack.number)
-    this.#env.unlink(pack.path)
-    this.#env.syncDirectory(this.#layout.packs)
+  }
+
+  /** Ends that pack, if records are still appended to it: the next one begins another. Errors: as `makeRoom`. */
+  closeIfOpen(packNumber: number): void {
+    const open = this.#openOf(packNumber)
+    if (open !== undefined) this.#finish(open.kind, open.pack)
   }
 
   /** Idempotent. */

@@ -57,6 +57,17 @@ export class RecordReader implements ChunkReader {
     return undefined
   }
 
+  /** Whether a record of at most that depth decodes to the chunk, as the packs are now. */
+  canRead(id: ChunkId, depthMax: number): boolean {
+    try {
+      this.#readAtMost(id, depthMax)
+      return true
+    } catch (error) {
+      if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
+      return false
+    }
+  }
+
   /** The bases of a record, nearest first. */
   bases(header: RecordHeader): RecordHeader[] {
     const found: RecordHeader[] = []

@@ -23,6 +23,7 @@ import type { PackFiles } from './pack-files.ts'
 import { type IndexOperation, type PackIndex, deletePack, putRecord } from './pack-index.ts'
 import { type ScannedGap, readFooter, scanRecords } from './pack-scan.ts'
 import { type LongCall, breathe } from './progress.ts'
+import { correctedAt, spoiltRecordBytes } from './spoilt-record.ts'
 
 export interface RecoveryInput {
   readonly env: Env
@@ -146,6 +147,11 @@ class Recovery {
       const location = { packNumber: name.number, offset, recordBytes, kind, codec, depth }
       if (await this.#add(header.id, location)) witnessedBytes = end
     }
+    // A record at the end that is spoilt, not torn, is damage too: what lies there is neither cut off nor covered.
+    for (let more = 1; more > 0 && end < fileBytes; end += more) {
+      more = spoiltRecordBytes(file, name.number, this.#input.index, end, fileBytes - end)
+      if (more > 0) witnessedBytes = end + more
+    }
     this.#unsettledBytes += fileBytes - start
     const settled = { packId: name.packId, indexedBytes: end, isCopied: pack.isCopied, totals }
     if (!pack.mayGrow) {
@@ -162,7 +168,8 @@ class Recovery {
   #mend(file: EnvFile, gaps: ScannedGap[], witnessedBytes: number, end: number): void {
     for (const gap of gaps) {
       const neverSynced = gap.offset >= witnessedBytes && !this.#input.rebuilding
-      const coverable = gap.offset < end && gap.gapBytes >= voidHeaderBytes
+      const coverable = gap.offset < end && gap.gapBytes >= voidHeaderBytes &&
+        correctedAt(file, gap.offset, gap.gapBytes) === undefined
       if (neverSynced && coverable) file.write(encodeVoidHeader(gap.gapBytes), gap.offset)
     }
     if (file.size() > end) file.truncate(end)

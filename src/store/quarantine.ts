@@ -1,0 +1,51 @@
+/**
+ * `quarantine/` of a store: files that were found bad and replaced, kept for people, each with a note beside it that
+ * says what was wrong. Nothing reads them but a repair that looks for lost chunks; whoever is done with them deletes
+ * them.
+ */
+import { Buffer } from 'node:buffer'
+import { basename, dirname, join } from 'node:path'
+import type { Env } from '../env/env.ts'
+import { publishFile } from '../env/publish.ts'
+import { ensureDirectory } from '../env/tree.ts'
+import { MIB } from '../limits.ts'
+import type { StoreLayout } from './layout.ts'
+
+/** Moves a file there, durably; the name it has now. */
+export function quarantineFile(env: Env, layout: StoreLayout, path: string, note: string): string {
+  const target = freeName(env, layout, path)
+  writeNote(env, target, path, note)
+  env.rename(path, target)
+  env.syncDirectory(dirname(path))
+  env.syncDirectory(layout.quarantine)
+  return target
+}
+
+/** Puts a copy of a file there that is about to be mended in its place. */
+export function quarantineCopy(env: Env, layout: StoreLayout, path: string, note: string): string {
+  const target = freeName(env, layout, path)
+  writeNote(env, target, path, note)
+  using from = env.open(path, 'read')
+  using to = env.open(target, 'createNew')
+  const window = Buffer.allocUnsafe(MIB)
+  for (let at = 0; ;) {
+    const bytes = from.read(window, at)
+    if (bytes === 0) break
+    to.write(window.subarray(0, bytes), at)
+    at += bytes
+  }
+  to.sync()
+  env.syncDirectory(layout.quarantine)
+  return target
+}
+
+function freeName(env: Env, layout: StoreLayout, path: string): string {
+  ensureDirectory(env, layout.quarantine)
+  env.syncDirectory(layout.directory)
+  const name = join(layout.quarantine, `${env.randomBytes(4).toString('hex')}.${basename(path)}`)
+  return name
+}
+
+function writeNote(env: Env, target: string, path: string, note: string): void {
+  publishFile(env, `${target}.txt`, Buffer.from(`${path}\n${note}\n`))
+}
