@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'BUSY' // in use: a mounted head, a running machine, a mount point
   | 'FENCED' // another writer took the image over
   | 'ABSENT' // a chunk is on replicas only and has to be fetched first
+  | 'KEY_NEEDED' // encrypted: a passphrase or a key file is needed, or one of its domain's older keys
+  | 'KEY_WRONG' // the passphrase or key file opens nothing here
   | 'WRONG_DOMAIN' // a replica, a pack or a key belongs to other stores
   | 'DAMAGED' // stored bytes are not what they must be
   | 'NEWER_VERSION' // written by a newer Holdfast

@@ -51,6 +51,14 @@ export const indexCacheBytes = 16 * MIB
 export const indexWriteBufferBytes = 4 * MIB
 /** Records known to be bad that a thread remembers, so that the next put heals them. */
 export const damagedRecordsMax = 4 * KIB
+/** Secrets that open one domain. Each passphrase that is tried costs a third of a second. */
+export const keySlotsMax = 16
+/** `keys.json`: slots and the ring. */
+export const keysFileBytesMax = 64 * KIB
+export const passphraseBytesMax = 1024
+/** A key file is not stretched: it must hold as much chance as a key. */
+export const keyFileBytesMin = 32
+export const keyFileBytesMax = 64 * KIB
 /** `store.json`. */
 export const identityFileBytesMax = 4 * KIB
 /** Names of files and records in one verification's report; the rest is counted. */

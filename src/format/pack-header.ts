@@ -5,7 +5,7 @@
  *     0   magic          8   "HOLDPACK"
  *     8   version        2   1
  *     10  flags          2   bit 0: copied, every record in it came from a replica
- *     12  key id         4   0: records are not encrypted
+ *     12  key id         4   0: records are not sealed; else the data key's number (src/crypto)
  *     16  store id      16   the store that wrote the pack
  *     32  domain id     16   chunks are named, and deduplicated, within one domain
  *     48  pack id       16   random, the same wherever the pack is copied
@@ -45,7 +45,7 @@ export function encodePackHeader(header: PackHeader): Buffer {
   return writer.u32(crc32(writer.view())).view()
 }
 
-/** Takes the first 80 bytes of a file. Errors: BAD_FORMAT, NEWER_VERSION, UNSUPPORTED (encrypted), DAMAGED. */
+/** Takes the first 80 bytes of a file. Errors: BAD_FORMAT, NEWER_VERSION, DAMAGED. */
 export function decodePackHeader(bytes: Uint8Array): PackHeader {
   const reader = new ByteReader(bytes, 'pack header')
   if (reader.left < packHeaderBytes) throw new HoldfastError('BAD_FORMAT', 'a pack is shorter than its header')
@@ -66,6 +66,5 @@ export function decodePackHeader(bytes: Uint8Array): PackHeader {
   if (reader.u32() !== checksum) throw reader.damaged('fails its checksum')
   const isStrange = version !== packVersion || (flags & ~copiedFlag) !== 0 || reserved !== 0
   if (isStrange) throw reader.damaged('holds what is never written')
-  if (keyId !== 0) throw new HoldfastError('UNSUPPORTED', `the pack is encrypted with key ${keyId}, which is not here`)
   return { keyId, storeId, domainId, packId, createdMs, isCopied: (flags & copiedFlag) !== 0 }
 }

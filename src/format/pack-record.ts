@@ -4,15 +4,17 @@
  *     0   magic          4   9E 48 46 52 ("\x9EHFR")
  *     4   checksum       4   CRC-32 of all that follows, payload included (a void's: of its header only)
  *     8   kind           1   0 void, 1 data, 2 node
- *     9   codec          1   0 raw, 1 LZ4, 2 delta
+ *     9   codec          1   0 raw, 1 LZ4, 2 delta; bit 7: the payload is sealed
  *     10  depth          1   0 where the payload stands alone, else deltas to apply: 1 to 3
  *     11  base depth     1   of the base record, less than depth; 0 without a base
  *     12  plain bytes    4   1 to 65,536; of a void 0
  *     16  payload bytes  4   as many as plain where raw, else fewer
  *     20  paid bytes     4   see the delta policy: what this base has cost beyond the newest one
- *     24  id            32   BLAKE3-256 of the plain bytes
+ *     24  id            32   BLAKE3-256 of the plain bytes, keyed where the store is encrypted
  *     56  base id       32   only where the codec is delta
- *         payload
+ *         payload            encrypted where it is sealed, and then of the same length
+ *         salt           8   only where it is sealed
+ *         tag           16   the same; over payload and header from the kind on
  *
  * raw: the plain bytes. LZ4: the plain length (4 bytes) and one LZ4 block. delta: LZ4, in the same form, of
  * plain XOR base, where the base is cut or padded with zeros to the plain length. A void has neither id nor
@@ -43,11 +45,18 @@ const paidBytesAt = payloadBytesAt + 4
 const idAt = paidBytesAt + 4
 const baseIdAt = idAt + digestBytes
 
+/** Bit of the codec's byte. */
+const sealedBit = 0x80
+export const recordSaltBytes = 8
+const sealTagBytes = 16
+/** What sealing adds to a record. */
+const sealBytes = recordSaltBytes + sealTagBytes
+
 export const voidHeaderBytes = idAt
 /** Without a base, then with one. */
 export const recordHeaderBytesMin = baseIdAt
 export const recordHeaderBytesMax = baseIdAt + digestBytes
-export const recordBytesMax = recordHeaderBytesMax + recordPlainBytesMax
+export const recordBytesMax = recordHeaderBytesMax + recordPlainBytesMax + sealBytes
 
 export interface RecordHeader {
   readonly kind: number
@@ -61,11 +70,39 @@ export interface RecordHeader {
   readonly baseId: Buffer | undefined
   readonly baseDepth: number
   readonly headerBytes: number
+  readonly isSealed: boolean
 }
 
-/** The header's and payload's length together. */
+/** A payload as it is stored in an encrypted store. */
+export interface RecordSeal {
+  readonly body: Buffer
+  readonly salt: Buffer
+  readonly tag: Buffer
+}
+
+/** Of a whole record, header and all. */
 export function recordBytesOf(header: RecordHeader): number {
-  return header.headerBytes + header.payloadBytes
+  return header.headerBytes + header.payloadBytes + (header.isSealed ? sealBytes : 0)
+}
+
+/** The payload of the record that `bytes` begin with, as it is stored. */
+export function storedPayloadOf(bytes: Buffer, header: RecordHeader): Buffer {
+  return bytes.subarray(header.headerBytes, header.headerBytes + header.payloadBytes)
+}
+
+/** Views of what a sealed record holds. */
+export function sealOf(bytes: Buffer, header: RecordHeader): RecordSeal {
+  const saltAt = header.headerBytes + header.payloadBytes
+  const tagAt = saltAt + recordSaltBytes
+  return {
+    body: storedPayloadOf(bytes, header), salt: bytes.subarray(saltAt, tagAt),
+    tag: bytes.subarray(tagAt, tagAt + sealTagBytes),
+  }
+}
+
+/** The part of the header that a seal is bound to. */
+export function boundBytesOf(bytes: Buffer, header: RecordHeader): Buffer {
+  return bytes.subarray(kindAt, header.headerBytes)
 }
 
 export function recordHeaderBytesFor(codec: number): number {
@@ -73,20 +110,33 @@ export function recordHeaderBytesFor(codec: number): number {
 }
 
 /** What a record says, whatever the length of its payload. */
-export type RecordContent = Omit<RecordHeader, 'payloadBytes' | 'headerBytes'>
+export type RecordContent = Omit<RecordHeader, 'payloadBytes' | 'headerBytes' | 'isSealed'>
 
 type RecordNumbers = Omit<RecordContent, 'id' | 'baseId'>
 
-/** Writes header and payload at `offset`, where there must be room. Returns the record's length. */
-export function writeRecord(target: Buffer, offset: number, record: RecordContent, payload: Uint8Array): number {
+/**
+ * Writes a record at `offset`, where there must be room; with `seal`, which is given the bytes to bind, its payload is
+ * sealed. Returns the record's length.
+ */
+export function writeRecord(
+  target: Buffer, offset: number, record: RecordContent, payload: Uint8Array,
+  seal?: (bound: Buffer, payload: Uint8Array) => RecordSeal,
+): number {
   const headerBytes = recordHeaderBytesFor(record.codec)
   writeHeader(target, offset, record, payload.length)
   record.id.copy(target, offset + idAt)
   record.baseId?.copy(target, offset + baseIdAt)
-  target.set(payload, offset + headerBytes)
-  const bytes = headerBytes + payload.length
-  target.writeUInt32LE(crc32(target.subarray(offset + kindAt, offset + bytes)), offset + checksumAt)
-  return bytes
+  let end = offset + headerBytes
+  if (seal === undefined) {
+    target.set(payload, end)
+    end += payload.length
+  } else {
+    target[offset + codecAt] |= sealedBit
+    const { body, salt, tag } = seal(target.subarray(offset + kindAt, end), payload)
+    for (const part of [body, salt, tag]) end += part.copy(target, end)
+  }
+  target.writeUInt32LE(crc32(target.subarray(offset + kindAt, end)), offset + checksumAt)
+  return end - offset
 }
 
 /** The 24 bytes that declare the `bytes` from their start as nothing. */
@@ -105,7 +155,8 @@ export function encodeVoidHeader(bytes: number): Buffer {
 export function readRecordHeader(bytes: Buffer, offset: number): RecordHeader | undefined {
   if (bytes.length - offset < voidHeaderBytes || !magicAt(bytes, offset)) return undefined
   const kind = bytes[offset + kindAt]
-  const codec = bytes[offset + codecAt]
+  const isSealed = kind !== kindVoid && (bytes[offset + codecAt] & sealedBit) !== 0
+  const codec = isSealed ? bytes[offset + codecAt] & ~sealedBit : bytes[offset + codecAt]
   const headerBytes = kind === kindVoid ? voidHeaderBytes : recordHeaderBytesFor(codec)
   if (bytes.length - offset < headerBytes) return undefined
   const header: RecordHeader = {
@@ -119,6 +170,7 @@ export function readRecordHeader(bytes: Buffer, offset: number): RecordHeader | 
     id: bytes.subarray(offset + idAt, offset + (kind === kindVoid ? idAt : baseIdAt)),
     baseId: codec === codecDelta ? bytes.subarray(offset + baseIdAt, offset + headerBytes) : undefined,
     headerBytes,
+    isSealed,
   }
   return hasForm(header) ? header : undefined
 }

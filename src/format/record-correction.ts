@@ -8,7 +8,7 @@ import {
 
 export interface CorrectedRecord {
   readonly header: RecordHeader
-  readonly payload: Buffer
+  readonly bytes: Buffer
 }
 
 /**
@@ -27,5 +27,5 @@ export function correctRecord(extent: Buffer): CorrectedRecord | undefined {
   }
   const header = readRecordHeader(bytes, 0)
   if (header === undefined || recordBytesOf(header) !== bytes.length) return undefined
-  return { header, payload: bytes.subarray(header.headerBytes) }
+  return { header, bytes }
 }

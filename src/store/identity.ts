@@ -1,10 +1,13 @@
 /**
  * `store.json`: what makes a directory a store. One JSON object:
  *
- *   {"magic": "holdfast store", "version": 1, "storeId": HEX 32, "domainId": HEX 32, "keyId": 0}
+ *   {"magic": "holdfast store", "version": 1, "storeId": HEX 32, "domainId": HEX 32, "keyId": 0 | 1}
  */
 import { Buffer } from 'node:buffer'
 import { dirname } from 'node:path'
+import { makeKeys } from '../crypto/key-slots.ts'
+import { encodeKeysFile, type KeysFile } from '../crypto/keys-file.ts'
+import type { Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { ensureDirectory } from '../env/tree.ts'
@@ -20,27 +23,36 @@ export interface StoreIdentity {
   readonly storeId: Buffer
   /** Chunks are named and deduplicated within a domain. */
   readonly domainId: Buffer
-  /** 0: the plain domain, nothing is encrypted. */
+  /** 0: nothing is encrypted. 1: the domain has keys; which data keys they are says its ring (src/crypto). */
   readonly keyId: number
+}
+
+export interface InitOptions {
+  /** Encrypts the store, in a domain of its own, with this as the first secret. */
+  readonly secret?: Secret
+  /** Makes the store one of a domain that there is; `keys` are null where it is not encrypted. */
+  readonly domain?: { readonly domainId: Buffer; readonly keys: KeysFile | null }
 }
 
 /**
  * Makes `directory` a store; it may exist, and hold nothing but what an interrupted `initStore` left.
  * Durable on return; `store.json` comes last, so a crash leaves no half store.
- * Errors: EXISTS (it is a store), IO, NO_SPACE.
+ * Errors: EXISTS (it is a store), USAGE (no proper secret), IO, NO_SPACE.
  */
-export function initStore(env: Env, directory: string): StoreIdentity {
+export function initStore(env: Env, directory: string, options: InitOptions = {}): StoreIdentity {
   const layout = new StoreLayout(directory)
   if (env.exists(layout.identity)) throw new HoldfastError('EXISTS', `${directory} is a store already`)
+  const { domainId, keys } = options.domain ?? newDomain(env, options.secret)
   ensureDirectory(env, directory)
   env.syncDirectory(dirname(directory))
   for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
-  const identity = { storeId: env.randomBytes(identityBytes), domainId: env.randomBytes(identityBytes), keyId: 0 }
+  if (keys !== null) publishFile(env, layout.keys, encodeKeysFile(keys))
+  const identity = { storeId: env.randomBytes(identityBytes), domainId, keyId: keys === null ? 0 : 1 }
   publishFile(env, layout.identity, encodeIdentity(identity))
   return identity
 }
 
-/** Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED, UNSUPPORTED (encrypted). */
+/** Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED. */
 export function readIdentity(env: Env, layout: StoreLayout): StoreIdentity {
   const fields = parse(readText(env, layout))
   if (fields.magic !== storeMagic) throw new HoldfastError('BAD_FORMAT', `${layout.identity} is not a store's`)
@@ -49,9 +61,13 @@ export function readIdentity(env: Env, layout: StoreLayout): StoreIdentity {
     const versions = `store version ${fields.version} is newer than ${storeVersion}`
     throw new HoldfastError('NEWER_VERSION', `${versions}: update Holdfast`)
   }
-  if (typeof fields.keyId !== 'number') throw damaged('keyId')
-  if (fields.keyId !== 0) throw new HoldfastError('UNSUPPORTED', 'this store is encrypted: update Holdfast')
+  if (fields.keyId !== 0 && fields.keyId !== 1) throw damaged('keyId')
   return { storeId: hex(fields.storeId, 'storeId'), domainId: hex(fields.domainId, 'domainId'), keyId: fields.keyId }
+}
+
+function newDomain(env: Env, secret: Secret | undefined): NonNullable<InitOptions['domain']> {
+  const domainId = env.randomBytes(identityBytes)
+  return { domainId, keys: secret === undefined ? null : makeKeys(env, domainId, secret) }
 }
 
 function encodeIdentity(identity: StoreIdentity): Buffer {

@@ -2,6 +2,7 @@
  * Where things lie in a store's directory, as far as the chunk store goes:
  *
  *   store.json                    identity (identity.ts)
+ *   keys.json                     only where the store is encrypted: its keys, wrapped (src/crypto/key-slots.ts)
  *   lock                          locked by the process that owns the store
  *   packs/0000002a.ID.pack        pack number (hex) and pack id
  *   index/                        LevelDB, rebuildable
@@ -21,6 +22,10 @@ export class StoreLayout {
 
   get identity(): string {
     return join(this.directory, 'store.json')
+  }
+
+  get keys(): string {
+    return join(this.directory, 'keys.json')
   }
 
   get lock(): string {

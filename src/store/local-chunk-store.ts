@@ -5,7 +5,7 @@
  * when it is behind, the next open reads the pack again.
  */
 import type { Buffer } from 'node:buffer'
-import { digest } from '../chunk/digest.ts'
+import { chunkIdOf } from '../chunk/digest.ts'
 import type { Env } from '../env/env.ts'
 import type { FileLock } from '../env/lock.ts'
 import { HoldfastError, assert, isCode } from '../errors.ts'
@@ -49,6 +49,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   readonly #packs: PackSet
   readonly #index: PackIndex
   readonly #pending = new PendingRecords()
+  readonly #lookup = { locate: (id: Buffer, depth: number) => this.#locate(id, depth) }
   readonly #reader: RecordReader
   /** Where chunks may be had that are not here. */
   source: RecordSource | undefined
@@ -63,8 +64,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     this.#packs = parts.packs
     this.#index = parts.index
     this.#unsettledBytes = parts.unsettledBytes
-    const lookup = { locate: (id: Buffer, depth: number) => this.#locate(id, depth) }
-    this.#reader = new RecordReader(lookup, parts.packs, writerChunkCacheBytes)
+    this.#reader = new RecordReader(this.#lookup, parts.packs, writerChunkCacheBytes)
   }
 
   get identity(): StoreIdentity {
@@ -94,7 +94,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     this.#requireUsable()
     assert(plain.length > 0 && plain.length <= recordPlainBytesMax, 'a chunk has 1 to 65,536 bytes')
     assert(kind === 'node' || plain.length === chunkBytes, 'a data chunk has 65,536 bytes')
-    const id = digest(plain)
+    const id = chunkIdOf(this.#packs.keys, plain)
     if (this.#reader.has(id)) return { id, storedBytes: 0 }
     const recordKind = kind === 'data' ? kindData : kindNode
     const form = this.#proven(id, plain, recordKind, formFor(this.#reader, id, plain, base, this.#isIndexed(id)))
@@ -183,7 +183,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const { env, layout } = this.#parts
     return {
       env, layout, packs: this.#packs, index: this.#index, reader: this.#reader, source: this.source,
-      lookup: { locate: (id, depth) => this.#locate(id, depth) },
+      lookup: this.#lookup,
       add: (content, payload, packClass) => this.#add(content, payload, packClass),
       heal: (plain, kind, packClass) => this.#heal(plain, kind, packClass),
       sync: () => this.sync(),
@@ -200,7 +200,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   }
 
   #heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void {
-    const id = digest(plain)
+    const id = chunkIdOf(this.#packs.keys, plain)
     this.#reader.forget(id)
     const recordKind = kind === 'data' ? kindData : kindNode
     const form = this.#proven(id, plain, recordKind, wholeForm(plain))

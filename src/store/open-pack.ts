@@ -4,6 +4,8 @@
  * pack-record.ts and pack-footer.ts.
  */
 import { Buffer } from 'node:buffer'
+import { PackSeal } from '../crypto/pack-seal.ts'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { assert } from '../errors.ts'
 import type { RecordLocation } from '../format/keys.ts'
@@ -18,6 +20,8 @@ import type { PackName, StoreLayout } from './layout.ts'
 export class OpenPack implements Disposable {
   readonly name: PackName
   readonly totals: PackTotals
+  /** Null where nothing is encrypted. */
+  readonly seal: PackSeal | null
   readonly #file: EnvFile
   readonly #buffer = Buffer.allocUnsafeSlow(packBufferBytes)
   #writtenBytes: number
@@ -25,23 +29,27 @@ export class OpenPack implements Disposable {
   #synced = true
 
   /** Goes on after `bytes` bytes of a file whose tail is known to be sound. */
-  constructor(file: EnvFile, name: PackName, bytes: number, totals: PackTotals) {
+  constructor(file: EnvFile, name: PackName, bytes: number, totals: PackTotals, seal: PackSeal | null = null) {
     this.#file = file
     this.name = name
     this.totals = totals
+    this.seal = seal
     this.#writtenBytes = bytes
   }
 
   /** A new, empty pack whose header and name are durable. */
   static create(
     env: Env, layout: StoreLayout, identity: StoreIdentity, number: number, isCopied = false,
+    keys: DomainKeys | null = null,
   ): OpenPack {
     const name = { number, packId: env.randomBytes(identityBytes) }
     const file = env.open(layout.pack(name), 'createNew')
-    file.write(encodePackHeader({ ...identity, packId: name.packId, createdMs: env.wallMs(), isCopied }), 0)
+    const header = { ...identity, keyId: keys?.keyId ?? 0, packId: name.packId, createdMs: env.wallMs(), isCopied }
+    file.write(encodePackHeader(header), 0)
     file.sync()
     env.syncDirectory(layout.packs)
-    return new OpenPack(file, name, packHeaderBytes, emptyTotals())
+    const seal = keys === null ? null : new PackSeal(env, keys, name.packId, keys.keyId)
+    return new OpenPack(file, name, packHeaderBytes, emptyTotals(), seal)
   }
 
   /** Where the next record goes. */
@@ -72,7 +80,9 @@ export class OpenPack implements Disposable {
   append(content: RecordContent, payload: Uint8Array): RecordLocation {
     assert(!this.isBufferFull && this.hasRoom, 'a record has its room before it is appended')
     const offset = this.bytes
-    const recordBytes = writeRecord(this.#buffer, this.#bufferedBytes, content, payload)
+    const { seal } = this
+    const sealed = seal === null ? undefined : (bound: Buffer, plain: Uint8Array) => seal.seal(bound, plain, offset)
+    const recordBytes = writeRecord(this.#buffer, this.#bufferedBytes, content, payload, sealed)
     this.#bufferedBytes += recordBytes
     this.#synced = false
     countRecord(this.totals, content.kind, content.plainBytes, recordBytes)

@@ -1,9 +1,12 @@
 /** Opening a store's chunks: by its one writer, or by any thread of that process for reading. */
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { isCode } from '../errors.ts'
 import { type StoreIdentity, readIdentity } from './identity.ts'
+import { keysOf } from './keys.ts'
 import { StoreLayout } from './layout.ts'
 import { LocalChunkStore } from './local-chunk-store.ts'
 import { PackFiles } from './pack-files.ts'
@@ -17,6 +20,8 @@ import { ThreadReader } from './thread-reader.ts'
 export interface OpenOptions extends LongCall {
   /** The caller holds a FileLock on the store's `lock` already. */
   readonly lockHeld?: boolean
+  /** Opens the keys of an encrypted store. */
+  readonly secret?: Secret
   /** Throws the index away and makes it again from the packs. */
   readonly rebuildIndex?: boolean
 }
@@ -24,14 +29,16 @@ export interface OpenOptions extends LongCall {
 /**
  * Takes the lock, brings index and packs into step (recovery.ts), and rebuilds the index where it is
  * missing, damaged or another store's; the progress says so.
- * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED (no store, or none for this version), LOCKED, IO, ABORTED.
+ * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED (no store, or none for this version), KEY_NEEDED, KEY_WRONG,
+ * LOCKED, IO, ABORTED.
  */
 export async function openChunkStore(env: Env, directory: string, options: OpenOptions = {}): Promise<LocalChunkStore> {
   const layout = new StoreLayout(directory)
   const identity = readIdentity(env, layout)
   const lock = options.lockHeld ? undefined : FileLock.take(env, layout.lock)
   try {
-    return await openLocked(env, layout, identity, lock, options)
+    const keys = keysOf(env, layout, identity, options.secret)
+    return await openLocked({ env, layout, identity, keys, lock }, options)
   } catch (error) {
     lock?.close()
     throw error
@@ -48,33 +55,42 @@ export async function rebuildIndex(env: Env, directory: string, options: OpenOpt
  * A reader of its own for the calling thread. It takes no lock, and sees what the writer's syncs published,
  * also those that come later. The writer is in the same process, or there is none. What is not here is asked of
  * `source`.
- * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, LOCKED (another process has the index), DAMAGED, IO.
+ * Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, KEY_NEEDED, KEY_WRONG, LOCKED (another process has the index), DAMAGED,
+ * IO.
  */
-export async function openChunkReader(env: Env, directory: string, source?: RecordSource): Promise<ThreadReader> {
+export async function openChunkReader(
+  env: Env, directory: string, source?: RecordSource, secret?: Secret,
+): Promise<ThreadReader> {
   const layout = new StoreLayout(directory)
-  readIdentity(env, layout)
-  const files = new PackFiles(env, layout)
+  const keys = keysOf(env, layout, readIdentity(env, layout), secret)
+  const files = new PackFiles(env, layout, keys)
   return new ThreadReader(files, await PackIndex.open(layout.index), source)
 }
 
-async function openLocked(
-  env: Env, layout: StoreLayout, identity: StoreIdentity, lock: FileLock | undefined, options: OpenOptions,
-): Promise<LocalChunkStore> {
+interface Opening {
+  readonly env: Env
+  readonly layout: StoreLayout
+  readonly identity: StoreIdentity
+  readonly keys: DomainKeys | null
+  readonly lock: FileLock | undefined
+}
+
+async function openLocked(opening: Opening, options: OpenOptions): Promise<LocalChunkStore> {
+  const { env, layout } = opening
   for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
   for (const name of env.readdir(layout.temporary)) removeTree(env, `${layout.temporary}/${name}`)
   try {
-    return await openWith(env, layout, identity, lock, options)
+    return await openWith(opening, options)
   } catch (error) {
     // An index that opens may still turn out to be damaged when it is read.
     if (!isCode(error, 'DAMAGED') || options.rebuildIndex) throw error
-    return openWith(env, layout, identity, lock, { ...options, rebuildIndex: true })
+    return openWith(opening, { ...options, rebuildIndex: true })
   }
 }
 
-async function openWith(
-  env: Env, layout: StoreLayout, identity: StoreIdentity, lock: FileLock | undefined, options: OpenOptions,
-): Promise<LocalChunkStore> {
-  const files = new PackFiles(env, layout)
+async function openWith(opening: Opening, options: OpenOptions): Promise<LocalChunkStore> {
+  const { env, layout, identity, keys, lock } = opening
+  const files = new PackFiles(env, layout, keys)
   const { index, rebuilding } = await openIndex(env, layout, identity, options)
   try {
     const recovered = await recoverPacks({ env, layout, identity, files, index, rebuilding, call: options })

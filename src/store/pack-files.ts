@@ -3,13 +3,20 @@
  * Packs that others add are seen when somebody asks for their number.
  */
 import type { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { isCode } from '../errors.ts'
 import { packFilesOpenMax } from '../limits.ts'
 import { type PackName, type StoreLayout, parsePackName } from './layout.ts'
+import { sealOfFile } from './pack-sealing.ts'
 
 /** Bytes of packs by number. */
 export interface PackSource {
+  /** Of the domain; null where nothing is encrypted. */
+  readonly keys: DomainKeys | null
+  /** What opens the pack's records; null where nothing is encrypted, or for an unknown pack. Errors: KEY_NEEDED. */
+  sealOf(packNumber: number): PackSeal | null
   /** Fills `target` from `offset`; returns the bytes read: 0 for an unknown pack, fewer at its end. */
   read(packNumber: number, target: Buffer, offset: number): number
   /** Whether the pack is there and at least so long; cheaper than reading its last byte. */
@@ -18,17 +25,20 @@ export interface PackSource {
 
 interface OpenFile {
   readonly file: EnvFile
+  readonly seal: PackSeal | null
   /** As last seen: the open pack grows. */
   bytes: number
 }
 
 export class PackFiles implements PackSource, Disposable {
+  readonly keys: DomainKeys | null
   readonly #env: Env
   readonly #layout: StoreLayout
   readonly #names = new Map<number, PackName>()
   readonly #open = new Map<number, OpenFile>()
 
-  constructor(env: Env, layout: StoreLayout) {
+  constructor(env: Env, layout: StoreLayout, keys: DomainKeys | null = null) {
+    this.keys = keys
     this.#env = env
     this.#layout = layout
     this.refresh()
@@ -67,6 +77,10 @@ export class PackFiles implements PackSource, Disposable {
     return this.#file(packNumber)?.file.read(target, offset) ?? 0
   }
 
+  sealOf(packNumber: number): PackSeal | null {
+    return this.#file(packNumber)?.seal ?? null
+  }
+
   reaches(packNumber: number, end: number): boolean {
     const open = this.#file(packNumber)
     if (open === undefined) return false
@@ -94,7 +108,7 @@ export class PackFiles implements PackSource, Disposable {
   #openFile(name: PackName): OpenFile | undefined {
     try {
       const file = this.#env.open(this.#layout.pack(name), 'read')
-      const open = { file, bytes: file.size() }
+      const open = { file, seal: sealOfFile(this.#env, this.keys, name.packId, file), bytes: file.size() }
       this.#open.set(name.number, open)
       this.#closeOldest()
       return open

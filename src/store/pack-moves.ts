@@ -3,6 +3,7 @@
  * before the index points into it, and leaves the index, durably, before it leaves the disk.
  */
 import { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
 import type { RecordLocation } from '../format/keys.ts'
@@ -22,10 +23,11 @@ export interface PackMove {
 
 /**
  * `path` is a complete pack on the store's file system, in `tmp/`; it is renamed. A pack that is there already
- * (by its id) is kept and the file removed. Errors: BAD_FORMAT, NEWER_VERSION, UNSUPPORTED, DAMAGED, IO.
+ * (by its id) is kept and the file removed. Errors: BAD_FORMAT, NEWER_VERSION, WRONG_DOMAIN, DAMAGED, IO.
  */
 export async function adoptPack({ env, packs, index }: PackMove, path: string): Promise<PackInfo> {
   const { header, footer } = examine(env, path)
+  refuseForeign(packs.keys, header)
   const present = packs.packs().find(({ packId }) => packId.equals(header.packId))
   if (present !== undefined) {
     env.unlink(path)
@@ -64,6 +66,12 @@ export async function dropPack({ env, packs, index }: PackMove, pack: PackInfo):
   await index.write(operations)
   await index.settle(new Map())
   packs.remove(pack)
+}
+
+/** A pack of a store with other keys, or with keys where here are none, can never be read. */
+function refuseForeign(keys: DomainKeys | null, { domainId, keyId }: PackHeader): void {
+  if (keys === null ? keyId === 0 : keyId !== 0 && domainId.equals(keys.domainId)) return
+  throw new HoldfastError('WRONG_DOMAIN', 'the pack belongs to stores with other keys: fetch it into one of those')
 }
 
 function examine(env: Env, path: string): { header: PackHeader; footer: PackFooter } {

@@ -17,7 +17,8 @@ export interface ScannedRecord {
   readonly recordBytes: number
   /** Views that are valid until the next step. */
   readonly header: RecordHeader
-  readonly payload: Buffer
+  /** The record as a whole. */
+  readonly bytes: Buffer
 }
 
 export interface ScannedGap {
@@ -80,7 +81,7 @@ class ScanWindow {
     if (header === undefined || !recordChecksumHolds(bytes, 0, header)) return undefined
     const recordBytes = recordBytesOf(header)
     if (offset + recordBytes > this.#end) return undefined
-    return { type: 'record', offset, recordBytes, header, payload: bytes.subarray(header.headerBytes, recordBytes) }
+    return { type: 'record', offset, recordBytes, header, bytes: bytes.subarray(0, recordBytes) }
   }
 
   /** Where the next record may begin: the magic's next place, or the end. */

@@ -3,6 +3,8 @@
  * records are appended, across syncs and sessions, until it is as large as one HDFS block.
  */
 import type { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, assert } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
@@ -108,6 +110,15 @@ export class PackSet implements PackSource, Disposable {
     return open === undefined ? this.#files.read(packNumber, target, offset) : open.pack.read(target, offset)
   }
 
+  get keys(): DomainKeys | null {
+    return this.#files.keys
+  }
+
+  sealOf(packNumber: number): PackSeal | null {
+    const open = this.#openOf(packNumber)
+    return open === undefined ? this.#files.sealOf(packNumber) : open.pack.seal
+  }
+
   reaches(packNumber: number, end: number): boolean {
     const open = this.#openOf(packNumber)
     return open === undefined ? this.#files.reaches(packNumber, end) : open.pack.bytes >= end
@@ -206,7 +217,8 @@ export class PackSet implements PackSource, Disposable {
     this.#requireSpace(packHeaderBytes)
     const number = this.#nextNumber()
     const isCopied = kind === 'copied'
-    const pack = this.#guard(() => OpenPack.create(this.#env, this.#layout, this.#identity, number, isCopied))
+    const pack = this.#guard(() => OpenPack.create(
+      this.#env, this.#layout, this.#identity, number, isCopied, this.keys))
     this.#files.add(pack.name)
     this.#open.set(kind, pack)
   }

@@ -92,7 +92,7 @@ class PackVerification {
       const record = bytes.subarray(0, Math.min(recordBytes, recordBytesMax))
       const header = file.read(record, offset) === record.length ? readRecordHeader(record, 0) : undefined
       if (header !== undefined && recordBytesOf(header) === recordBytes && recordChecksumHolds(record, 0, header)) {
-        this.#decode(header, record.subarray(header.headerBytes), offset, recordBytes)
+        this.#decode(header, record, offset, recordBytes)
       } else this.#lost({ id, offset, recordBytes, depth: footer.place(at).depth })
       if (!await this.#run.reached(offset)) return false
     }
@@ -111,18 +111,18 @@ class PackVerification {
     this.#condemn(id, depth, offset)
   }
 
-  #record(found: Omit<ScannedRecord, 'payload'> & { payload?: Buffer }): void {
-    const { header, offset, recordBytes, payload } = found
+  #record(found: Omit<ScannedRecord, 'bytes'> & { bytes?: Buffer }): void {
+    const { header, offset, recordBytes, bytes } = found
     this.#compareFooter(header, offset)
-    if (payload === undefined) this.#run.sound(header.plainBytes, this.#isIndexed(header.id, header.depth))
-    else if (this.#run.isSampled(header.id)) this.#decode(header, payload, offset, recordBytes)
+    if (bytes === undefined) this.#run.sound(header.plainBytes, this.#isIndexed(header.id, header.depth))
+    else if (this.#run.isSampled(header.id)) this.#decode(header, bytes, offset, recordBytes)
   }
 
-  #decode(header: RecordHeader, payload: Buffer, offset: number, recordBytes: number): void {
+  #decode(header: RecordHeader, bytes: Buffer, offset: number, recordBytes: number): void {
     const id = Buffer.from(header.id)
     const { depth, plainBytes } = header
     try {
-      this.#run.input.reader.decode(header, payload)
+      this.#run.input.reader.decodeRecord(this.#pack.number, bytes, header, offset)
     } catch (error) {
       if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
       const kind = header.baseId !== undefined && !this.#hasBase(header) ? 'base' : 'record'

@@ -3,6 +3,8 @@
  * pack, or instead of it. Bounded by its bytes; the oldest go first. For one thread.
  */
 import { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { RecordLocation } from '../format/keys.ts'
 import type { ChunkId } from './chunks.ts'
 import type { PackSource } from './pack-files.ts'
@@ -57,6 +59,15 @@ export class RecordOverlay implements RecordLookup, PackSource {
   read(packNumber: number, target: Buffer, offset: number): number {
     if (packNumber !== overlayNumber) return this.#packs.read(packNumber, target, offset)
     return this.#records.get(offset)?.copy(target) ?? 0
+  }
+
+  get keys(): DomainKeys | null {
+    return this.#packs.keys
+  }
+
+  /** What comes from elsewhere comes without a seal. */
+  sealOf(packNumber: number): PackSeal | null {
+    return packNumber === overlayNumber ? null : this.#packs.sealOf(packNumber)
   }
 
   reaches(packNumber: number, end: number): boolean {

@@ -5,7 +5,9 @@
  */
 import { Buffer } from 'node:buffer'
 import { applyDelta, decompressWhole } from '../chunk/codec.ts'
-import { digest } from '../chunk/digest.ts'
+import { chunkIdOf } from '../chunk/digest.ts'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import { payloadOf } from '../crypto/pack-seal.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { RecordLocation } from '../format/keys.ts'
 import {
@@ -32,6 +34,11 @@ export class RecordReader implements ChunkReader {
     this.#packs = packs
     this.#chunks = new ByteCache(chunkBytesMax)
     this.#nodes = new ByteCache(nodeBytesMax)
+  }
+
+  /** Of the domain; null where nothing is encrypted. */
+  get keys(): DomainKeys | null {
+    return this.#packs.keys
   }
 
   read(id: ChunkId): Buffer {
@@ -86,7 +93,7 @@ export class RecordReader implements ChunkReader {
     const bytes = Buffer.from(this.#scratch.subarray(0, location.recordBytes))
     const content = readRecordHeader(bytes, 0)
     if (content === undefined) throw new HoldfastError('DAMAGED', 'a record changed while it was read')
-    const payload = bytes.subarray(content.headerBytes)
+    const payload = payloadOf(this.#packs.sealOf(location.packNumber), bytes, content, location.offset)
     this.decode(content, payload)
     return { content, payload }
   }
@@ -97,15 +104,20 @@ export class RecordReader implements ChunkReader {
    */
   decodeAt(id: ChunkId, location: RecordLocation): Buffer {
     const header = this.#load(id, location)
-    return this.decode(header, this.#scratch.subarray(header.headerBytes, recordBytesOf(header)))
+    return this.decodeRecord(location.packNumber, this.#scratch, header, location.offset)
+  }
+
+  /** The plain bytes of the record that `bytes` begin with, as it lies at `offset` of a pack. Errors: as decodeAt. */
+  decodeRecord(packNumber: number, bytes: Buffer, header: RecordHeader, offset: number): Buffer {
+    return this.decode(header, payloadOf(this.#packs.sealOf(packNumber), bytes, header, offset))
   }
 
   /** The plain bytes of a record, digest verified, in a fresh buffer. The payload may be overwritten meanwhile. */
   decode(header: RecordContent, payload: Buffer): Buffer {
     const id = Buffer.from(header.id)
     const plain = this.#decodePayload(header, payload)
-    if (!digest(plain).equals(id)) throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} fails its digest`)
-    return plain
+    if (chunkIdOf(this.#packs.keys, plain).equals(id)) return plain
+    throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} fails its digest`)
   }
 
   /**

@@ -1,7 +1,8 @@
 /**
  * Where records may be had that are not here. This room knows no replicas: whoever opens a store binds one.
  *
- * A record comes as its bytes in a pack, header and payload. What comes for a chunk is one record of it and all
+ * A record comes as its bytes in a pack, header and payload, without the seal that bound it to its place there
+ * (`unsealedRecord` in crypto/pack-seal.ts). What comes for a chunk is one record of it and all
  * records that this one builds on, bases first.
  */
 import { Buffer } from 'node:buffer'
@@ -32,7 +33,8 @@ export class AbsentChunk extends HoldfastError {
 /** The header of a record that lies in `bytes` whole, alone and undamaged, else undefined. */
 export function soundHeader(bytes: Buffer): RecordHeader | undefined {
   const header = readRecordHeader(bytes, 0)
-  if (header === undefined || header.id.length === 0 || recordBytesOf(header) !== bytes.length) return undefined
+  if (header === undefined || header.isSealed || header.id.length === 0) return undefined
+  if (recordBytesOf(header) !== bytes.length) return undefined
   return recordChecksumHolds(bytes, 0, header) ? header : undefined
 }
 

@@ -9,6 +9,7 @@
  * gap was once synced: it stays, and `verify` reports it. Else nobody was told that it is durable: it becomes a void.
  */
 import { Buffer } from 'node:buffer'
+import { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { isCode } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
@@ -95,7 +96,8 @@ class Recovery {
       const header = this.#ownHeader(file)
       const isCopied = header?.isCopied ?? false
       if (await this.#fromFooter(name, file, isCopied)) return file.close()
-      const mayGrow = header !== null && !this.#open.has(classOf(isCopied)) && entry?.closed !== true
+      const keyId = this.#input.files.keys?.keyId ?? 0
+      const mayGrow = header?.keyId === keyId && !this.#open.has(classOf(isCopied)) && entry?.closed !== true
       await this.#fromRecords(name, file, entry, { isCopied, mayGrow })
     } catch (error) {
       file.close()
@@ -161,7 +163,13 @@ class Recovery {
     }
     this.#mend(file, gaps, witnessedBytes, end)
     this.#entries.set(name.number, { ...settled, fileBytes: 0, closed: false })
-    this.#open.set(classOf(pack.isCopied), new OpenPack(file, name, end, totals))
+    this.#open.set(classOf(pack.isCopied), new OpenPack(file, name, end, totals, this.#sealOf(name)))
+  }
+
+  /** A session of its own: what a crash tore off may be written over, never with the same nonces. */
+  #sealOf({ packId }: PackName): PackSeal | null {
+    const { env, files: { keys } } = this.#input
+    return keys === null ? null : new PackSeal(env, keys, packId, keys.keyId)
   }
 
   /** Leaves the file such that the next scan finds only records, voids, and what is real damage. */
@@ -208,7 +216,7 @@ class Recovery {
       const own = this.#input.identity
       return header.storeId.equals(own.storeId) && header.domainId.equals(own.domainId) ? header : null
     } catch (error) {
-      // A newer or encrypted pack must not be written to, nor passed over in silence.
+      // A newer pack must not be written to, nor passed over in silence.
       if (!isCode(error, 'DAMAGED', 'BAD_FORMAT')) throw error
       return null
     }

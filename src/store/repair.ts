@@ -7,7 +7,8 @@
  * crash in between leaves the pack where it was, and the next repair goes on.
  */
 import { Buffer } from 'node:buffer'
-import { digest } from '../chunk/digest.ts'
+import { chunkIdOf } from '../chunk/digest.ts'
+import { payloadOf } from '../crypto/pack-seal.ts'
 import { isCode, messageOf } from '../errors.ts'
 import { packHeaderBytes } from '../format/pack-header.ts'
 import { type RecordContent, type RecordHeader, readRecordHeader, recordHeaderBytesMax } from '../format/pack-record.ts'
@@ -18,7 +19,7 @@ import { type Damage, blamesPack } from './damage.ts'
 import { type PackClass, classOf } from './pack-class.ts'
 import { type IndexOperation, deletePack, deleteRecord } from './pack-index.ts'
 import { PackSalvage } from './pack-salvage.ts'
-import { readFooter, scanRecords } from './pack-scan.ts'
+import { type ScannedRecord, readFooter, scanRecords } from './pack-scan.ts'
 import type { PackInfo } from './pack-set.ts'
 import { type LongCall, breathe } from './progress.ts'
 import { quarantineFile } from './quarantine.ts'
@@ -98,21 +99,23 @@ class Repair {
     }
   }
 
-  #correctOne({ path, offset, bytes }: Damage): boolean {
+  #correctOne({ path, packNumber, offset, bytes }: Damage): boolean {
     const { env, reader } = this.#target
     if (!env.exists(path)) return false
     using file = env.open(path, 'read')
     const record = correctedAt(file, offset, bytes)
     if (record === undefined) return false
     const content = ownContent(record.header)
+    let payload: Buffer
     try {
       reader.forget(content.id)
-      reader.decode(content, record.payload)
+      payload = payloadOf(this.#target.packs.sealOf(packNumber), record.bytes, record.header, offset)
+      reader.decode(content, payload)
     } catch (error) {
       if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
       return false
     }
-    this.#target.add(content, record.payload, 'own')
+    this.#target.add(content, payload, 'own')
     this.#report.corrected += 1
     return true
   }
@@ -156,7 +159,7 @@ class Repair {
   }
 
   #take(plain: Buffer, source: string, packClass: PackClass): void {
-    const key = digest(plain).toString('latin1')
+    const key = chunkIdOf(this.#target.packs.keys, plain).toString('latin1')
     const kind = this.#wanted.get(key)
     if (kind === undefined) return
     this.#wanted.delete(key)
@@ -198,10 +201,11 @@ class Repair {
     const end = readFooter(file)?.recordsEnd ?? file.size()
     for (const found of scanRecords(file, Math.min(packHeaderBytes, end), end)) {
       if (found.type === 'gap') continue
-      const { header, payload, offset } = found
+      const { header, offset } = found
       const indexed = index.locate(header.id, header.depth)
       if (indexed?.packNumber !== pack.number || indexed.offset !== offset) continue
-      if (!this.#isFalse(header, payload)) {
+      const payload = this.#trueTo(found, pack)
+      if (payload !== undefined) {
         this.#target.add(ownContent(header), payload, classOf(pack.isCopied))
         this.#report.moved += 1
       }
@@ -210,15 +214,17 @@ class Repair {
     await this.#target.sync()
   }
 
-  /** A record that decodes to something else than its id says. */
-  #isFalse(header: RecordHeader, payload: Buffer): boolean {
-    if (header.baseId !== undefined && !this.#fresh.canRead(Buffer.from(header.baseId), header.baseDepth)) return false
+  /** The payload; undefined of a record that does not open, or decodes to something else than its id says. */
+  #trueTo({ header, bytes, offset }: ScannedRecord, pack: PackInfo): Buffer | undefined {
     try {
-      this.#fresh.decode(header, payload)
-      return false
+      const payload = payloadOf(this.#target.packs.sealOf(pack.number), bytes, header, offset)
+      const lacksBase = header.baseId !== undefined &&
+        !this.#fresh.canRead(Buffer.from(header.baseId), header.baseDepth)
+      if (!lacksBase) this.#fresh.decode(header, payload)
+      return payload
     } catch (error) {
       if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
-      return true
+      return undefined
     }
   }
 

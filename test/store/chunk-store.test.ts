@@ -4,11 +4,9 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { once } from 'node:events'
-import { digest } from '../../src/chunk/digest.ts'
 import { chunkBytes, pendingRecordsMax } from '../../src/limits.ts'
-import { openChunkReader, openChunkStore, rebuildIndex } from '../../src/store/open.ts'
-import { initStore } from '../../src/store/identity.ts'
 import { Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { digest, initStore, openChunkReader, openChunkStore, rebuildIndex } from './variant.ts'
 
 test('what is put is read: at once, after a sync, after opening again', async (t) => {
   const directory = temporaryStore(t)

@@ -3,8 +3,9 @@ import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { decodePackHeader, packHeaderBytes } from '../../src/format/pack-header.ts'
-import { readRecordHeader } from '../../src/format/pack-record.ts'
-import { openChunkReader, openChunkStore } from '../../src/store/open.ts'
+import { unsealedRecord } from '../../src/crypto/pack-seal.ts'
+import { readRecordHeader, recordBytesOf } from '../../src/format/pack-record.ts'
+import { openChunkReader, openChunkStore, sealOfPack } from './variant.ts'
 import { AbsentChunk } from '../../src/store/record-source.ts'
 import type { RecordSource } from '../../src/store/record-source.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
@@ -30,8 +31,8 @@ function recordsOf(directory: string): Map<string, Buffer> {
     for (let at = packHeaderBytes; at < bytes.length;) {
       const header = readRecordHeader(bytes, at)
       if (header === undefined) break
-      const end = at + header.headerBytes + header.payloadBytes
-      records.set(header.id.toString('hex'), bytes.subarray(at, end))
+      const end = at + recordBytesOf(header)
+      records.set(header.id.toString('hex'), unsealedRecord(sealOfPack(bytes), bytes.subarray(at, end), header, at))
       at = end
     }
   }

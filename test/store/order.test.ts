@@ -2,11 +2,9 @@ import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { digest } from '../../src/chunk/digest.ts'
-import { openChunkReader, openChunkStore } from '../../src/store/open.ts'
-import { initStore } from '../../src/store/identity.ts'
 import { FailingEnv, type Operation } from './failing-env.ts'
 import { Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { digest, initStore, openChunkReader, openChunkStore } from './variant.ts'
 
 test('a pack’s header and name are durable before records, records before sync returns', async (t) => {
   const directory = temporaryStore(t)

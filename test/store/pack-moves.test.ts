@@ -2,13 +2,12 @@ import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { digest } from '../../src/chunk/digest.ts'
-import { openChunkReader, openChunkStore, rebuildIndex } from '../../src/store/open.ts'
 import { PackFiles } from '../../src/store/pack-files.ts'
 import type { IndexedRecord } from '../../src/store/pack-index.ts'
 import { RecordReader } from '../../src/store/record-reader.ts'
 import { goldenHeader, goldenPlains } from '../golden/pack-v1.ts'
 import { env, packPaths, seeded, temporaryStore } from './support.ts'
+import { digest, openChunkReader, openChunkStore, rebuildIndex } from './variant.ts'
 
 const goldenPath = join(import.meta.dirname, '../golden/pack-v1.bin')
 

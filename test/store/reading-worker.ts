@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemEnv } from '../../src/env/system.ts'
 import { codeOf } from '../../src/errors.ts'
-import { openChunkReader } from '../../src/store/open.ts'
+import { openChunkReader } from './variant.ts'
 
 const reader = await openChunkReader(systemEnv(), String(workerData))
 parentPort?.on('message', (message: Uint8Array | string) => {

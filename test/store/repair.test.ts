@@ -3,15 +3,14 @@ import test, { type ExecutionContext } from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { digest } from '../../src/chunk/digest.ts'
 import { isCode } from '../../src/errors.ts'
 import { chunkBytes } from '../../src/limits.ts'
 import type { ChunkSource } from '../../src/store/chunk-source.ts'
 import type { Damage } from '../../src/store/damage.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
-import { openChunkStore, rebuildIndex } from '../../src/store/open.ts'
 import type { RepairReport } from '../../src/store/repair.ts'
 import { type Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { digest, openChunkStore, rebuildIndex } from './variant.ts'
 
 /** Chains of versions of small nodes, and a chunk here and there; the pack is closed where asked. */
 async function filled(t: ExecutionContext, random: Random, count: number): Promise<{ directory: string; plains: Buffer[] }> {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { systemEnv } from '../../src/env/system.ts'
 import { chunkBytes } from '../../src/limits.ts'
-import { initStore } from '../../src/store/identity.ts'
+import { initStore } from './variant.ts'
 
 export const env = systemEnv()
 

@@ -8,7 +8,8 @@ export interface Room {
 }
 
 const base = ['root']
-const toChunk = [...base, 'format', 'env', 'chunk']
+const toCrypto = [...base, 'format', 'env', 'crypto']
+const toChunk = [...toCrypto, 'chunk']
 const toImage = [...toChunk, 'store', 'replica', 'image']
 const everything = ['daemon', 'index', 'cli', 'fuse', 'drivers', 'rig']
 const toMachine = [...toImage, 'mount', 'machine']
@@ -17,7 +18,8 @@ export const rooms: readonly Room[] = [
   { name: 'root', imports: [], packages: 'production' },
   { name: 'format', imports: base, packages: 'production' },
   { name: 'env', imports: base, packages: 'production' },
-  { name: 'chunk', imports: [...base, 'format', 'env'], packages: 'production' },
+  { name: 'crypto', imports: [...base, 'format', 'env'], packages: 'production' },
+  { name: 'chunk', imports: toCrypto, packages: 'production' },
   { name: 'store', imports: toChunk, packages: 'production' },
   { name: 'replica', imports: toChunk, packages: 'production' },
   { name: 'image', imports: toImage, packages: 'production' },

@@ -1,0 +1,51 @@
+/** The keys of an encrypted store, from `keys.json` and a secret. */
+import { unlock, type Unlocked } from '../crypto/key-slots.ts'
+import { decodeKeysFile, encodeKeysFile, type KeysFile } from '../crypto/keys-file.ts'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { Secret } from '../crypto/secret.ts'
+import type { Env } from '../env/env.ts'
+import { publishFile, readWhole } from '../env/publish.ts'
+import { HoldfastError, isCode } from '../errors.ts'
+import { keysFileBytesMax } from '../limits.ts'
+import { type StoreIdentity, readIdentity } from './identity.ts'
+import { StoreLayout } from './layout.ts'
+
+/** Null for a store that is not encrypted. Errors: KEY_NEEDED, KEY_WRONG, DAMAGED, BAD_FORMAT, NEWER_VERSION. */
+export function keysOf(
+  env: Env, layout: StoreLayout, identity: StoreIdentity, secret: Secret | undefined,
+): DomainKeys | null {
+  return identity.keyId === 0 ? null : unlockKeys(env, layout, secret).keys
+}
+
+/**
+ * Hexadecimal, for whoever goes on with a store that one secret has opened: it spares them the stretching of a
+ * passphrase. Null for a store that is not encrypted. Errors: as keysOf, and NOT_FOUND (no store).
+ */
+export function rootOf(env: Env, directory: string, secret: Secret | undefined): string | null {
+  const layout = new StoreLayout(directory)
+  return keysOf(env, layout, readIdentity(env, layout), secret)?.root.toString('hex') ?? null
+}
+
+/** Errors: as keysOf. */
+export function unlockKeys(env: Env, layout: StoreLayout, secret: Secret | undefined): Unlocked {
+  const file = readKeysFile(env, layout)
+  if (secret !== undefined) return unlock(file, secret)
+  throw new HoldfastError('KEY_NEEDED', `${layout.directory} is encrypted: give its key file (--key-file, ` +
+    'HOLDFAST_KEY_FILE) or its passphrase (at the prompt, HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE)')
+}
+
+/** Errors: DAMAGED, BAD_FORMAT, NEWER_VERSION. */
+export function readKeysFile(env: Env, layout: StoreLayout): KeysFile {
+  try {
+    return decodeKeysFile(readWhole(env, layout.keys, keysFileBytesMax + 1))
+  } catch (error) {
+    if (!isCode(error, 'NOT_FOUND')) throw error
+    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: without it nothing can be read. Its replicas have a ` +
+      'copy of it', { cause: error })
+  }
+}
+
+/** On return it is durable. */
+export function writeKeysFile(env: Env, layout: StoreLayout, file: KeysFile): void {
+  publishFile(env, layout.keys, encodeKeysFile(file))
+}

@@ -1,0 +1,3 @@
+/** The tests of chunk-store.test.ts on encrypted stores. */
+process.env['HOLDFAST_TEST_ENCRYPTED'] = 'yes'
+await import('./chunk-store.test.ts')
