@@ -144,38 +144,84 @@ export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHe
 }
 
 /**
- * The record at `at`, or null when the bytes there are not a whole, good record of this segment: that is
- * where the log ends (a torn tail), so it is not an error. `isUnchecked`: the checksum is not compared.
+ * Length of the record that the bytes at `at` say begins there; 0 when none of this segment does. Nothing but its
+ * header need be there, and the header may lie.
  */
-export function readRecordHeader(
-  bytes: Buffer, at: number, nonce: number, isUnchecked = false,
-): LogRecordHeader | null {
-  if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return null
+export function announcedBytes(bytes: Buffer, at: number, nonce: number): number {
+  if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return 0
   const lengthBytes = bytes.readUInt32LE(at + 8)
-  if (lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax) return null
-  if (bytes.readUInt32LE(at + 16) !== nonce || at + lengthBytes > bytes.length) return null
-  if (!isUnchecked && bytes.readUInt32LE(at + 12) !== checksum(bytes, at, lengthBytes)) return null
+  if (lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax) return 0
   const type = bytes.readUInt32LE(at + 4)
-  if (type < recordType.write || type > recordType.effects) return null
-  return {
-    type: type as RecordType,
-    lengthBytes,
-    nonce,
-    connection: bytes.readUInt32LE(at + 20),
-    sequence: readSafe(bytes, at + 24),
-    unique: bytes.readBigUInt64LE(at + 32),
-    inode: readSafe(bytes, at + 40),
-    chunk: readSafe(bytes, at + 48),
-    within: bytes.readUInt32LE(at + 56),
-    timeNs: bytes.readBigUInt64LE(at + 64),
-  }
+  const isOurs = bytes.readUInt32LE(at + 16) === nonce && type >= recordType.write && type <= recordType.effects
+  return isOurs ? lengthBytes : 0
 }
 
-/** Length that a record announces, before it is whole in memory; 0 when it cannot be one. */
-export function announcedBytes(bytes: Buffer, at: number): number {
-  if (at + 12 > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return 0
-  const lengthBytes = bytes.readUInt32LE(at + 8)
-  return lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax ? 0 : lengthBytes
+/**
+ * All bytes of a record of that length are there, and its checksum is theirs. Where they are not is where the log
+ * ends (a torn tail), so it is no error.
+ */
+export function isRecordWhole(bytes: Buffer, at: number, lengthBytes: number): boolean {
+  return at + lengthBytes <= bytes.length && bytes.readUInt32LE(at + 12) === checksum(bytes, at, lengthBytes)
+}
+
+/** A record where it stands, moved from one to the next: a log has too many for an object each. */
+export class LogRecordView implements LogRecordHeader {
+  #bytes: Buffer = Buffer.alloc(0)
+  #at = 0
+
+  moveTo(bytes: Buffer, at: number): void {
+    this.#bytes = bytes
+    this.#at = at
+  }
+
+  get type(): RecordType {
+    return this.#bytes.readUInt32LE(this.#at + 4) as RecordType
+  }
+
+  get lengthBytes(): number {
+    return this.#bytes.readUInt32LE(this.#at + 8)
+  }
+
+  get nonce(): number {
+    return this.#bytes.readUInt32LE(this.#at + 16)
+  }
+
+  get connection(): number {
+    return this.#bytes.readUInt32LE(this.#at + 20)
+  }
+
+  get sequence(): number {
+    return readSafe(this.#bytes, this.#at + 24)
+  }
+
+  get unique(): bigint {
+    return this.#bytes.readBigUInt64LE(this.#at + 32)
+  }
+
+  get inode(): number {
+    return readSafe(this.#bytes, this.#at + 40)
+  }
+
+  get chunk(): number {
+    return readSafe(this.#bytes, this.#at + 48)
+  }
+
+  get within(): number {
+    return this.#bytes.readUInt32LE(this.#at + 56)
+  }
+
+  get timeNs(): bigint {
+    return this.#bytes.readBigUInt64LE(this.#at + 64)
+  }
+
+  get payloadBytes(): number {
+    return this.lengthBytes - logRecordHeaderBytes
+  }
+
+  /** As much of it as is there. */
+  get payload(): Buffer {
+    return this.#bytes.subarray(this.#at + logRecordHeaderBytes, this.#at + this.lengthBytes)
+  }
 }
 
 function checksum(bytes: Buffer, at: number, lengthBytes: number): number {

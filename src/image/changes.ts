@@ -14,7 +14,7 @@ import { recordType } from '../format/log.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { chunkBytes } from '../limits.ts'
 import { ExtentMap } from './extents.ts'
-import type { LogRecord } from './log-reader.ts'
+import type { LogRecord } from './log-window.ts'
 import type { NamedInode } from './names.ts'
 import { get } from './tree/get.ts'
 import type { NodeReader } from './tree/nodes.ts'
@@ -76,7 +76,8 @@ export class Changes {
   /** Records come in the order of their sequence. Errors: DAMAGED. */
   add(record: LogRecord): void {
     this.#nextSequence = Math.max(this.#nextSequence, record.sequence + 1)
-    if (record.unique !== 0n) this.#lastRequest = { connection: record.connection, unique: record.unique }
+    const { unique, connection } = record
+    if (unique !== 0n) this.#lastRequest = { connection, unique }
     if (record.type === recordType.effects) {
       for (const effect of decodeEffects(record.payload)) this.#effect(effect)
       return
@@ -88,8 +89,9 @@ export class Changes {
       throw new HoldfastError('DAMAGED', `the log writes to inode ${record.inode}, which does not exist`)
     }
     this.#data(changed, record)
-    changed.record.modifiedNs = record.timeNs
-    changed.record.changedNs = record.timeNs
+    const { timeNs } = record
+    changed.record.modifiedNs = timeNs
+    changed.record.changedNs = timeNs
   }
 
   #data(changed: ChangedInode, record: LogRecord): void {
@@ -97,7 +99,7 @@ export class Changes {
     const { extents } = changed
     switch (record.type) {
       case recordType.write: {
-        const length = record.payload.length
+        const length = record.payloadBytes
         extents.write(record.chunk, record.within, length, record.segment, record.position)
         if (start + BigInt(length) > changed.record.size) changed.record.size = start + BigInt(length)
         this.#writtenBytes += length

@@ -19,7 +19,7 @@ import { offsetOf } from './head-data.ts'
 import type { InodeState } from './inode-state.ts'
 import { ImageLayout } from './layout.ts'
 import { LogReader } from './log-reader.ts'
-import type { LogRecord } from './log-reader.ts'
+import type { LogRecord } from './log-window.ts'
 import type { HeadStart, Takeover } from './types.ts'
 
 /**
@@ -30,21 +30,43 @@ import type { HeadStart, Takeover } from './types.ts'
 export function replayLog(
   env: Env, head: Head, start: HeadStart, takeover: Takeover, connection: number,
 ): Set<number> {
-  const carriedOut = new Set<number>()
-  const note = (request: { connection: number; unique: bigint | number }): void => {
-    const unique = Number(request.unique)
-    if (request.connection === connection && unique !== 0) carriedOut.add(unique)
-  }
-  note(takeover.lastRequest)
+  const last = new LastRequests(connection)
+  last.note(takeover.lastRequest)
   using reader = new LogReader(env, new ImageLayout(start.directory, start.image), Buffer.from(start.imageId, 'hex'))
-  const from = { sequence: start.sequence, isWhole: true, isUnchecked: true }
+  const from = { sequence: start.sequence, isWhole: true, isGlance: true }
   for (const record of reader.records(takeover.segments, from)) {
     head.log.adopt(record)
     redo(head, record)
-    note(record)
+    last.note(record)
   }
-  return carriedOut
+  return last.uniques()
 }
+
+/**
+ * The numbers of a connection's last requests. One thread logs a request and then answers it, so that only the
+ * last of all can have been left without its answer; a few more cost nothing.
+ */
+class LastRequests {
+  readonly #connection: number
+  readonly #kept: bigint[] = []
+  #count = 0
+
+  constructor(connection: number) {
+    this.#connection = connection
+  }
+
+  note({ connection, unique }: { connection: number; unique: bigint | number }): void {
+    if (connection !== this.#connection || Number(unique) === 0) return
+    this.#kept[this.#count % lastRequestsKept] = BigInt(unique)
+    this.#count += 1
+  }
+
+  uniques(): Set<number> {
+    return new Set(this.#kept.map(Number))
+  }
+}
+
+const lastRequestsKept = 256
 
 function redo(head: Head, record: LogRecord): void {
   if (record.type === recordType.effects) {
@@ -53,8 +75,9 @@ function redo(head: Head, record: LogRecord): void {
   }
   const state = required(head, record.inode)
   redoData(state, record)
-  state.modifiedNs = record.timeNs
-  state.changedNs = record.timeNs
+  const { timeNs } = record
+  state.modifiedNs = timeNs
+  state.changedNs = timeNs
   head.markDirty(state, record.segment)
 }
 
@@ -62,8 +85,8 @@ function redoData(state: InodeState, record: LogRecord): void {
   const { chunk, within, segment } = record
   switch (record.type) {
     case recordType.write: {
-      const end = within + record.payload.length
-      state.extents.write(chunk, within, record.payload.length, segment, record.position)
+      const end = within + record.payloadBytes
+      state.extents.write(chunk, within, record.payloadBytes, segment, record.position)
       return state.growTo(chunk + Math.floor(end / chunkBytes), end % chunkBytes)
     }
     case recordType.zero: {

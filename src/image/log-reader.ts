@@ -9,22 +9,12 @@
 import { Buffer } from 'node:buffer'
 import type { Env, EnvFile } from '../env/env.ts'
 import { HoldfastError, isCode } from '../errors.ts'
-import {
-  announcedBytes, decodeSegmentHeader, logRecordHeaderBytes, readRecordHeader, segmentHeaderBytes,
-} from '../format/log.ts'
-import type { Lane, LogRecordHeader, SegmentHeader } from '../format/log.ts'
-import { logRecordBytesMax } from '../limits.ts'
+import { decodeSegmentHeader, segmentHeaderBytes } from '../format/log.ts'
+import type { Lane, SegmentHeader } from '../format/log.ts'
 import { parseSegmentName } from './layout.ts'
 import type { ImageLayout } from './layout.ts'
-
-export interface LogRecord extends LogRecordHeader {
-  lane: Lane
-  segment: number
-  /** Where the payload lies in the segment's file. */
-  position: number
-  /** Valid only until the next record is asked for. */
-  payload: Buffer
-}
+import { LogWindow, windowBytes } from './log-window.ts'
+import type { LogRecord } from './log-window.ts'
 
 /** Where the reading begins, and what is known of the log. */
 export interface LogStart {
@@ -32,8 +22,11 @@ export interface LogStart {
   sequence: number
   /** The writer still runs, so every record is there. Else a crash may have torn the lanes. */
   isWhole: boolean
-  /** Only lengths are checked: for who is in a hurry, where the records are read again when they are committed. */
-  isUnchecked?: boolean
+  /**
+   * Only lengths are checked, and payloads of writes are not read: for who is in a hurry, where the records are
+   * read again when they are committed.
+   */
+  isGlance?: boolean
 }
 
 /** How far a lane was read. */
@@ -43,12 +36,10 @@ interface LaneProgress {
   /** A file that may have held what is missing was there. */
   hasFile: boolean
   isTorn: boolean
-  readonly isUnchecked: boolean
+  readonly isGlance: boolean
   /** Room for a part of a file, used again for the next. */
   readonly room: Buffer
 }
-
-const windowBytes = 4 * logRecordBytesMax
 
 /** Numbers of the segments that have a file, in order. */
 export function listSegments(env: Env, layout: ImageLayout): number[] {
@@ -65,7 +56,7 @@ export class LogReader {
   readonly #env: Env
   readonly #layout: ImageLayout
   readonly #imageId: Buffer
-  readonly #files = new Map<string, EnvFile | null>()
+  readonly #files = { disk: new Map<number, EnvFile | null>(), memory: new Map<number, EnvFile | null>() }
 
   constructor(env: Env, layout: ImageLayout, imageId: Buffer) {
     this.#env = env
@@ -76,14 +67,15 @@ export class LogReader {
   /** Errors: DAMAGED (records are missing that no crash can have torn off), NEWER_VERSION, IO. */
   *records(segments: readonly number[], start: LogStart): Generator<LogRecord> {
     const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress => ({
-      lane, lastSequence: start.sequence - 1, hasFile: false, isTorn: false, isUnchecked: start.isUnchecked ?? false,
+      lane, lastSequence: start.sequence - 1, hasFile: false, isTorn: false, isGlance: start.isGlance ?? false,
       room: Buffer.allocUnsafe(windowBytes),
     }))
     let expected = start.sequence
     for (const segment of segments) {
       for (const record of inOrder(this.#laneRecords(segment, disk), this.#laneRecords(segment, memory))) {
-        if (start.isWhole && record.sequence !== expected) throw damaged(segment)
-        expected = record.sequence + 1
+        const { sequence } = record
+        if (start.isWhole && sequence !== expected) throw damaged(segment)
+        expected = sequence + 1
         yield record
       }
     }
@@ -105,8 +97,10 @@ export class LogReader {
   }
 
   close(): void {
-    for (const file of this.#files.values()) file?.close()
-    this.#files.clear()
+    for (const files of Object.values(this.#files)) {
+      for (const file of files.values()) file?.close()
+      files.clear()
+    }
   }
 
   [Symbol.dispose](): void {
@@ -114,11 +108,10 @@ export class LogReader {
   }
 
   #open(segment: number, lane: Lane): EnvFile | null {
-    const path = this.#layout.segment(segment, lane)
-    let file = this.#files.get(path)
+    let file = this.#files[lane].get(segment)
     if (file === undefined) {
-      file = openIfThere(this.#env, path)
-      this.#files.set(path, file)
+      file = openIfThere(this.#env, this.#layout.segment(segment, lane))
+      this.#files[lane].set(segment, file)
     }
     return file
   }
@@ -130,22 +123,14 @@ export class LogReader {
     const header = this.#header(file, segment, progress)
     progress.hasFile = true
     if (header === null || progress.isTorn) return
-    let window: Buffer = Buffer.alloc(0)
-    let windowAt = segmentHeaderBytes
-    let at = 0
-    for (;;) {
-      const needed = announcedBytes(window, at) || logRecordHeaderBytes
-      if (at + needed > window.length) {
-        windowAt += at
-        at = 0
-        window = progress.room.subarray(0, file.read(progress.room, windowAt))
-      }
-      const record = readRecordHeader(window, at, header.nonce, progress.isUnchecked)
-      if (record === null || record.sequence <= progress.lastSequence) return
-      progress.lastSequence = record.sequence
-      const payload = window.subarray(at + logRecordHeaderBytes, at + record.lengthBytes)
-      yield { ...record, lane, segment, position: windowAt + at + logRecordHeaderBytes, payload }
-      at += record.lengthBytes
+    const { nonce } = header
+    const { room, isGlance } = progress
+    const window = new LogWindow({ file, lane, segment, nonce, room, isGlance })
+    for (let record = window.next(); record !== null; record = window.next()) {
+      const { sequence } = record
+      if (sequence <= progress.lastSequence) return
+      progress.lastSequence = sequence
+      yield record
     }
   }
 

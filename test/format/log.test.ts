@@ -5,8 +5,8 @@ import { crc32 } from 'node:zlib'
 import test from 'ava'
 import { HoldfastError } from '../../src/errors.ts'
 import {
-  announcedBytes, decodeSegmentHeader, encodeSegmentHeader, logRecordHeaderBytes, readRecordHeader, recordType,
-  segmentHeaderBytes, writeRecordHeader,
+  announcedBytes, decodeSegmentHeader, encodeSegmentHeader, isRecordWhole, logRecordHeaderBytes, LogRecordView,
+  recordType, segmentHeaderBytes, writeRecordHeader,
 } from '../../src/format/log.ts'
 import type { LogRecordHeader } from '../../src/format/log.ts'
 import { logRecordBytesMax } from '../../src/limits.ts'
@@ -15,6 +15,16 @@ import { Random } from '../tree/random.ts'
 
 const golden = fs.readFileSync(join(import.meta.dirname, '../golden/log-v1.bin'))
 const { nonce } = goldenSegment
+
+/** Null where no whole, good record of the segment stands. */
+function readRecordHeader(bytes: Buffer, at: number, ofSegment: number): LogRecordHeader | null {
+  const lengthBytes = announcedBytes(bytes, at, ofSegment)
+  if (lengthBytes === 0 || !isRecordWhole(bytes, at, lengthBytes)) return null
+  const view = new LogRecordView()
+  view.moveTo(bytes, at)
+  const { type, nonce, connection, sequence, unique, inode, chunk, within, timeNs } = view
+  return { type, lengthBytes, nonce, connection, sequence, unique, inode, chunk, within, timeNs }
+}
 
 function recordAt(bytes: Buffer, at: number): { header: LogRecordHeader; payload: Buffer } {
   const header = readRecordHeader(bytes, at, nonce)
@@ -67,10 +77,10 @@ test('a record with any bit flipped, of another nonce, or cut is none', (t) => {
 
 test('lengths that no record can have are not believed', (t) => {
   const bytes = Buffer.from(golden.subarray(segmentHeaderBytes))
-  t.is(announcedBytes(bytes, 0), goldenRecords[0].header.lengthBytes)
+  t.is(announcedBytes(bytes, 0, nonce), goldenRecords[0].header.lengthBytes)
   for (const length of [0, logRecordHeaderBytes - 1, logRecordBytesMax + 1, 0xffffffff]) {
     bytes.writeUInt32LE(length, 8)
-    t.is(announcedBytes(bytes, 0), 0)
+    t.is(announcedBytes(bytes, 0, nonce), 0)
     t.is(readRecordHeader(bytes, 0, nonce), null)
   }
 })

@@ -1,0 +1,83 @@
+/**
+ * The records of one segment's file, through a part of it in memory that moves along. For who is in a hurry
+ * only the headers of writes are looked at: their payloads stay where they are.
+ */
+import { Buffer } from 'node:buffer'
+import type { EnvFile } from '../env/env.ts'
+import {
+  announcedBytes, isRecordWhole, logRecordHeaderBytes, LogRecordView, recordType, segmentHeaderBytes,
+} from '../format/log.ts'
+import type { Lane } from '../format/log.ts'
+import { KIB, logRecordBytesMax } from '../limits.ts'
+
+/** Room for the part in memory, for one window after the other. */
+export const windowBytes = 4 * logRecordBytesMax
+
+/** What is read at once by who skips payloads: small writes come with it, large ones are passed over. */
+const glanceBytes = 64 * KIB
+
+/** A record of a segment. It stands for another as soon as the next one of its lane is asked for. */
+export class LogRecord extends LogRecordView {
+  readonly lane: Lane
+  readonly segment: number
+  /** Where the payload lies in the segment's file. */
+  position = 0
+
+  constructor(lane: Lane, segment: number) {
+    super()
+    this.lane = lane
+    this.segment = segment
+  }
+}
+
+export interface WindowOptions {
+  file: EnvFile
+  lane: Lane
+  segment: number
+  nonce: number
+  /** `windowBytes` of them. */
+  room: Buffer
+  /** Only lengths are checked, and payloads of writes are not read. */
+  isGlance: boolean
+}
+
+export class LogWindow {
+  readonly #options: WindowOptions
+  readonly #fileBytes: number
+  readonly #record: LogRecord
+  #bytes: Buffer = Buffer.alloc(0)
+  /** Where those bytes begin in the file. */
+  #start = segmentHeaderBytes
+  /** Of the next record, in those bytes or behind them. */
+  #at = 0
+
+  constructor(options: WindowOptions) {
+    this.#options = options
+    this.#fileBytes = options.file.size()
+    this.#record = new LogRecord(options.lane, options.segment)
+  }
+
+  /** The next record; null where the log ends. */
+  next(): LogRecord | null {
+    const { nonce, isGlance } = this.#options
+    this.#have(logRecordHeaderBytes)
+    const lengthBytes = announcedBytes(this.#bytes, this.#at, nonce)
+    if (lengthBytes === 0 || this.#start + this.#at + lengthBytes > this.#fileBytes) return null
+    const isPassedOver = isGlance && this.#bytes.readUInt32LE(this.#at + 4) === recordType.write
+    if (!isPassedOver) this.#have(lengthBytes)
+    if (!isGlance && !isRecordWhole(this.#bytes, this.#at, lengthBytes)) return null
+    this.#record.moveTo(this.#bytes, this.#at)
+    this.#record.position = this.#start + this.#at + logRecordHeaderBytes
+    this.#at += lengthBytes
+    return this.#record
+  }
+
+  #have(count: number): void {
+    if (this.#at + count <= this.#bytes.length) return
+    this.#start += this.#at
+    this.#at = 0
+    const { file, room, isGlance } = this.#options
+    const bytes = isGlance ? Math.max(glanceBytes, count) : room.length
+    this.#bytes = room.subarray(0, file.read(room.subarray(0, bytes), this.#start))
+  }
+}
