@@ -30,8 +30,11 @@ export const packBytesMax = 128 * MIB
 /** A record's stored form is never larger than its plain form plus its header. */
 export const recordPlainBytesMax = chunkBytes
 
-/** Records gathered before they are written to the open pack: big writes, little to lose. */
-export const packBufferBytes = MIB
+/**
+ * Records gathered before they are written to the open pack: big writes, and little to do again for a commit that
+ * goes on where a killed one ended.
+ */
+export const packBufferBytes = 5 * 64 * KIB
 /** Records put but not yet in the index; one more put publishes them itself. About 10 MB of memory. */
 export const pendingRecordsMax = 32 * KIB
 /** How long that put may wait for the index before the store counts as failed. */
@@ -83,6 +86,10 @@ export const noteBytesMax = 4 * KIB
 export const segmentBytesMax = 64 * MIB
 /** Written but not yet committed bytes of an image; ordinary writes wait above it. */
 export const logBytesMax = 1024 * MIB
+/** The same for its records: a server that takes over reads each one's header before it answers, 3 us a record. */
+export const logRecordsMax = 64 * KIB
+/** So small writes are committed behind as early as large ones. */
+export const segmentRecordsMax = 16 * KIB
 /** A lane is synced in the background every so many bytes, so that dirty pages do not throttle our writes. */
 export const laneSyncBytes = 8 * MIB
 /** One request's payload, as negotiated with the kernel, plus headers. */
@@ -116,6 +123,7 @@ assert(packBytesMax > 2 * MIB + logRecordBytesMax, 'a pack holds many records')
 assert(packBufferBytes > 4 * recordPlainBytesMax, 'a pack buffer gathers several records')
 assert(scanWindowBytes > 4 * recordPlainBytesMax, 'a scan window holds several records')
 assert(segmentBytesMax * 2 <= logBytesMax, 'one segment is written while another is committed')
+assert(segmentRecordsMax * 2 <= logRecordsMax, 'one segment is written while another is committed')
 assert(segmentBytesMax > 8 * logRecordBytesMax, 'a segment holds many records')
 assert(machineFactsBytesMax + noteBytesMax < epochRecordBytesMax / 2 + MIB, 'an epoch record holds its largest parts')
 assert(epochBatchBytesMax >= epochRecordBytesMax + 4 * KIB, 'a batch holds the largest record')

@@ -20,10 +20,12 @@ import type { RecordType } from '../format/log.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
 import type { ChunkReader } from '../store/chunks.ts'
+import type { HeadEvents } from './head-events.ts'
 import { headLimits } from './head-limits.ts'
 import type { HeadLimits } from './head-limits.ts'
 import { HeadSpace } from './head-space.ts'
 import { InodeState } from './inode-state.ts'
+import { holdUpMs, isSegmentFull, logFill } from './log-pressure.ts'
 import type { LogWriter } from './log-writer.ts'
 import { NameOverlay } from './names.ts'
 import type { Transaction } from './transaction.ts'
@@ -32,15 +34,6 @@ import { NodeReader } from './tree/nodes.ts'
 import type { HeadStart } from './types.ts'
 
 const { ENOSPC, EIO } = constants.errno
-
-/** What the head tells its surroundings; called in the serving thread, must not block. */
-export interface HeadEvents {
-  /** Segments up to this number are complete and wait for their commit. */
-  rotated(segment: number): void
-  /** So much was written to a lane that it is time to start writing it back. */
-  syncDue(segment: number): void
-  failed(error: unknown): void
-}
 
 export interface HeadStatistics {
   unretiredBytes: number
@@ -171,7 +164,12 @@ export class Head {
 
   /** True when ordinary writes must wait until segments have been committed. */
   get mustWait(): boolean {
-    return this.log.unretiredBytes > this.#limits.logBytesMax
+    return logFill(this.log, this.#limits) > 1
+  }
+
+  /** So long an ordinary write is to be held up, in milliseconds: that moment is near. */
+  get holdUpMs(): number {
+    return holdUpMs(logFill(this.log, this.#limits))
   }
 
   /** Logs and shows a change of the namespace. Returns 0 or a negative errno, and then nothing happened. */
@@ -288,8 +286,7 @@ export class Head {
   }
 
   #afterAppend(): void {
-    const { segmentBytesMax } = this.#limits
-    if (this.log.laneBytes('disk') > segmentBytesMax || this.log.laneBytes('memory') > segmentBytesMax) {
+    if (isSegmentFull(this.log, this.#limits)) {
       this.#events.rotated(this.rotate())
     } else if (this.#unsyncedBytes > this.#limits.laneSyncBytes) {
       this.#unsyncedBytes = 0

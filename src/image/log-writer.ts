@@ -30,6 +30,7 @@ export interface AppendRequest {
 interface SegmentFile {
   file: EnvFile
   bytes: number
+  records: number
   nonce: number
 }
 
@@ -49,6 +50,7 @@ export class LogWriter {
   /** The sequence of each lane's last record; 0: none yet. */
   readonly #lastSequence = { disk: 0, memory: 0 }
   #unretiredBytes = 0
+  #unretiredRecords = 0
 
   constructor(
     env: Env,
@@ -79,9 +81,18 @@ export class LogWriter {
     return this.#unretiredBytes
   }
 
+  get unretiredRecords(): number {
+    return this.#unretiredRecords
+  }
+
   /** Bytes in the current segment's file of a lane. */
   laneBytes(lane: Lane): number {
     return this.#current[lane]?.bytes ?? 0
+  }
+
+  /** Records in the current segment, both lanes. */
+  get segmentRecords(): number {
+    return (this.#current.disk?.records ?? 0) + (this.#current.memory?.records ?? 0)
   }
 
   /**
@@ -101,6 +112,8 @@ export class LogWriter {
     segment.bytes += lengthBytes
     this.#lastSequence[lane] = this.#sequence
     this.#sequence += 1
+    segment.records += 1
+    this.#unretiredRecords += 1
     this.#unretiredBytes += lengthBytes
     return position
   }
@@ -114,13 +127,15 @@ export class LogWriter {
     const name = key(lane, segment)
     let entry = this.#files.get(name)
     if (entry === undefined) {
-      entry = { file: this.#env.open(this.#layout.segment(segment, lane), 'read'), bytes: 0, nonce: 0 }
+      entry = { file: this.#env.open(this.#layout.segment(segment, lane), 'read'), bytes: 0, records: 0, nonce: 0 }
       this.#files.set(name, entry)
     }
     entry.bytes = position + lengthBytes - logRecordHeaderBytes
     this.#lastSequence[lane] = sequence
     this.#sequence = sequence + 1
     this.#firstSequence = this.#sequence
+    entry.records += 1
+    this.#unretiredRecords += 1
     this.#unretiredBytes += lengthBytes
   }
 
@@ -146,6 +161,7 @@ export class LogWriter {
     for (const [name, entry] of this.#files) {
       if (Number(name.slice(name.indexOf('/') + 1)) > segment) continue
       this.#unretiredBytes -= entry.bytes - segmentHeaderBytes
+      this.#unretiredRecords -= entry.records
       entry.file.close()
       this.#files.delete(name)
     }
@@ -173,7 +189,7 @@ export class LogWriter {
       file.close()
       throw error
     }
-    const entry = { file, bytes: segmentHeaderBytes, nonce }
+    const entry = { file, bytes: segmentHeaderBytes, records: 0, nonce }
     this.#files.set(key(lane, this.#segment), entry)
     this.#current[lane] = entry
     return entry

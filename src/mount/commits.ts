@@ -33,6 +33,8 @@ export class Commits {
   readonly #options: CommitsOptions
   #queue: Promise<unknown> = Promise.resolve()
   #committedTo: number
+  /** The last in the queue, where it may still grow. */
+  #waiting: { segment: number } | null = null
   #retry: NodeJS.Timeout | null = null
 
   constructor(options: CommitsOptions) {
@@ -40,20 +42,33 @@ export class Commits {
     this.#committedTo = options.committedTo
   }
 
-  /** Commits segments up to this number when all before is done; what goes wrong is told. */
-  behind(segment: number): void {
+  /**
+   * Commits segments up to this number when all before is done; what goes wrong is told. One that still waits
+   * its turn then takes this one along: chunks that both touch are made once. `alone`: it does not.
+   */
+  behind(segment: number, { alone = false } = {}): void {
+    if (!alone && this.#waiting !== null) {
+      this.#waiting.segment = Math.max(this.#waiting.segment, segment)
+      return
+    }
     const { image, onDelay, onFailure } = this.#options
-    this.#enqueue(() => this.#commit({ image, segment, kind: 'head' })).catch((error: unknown) => {
+    const group = { segment }
+    this.#waiting = alone ? null : group
+    this.#enqueue(() => {
+      if (this.#waiting === group) this.#waiting = null
+      return this.#commit({ image, segment: group.segment, kind: 'head' })
+    }).catch((error: unknown) => {
       // Without space nothing is lost: the segments stay, and the next commit covers them too.
       if (!isCode(error, 'NO_SPACE')) return onFailure(messageOf(error))
       onDelay(messageOf(error))
-      this.#retry = setTimeout(() => this.behind(segment), retryMs).unref()
+      this.#retry = setTimeout(() => this.behind(group.segment), retryMs).unref()
     })
   }
 
   /** Takes the place of a commit up to `segment` in the order; all later ones wait for it. */
   open(segment: number): OpenCommit {
     let decide: (request: CommitRequest) => void = () => undefined
+    this.#waiting = null
     const decided = new Promise<CommitRequest>((resolve) => (decide = resolve))
     const committed = this.#enqueue(async () => this.#commit(await decided))
     // A caller that abandons does not wait; a failure is told by the event and by the next caller.

@@ -42,6 +42,7 @@ export function write(
   if (state === null) return -ERRNO.ESTALE
   if (!state.isRegular) return -ERRNO.EISDIR
   if (!state.isMemory && head.mustWait) return park(context, who, request, false)
+  if (!state.isMemory && !context.parked.isRetrying && head.holdUpMs > 0) return holdUp(context, who, request)
   const unique = BigInt(who.unique)
   if (!state.isMemory && request.payloadBytes > 0) dropPrivileges(head, state, request.killsPrivileges, partOf)
   const { message, payloadAt, payloadBytes } = request
@@ -114,7 +115,13 @@ function hasCapability(head: Head, state: InodeState): boolean {
 function park(
   context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest, memory: boolean,
 ): fuse.Deferred {
-  if (context.parked.isFirst) context.post({ type: 'parked', memory })
+  if (context.parked.isNews(memory ? 'space' : 'commits')) context.post({ type: 'parked', memory })
+  return context.parked.park(who, request)
+}
+
+/** The write is tried again when the owning thread says so, which it does after the time that it is told here. */
+function holdUp(context: DataContext, who: fuse.RequestContext, request: fuse.WriteRequest): fuse.Deferred {
+  if (context.parked.isNews('heldUp')) context.post({ type: 'heldUp', ms: context.head.holdUpMs })
   return context.parked.park(who, request)
 }
 

@@ -137,7 +137,9 @@ export class HeadServer {
 
   #statistics(): ServingStatistics {
     const { head, parked } = this.#context
-    return { ...head.statistics(), parked: parked.count, ...this.#requestCounts(), repeated: this.#carriedOut.answered }
+    const { count, waited } = parked
+    const { answered: repeated } = this.#carriedOut
+    return { ...head.statistics(), parked: count, waited, ...this.#requestCounts(), repeated }
   }
 }
 

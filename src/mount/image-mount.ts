@@ -142,7 +142,7 @@ export class ImageMount {
   async #commitInherited({ takeover }: HeadStart): Promise<void> {
     const { resent, repeated } = await this.statistics()
     this.#options.onEvent?.({ type: 'takenOver', image: this.image, resent, repeated })
-    for (const segment of takeover?.segments ?? []) this.#commits.behind(segment)
+    for (const segment of takeover?.segments ?? []) this.#commits.behind(segment, { alone: true })
   }
 
   get failure(): string | null {
@@ -226,6 +226,10 @@ export class ImageMount {
         return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
       case 'parked':
         return this.#parked(message.memory)
+      case 'heldUp':
+        // Without a clock of its own the serving thread would be held up too.
+        setTimeout(() => this.#serving.send({ type: 'retry' }), message.ms)
+        return
       case 'resumed':
         return this.#resumed()
       case 'ended':

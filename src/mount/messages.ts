@@ -48,6 +48,8 @@ export interface ServingStatistics {
   writtenBytes: number
   inodes: number
   parked: number
+  /** Writes that waited or were held up since the mount is served. */
+  waited: number
   requests: number
   /** Requests that the kernel sent again to this server, and those of them that only had to be answered. */
   resent: number
@@ -69,6 +71,8 @@ export type FromServer =
   | { type: 'fault'; message: string }
   /** Writes wait for commits or for space. */
   | { type: 'parked'; memory: boolean }
+  /** Writes wait for a 'retry' that is to come so soon. */
+  | { type: 'heldUp'; ms: number }
   /** No write waits any more. */
   | { type: 'resumed' }
   /** `unmounted`, `aborted`, or, said for a thread that cannot, `crashed`. */

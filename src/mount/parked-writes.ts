@@ -2,7 +2,7 @@
  * Writes that wait: for commits when too much of the log is not yet retired, or, of a machine's memory, for
  * space (a refused writeback of mapped memory loses data silently, so it is never refused). A parked write
  * has not taken its place in the log, so no barrier waits behind it. The kernel bounds their number
- * (max_background and the writers that wait for their own).
+ * (max_background and the writers that wait for their own). Before that writers are held up for some milliseconds.
  */
 import { Buffer } from 'node:buffer'
 import { DEFERRED } from '../../fuse/index.ts'
@@ -13,6 +13,8 @@ interface ParkedWrite {
   request: WriteRequest
 }
 
+export type WaitReason = 'heldUp' | 'commits' | 'space'
+
 /** Room for a log record's header before the payload. */
 const headroomBytes = 80
 
@@ -21,7 +23,11 @@ export class ParkedWrites {
   /** Messages that were copied when they were parked before. */
   readonly #copies = new WeakSet<Buffer>()
   #parked: ParkedWrite[] = []
+  /** Why writes have waited since none did. */
+  readonly #told = new Set<WaitReason>()
   #isRetrying = false
+  /** Writes that have waited, each once. */
+  waited = 0
 
   constructor(replies: LateReplies) {
     this.#replies = replies
@@ -31,9 +37,16 @@ export class ParkedWrites {
     return this.#parked.length
   }
 
-  /** Nothing waits, and nothing is tried again. */
-  get isFirst(): boolean {
-    return this.#parked.length === 0 && !this.#isRetrying
+  /** Whether this reason to wait is new since nothing waited. */
+  isNews(reason: WaitReason): boolean {
+    if (this.#told.has(reason)) return false
+    this.#told.add(reason)
+    return true
+  }
+
+  /** What is parked now was parked before. */
+  get isRetrying(): boolean {
+    return this.#isRetrying
   }
 
   park(context: RequestContext, request: WriteRequest): Deferred {
@@ -43,6 +56,7 @@ export class ParkedWrites {
     }
     const message = Buffer.alloc(headroomBytes + request.payloadBytes)
     this.#copies.add(message)
+    this.waited += 1
     request.message.copy(message, headroomBytes, request.payloadAt, request.payloadAt + request.payloadBytes)
     this.#parked.push({ context: { ...context }, request: { ...request, message, payloadAt: headroomBytes } })
     return DEFERRED
@@ -60,5 +74,6 @@ export class ParkedWrites {
       else this.#replies.written(context, outcome)
     }
     this.#isRetrying = false
+    if (this.#parked.length === 0) this.#told.clear()
   }
 }
