@@ -90,14 +90,7 @@ async function start(request: SpawnRequest): Promise<SpawnedProcess> {
     // users have listeners of their own.
     for (const channel of given) channel.on('error', () => undefined)
     const identity = { pid: child.pid!, startTicks: startTicksOf(child.pid!) ?? 0 }
-    return {
-      identity,
-      exited,
-      channels: given,
-      alive: () => isAlive(identity),
-      kill: (signal) => killExactly(identity, signal),
-      release: () => child.unref(),
-    }
+    return { ...processOf(identity, exited, () => child.unref()), channels: given }
   } catch (error) {
     throw new DriverError('START_FAILED', `${request.binary} cannot be run: ${messageOf(error)}`, { cause: error })
   } finally {
@@ -116,12 +109,17 @@ function find(identity: ProcessIdentity): HostProcess | null {
       resolve({ exitCode: null, signal: null })
     }, limits.processPollMs)
   })
+  return processOf(identity, exited, () => clearInterval(timer))
+}
+
+/** A process whose end somebody will tell of. */
+export function processOf(identity: ProcessIdentity, exited: Promise<ProcessExit>, release: () => void): HostProcess {
   return {
     identity,
     exited,
     alive: () => isAlive(identity),
     kill: (signal) => killExactly(identity, signal),
-    release: () => clearInterval(timer),
+    release,
   }
 }
 

@@ -26,7 +26,23 @@ export interface MountOptions {
    * its disk should give nobody power over the host.
    */
   readonly grantsPrivileges?: boolean
+  /** Who runs the program `mount`; this process unless another is named. */
+  readonly run?: RunProgram
 }
+
+/** How a program ended, and what it said on standard error. */
+export interface ProgramEnd {
+  readonly status: number | null
+  readonly message: string
+}
+
+/**
+ * Runs a program without a shell to its end; descriptors given become 3, 4, ... in it. A large process has a
+ * small one do it: a fork costs in proportion to memory. @throws FuseError FUSE_MOUNT_FAILED
+ */
+export type RunProgram = (
+  program: string, parameters: readonly string[], descriptors: readonly number[],
+) => Promise<ProgramEnd>
 
 export interface Mount {
   /** The connection: serve it, pass it on, and close it when done (the mount then answers ENOTCONN). */
@@ -74,7 +90,7 @@ export async function mount(options: MountOptions): Promise<Mount> {
   const directory = checkMountPoint(options.directory)
   const descriptor = options.descriptor ?? openDevice()
   try {
-    await runMount(descriptor, directory, name, optionText(options, readBytesMax))
+    await runMount(options.run ?? runProgram, descriptor, directory, name, optionText(options, readBytesMax))
     const info = mountAt(directory)
     if (info === undefined) throw new FuseError('FUSE_MOUNT_FAILED', `${directory} is not in the mount table`)
     return { descriptor, directory, device: info.device }
@@ -89,6 +105,8 @@ export interface UnmountOptions {
   readonly lazy?: boolean
   /** Abort the connection first: all that waits on it fails. */
   readonly force?: boolean
+  /** As of `MountOptions`. */
+  readonly run?: RunProgram
 }
 
 /**
@@ -100,6 +118,7 @@ export async function unmount(directory: string, options: UnmountOptions = {}): 
     throw new FuseError('FUSE_NOT_MOUNTED', `nothing is mounted on ${directory}`)
   }
   const [program, ...flags] = process.geteuid?.() === 0 ? umountCommand(options) : fusermountCommand(options)
+  const { run = runProgram } = options
   const { status, message } = await run(program, [...flags, '--', directory], [])
   if (status === 0) return
   if (/busy/i.test(message)) {
@@ -136,6 +155,7 @@ function optionText(options: MountOptions, readBytesMax: number): string {
 }
 
 async function runMount(
+  run: RunProgram,
   descriptor: number,
   directory: string,
   name: string,
@@ -191,12 +211,8 @@ function checkReadBytes(readBytesMax: number): void {
   }
 }
 
-/** Runs a program without a shell; descriptors given become 3, 4, ... in it. */
-function run(
-  program: string,
-  parameters: readonly string[],
-  descriptors: readonly number[],
-): Promise<{ status: number | null; message: string }> {
+/** See `RunProgram`: here it is this process. */
+export const runProgram: RunProgram = (program, parameters, descriptors) => {
   return new Promise((resolve, reject) => {
     const child = spawn(program, parameters, {
       stdio: ['ignore', 'ignore', 'pipe', ...descriptors],

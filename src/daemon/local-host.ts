@@ -9,8 +9,10 @@ import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
+import type { Spawn } from '../machine/spawner.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
+import type { Mounted } from '../mount/transport.ts'
 import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ResumeResult, SealResult,
 } from './host.ts'
@@ -21,6 +23,8 @@ export interface LocalHostOptions extends CallOptions {
   onEvent?: (event: MountEvent | { type: 'machine'; image: string; message: string }) => void
   /** Who keeps the mounts' connections; this process unless another is named. */
   keeper?: ConnectionKeeper
+  /** Who starts hypervisors; this process unless another is named. */
+  spawn?: Spawn
   /** Mounts whose server was killed, to be served on. */
   orphans?: readonly OrphanedMount[]
 }
@@ -161,14 +165,23 @@ class LocalHost implements Host {
     return new Machines({
       engine: this.engine,
       directory: this.#machinesDirectory,
-      openMount: (image, directory, readBytesMax) => this.#open({ image, directory, readBytesMax }),
+      spawn: this.#options.spawn,
+      mounting: {
+        mount: (image, directory, readBytesMax) => this.#mountAhead({ image, directory, readBytesMax }),
+        serve: (image, mounted) => this.#open({ image, directory: mounted.directory, mounted }),
+      },
       reopenMount: (runDirectory) => this.#handOver(join(basename(runDirectory), 'mount')),
       onEvent: (event) => this.#options.onEvent?.(event),
     })
   }
 
+  async #mountAhead(wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'readBytesMax'>): Promise<Mounted> {
+    const { ImageMount } = await import('../mount/image-mount.ts')
+    return ImageMount.ahead({ ...wanted, keeper: this.#options.keeper })
+  }
+
   async #open(
-    wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'readBytesMax' | 'transport'>,
+    wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'transport' | 'mounted'>,
   ): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     return ImageMount.open({

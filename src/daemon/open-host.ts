@@ -1,4 +1,5 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
+import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { Host } from './host.ts'
 
@@ -11,6 +12,8 @@ export interface HostOptions {
   onEvent?: (event: object) => void
   /** Who keeps the mounts' connections; this process unless another is named. */
   keeper?: ConnectionKeeper
+  /** Who starts hypervisors; this process unless another is named. */
+  spawn?: Spawn
   /** Mounts whose server was killed, to be served on. */
   orphans?: readonly OrphanedMount[]
 }

@@ -1,10 +1,13 @@
 /** What a daemon has from the supervisor whose child it is. */
+import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { DaemonFront } from './front.ts'
 
 export interface Supervision {
   readonly front: DaemonFront
   readonly keeper: ConnectionKeeper
+  /** Starts hypervisors. */
+  readonly spawn: Spawn
   /** Mounts that the process before this one served. */
   readonly orphans: readonly OrphanedMount[]
   readonly replacements: number

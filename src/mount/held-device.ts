@@ -1,6 +1,18 @@
 /** A FUSE device that this process holds open, and with it the mount that is made on it. */
 export { lookUpControl } from '../../fuse/index.ts'
-import { closeDevice, openDevice } from '../../fuse/index.ts'
+export type { ProgramEnd } from '../../fuse/index.ts'
+import { closeDevice, FuseError, openDevice, runProgram } from '../../fuse/index.ts'
+import type { RunProgram } from '../../fuse/index.ts'
+import { fromFuse } from './mount-errors.ts'
+
+/** As the transport's own, with errors in our codes. */
+export const runMountProgram: RunProgram = async (program, parameters, descriptors) => {
+  try {
+    return await runProgram(program, parameters, descriptors)
+  } catch (error) {
+    throw error instanceof FuseError ? fromFuse(error) : error
+  }
+}
 
 export class HeldDevice {
   readonly descriptor: number

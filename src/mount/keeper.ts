@@ -2,8 +2,8 @@
  * Who keeps the kernel connections of mounts. In a daemon that is the supervisor, so that they outlive the
  * process that serves them; elsewhere it is that process itself, and its mounts end with it.
  */
-import { lookUpControl } from '../../fuse/index.ts'
-import type { Negotiated } from '../../fuse/index.ts'
+import { lookUpControl, runProgram } from '../../fuse/index.ts'
+import type { Negotiated, RunProgram } from '../../fuse/index.ts'
 import { HeldDevice } from './held-device.ts'
 
 /** What a mount is, said before it is made. */
@@ -31,6 +31,8 @@ export interface ConnectionKeeper {
 
 export interface KeptConnection {
   readonly descriptor: number
+  /** Runs mount(8) and umount(8); the only descriptor that it can give them is that of this connection. */
+  readonly run: RunProgram
   /** The mount is served: from now on it can be taken over. */
   served(facts: MountFacts): Promise<void>
   /** Makes the kernel know the control file, so that the serving thread can be woken. Errors: IO. */
@@ -54,6 +56,7 @@ export const ownKeeper: ConnectionKeeper = {
     const device = new HeldDevice()
     return {
       descriptor: device.descriptor,
+      run: runProgram,
       served: async () => undefined,
       lookUp: () => lookUpControl(directory, controlName),
       failed: () => undefined,

@@ -12,6 +12,12 @@ import { until } from './rig.ts'
 
 const kills = 5
 
+/** The fields follow the command's name in brackets: proc_pid_stat(5). */
+function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
 test.serial('a guest and its checkpoints go on when the serving process is killed', async (t) => {
   const random = Random.announced(t)
   const directory = scratch((done) => t.teardown(done))
@@ -32,6 +38,7 @@ test.serial('a guest and its checkpoints go on when the serving process is kille
     ((await daemon.call('vm status', {})) as MachineSummary[]).find(({ image }) => image === 'image')!
   const files = readdirSync(`/proc/${started.pid}/fd`).map((fd) => readlinkSync(`/proc/${started.pid}/fd/${fd}`))
   t.false(files.includes('/dev/fuse'), 'the hypervisor holds no connection of the kernel')
+  t.true(parentOf(started.pid!) === (await daemon.status()).pid, 'a small process starts it')
   await until(() => letters().length > 3)
   await daemon.call('vm checkpoint', { image: 'image', every: 300 })
   for (let kill = 0; kill < kills; kill += 1) {
@@ -47,5 +54,26 @@ test.serial('a guest and its checkpoints go on when the serving process is kille
   t.true(epoch.number > kills)
   await daemon.call('vm stop', { image: 'image', force: true })
   t.deepEqual(((await daemon.call('check', { readData: true })) as { damaged: unknown[] }).damaged, [])
+  await daemon.stop()
+})
+
+test.serial('the end of a hypervisor is known to the process that had it started, and to the one after that', async (t) => {
+  const directory = scratch((done) => t.teardown(done))
+  const disk = join(directory, 'disk.raw')
+  writeBootDisk(disk)
+  const daemon = await KilledDaemon.over(directory, [disk])
+  t.teardown(() => daemon.abandon())
+  const state = async (): Promise<string> => ((await daemon.call('vm status', {})) as MachineSummary[])[0].state
+  const started = (await daemon.call('vm start', { image: 'image', accel: 'tcg', memory: 16 * 2 ** 20 })) as MachineSummary
+  await daemon.call('vm checkpoint', { image: 'image' })
+  process.kill(started.pid!, 'SIGKILL')
+  while (await state() !== 'failed') await sleep(5)
+  const { machine } = (await daemon.call('vm resume', { target: 'image' })) as { machine: MachineSummary }
+  await daemon.kill()
+  process.kill(machine.pid!, 'SIGKILL')
+  while (await state() !== 'failed') await sleep(5)
+  const again = (await daemon.call('vm resume', { target: 'image' })) as { machine: MachineSummary }
+  t.is(again.machine.state, 'running')
+  await daemon.call('vm stop', { image: 'image', force: true })
   await daemon.stop()
 })

@@ -45,6 +45,17 @@ export class Child {
     if (this.#process.connected) this.#process.send(message, () => undefined)
   }
 
+  /** The process can be told something. */
+  get isConnected(): boolean {
+    return this.#process.connected
+  }
+
+  /** The socket goes with the message, and is the process's from then on. */
+  sendSocket(message: FromSupervisor, socket: Socket): void {
+    if (this.#process.connected) this.#process.send(message, socket, {}, () => undefined)
+    else socket.destroy()
+  }
+
   /** Hands a client on. */
   give(socket: Socket): void {
     this.#lastClient += 1

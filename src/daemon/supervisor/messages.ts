@@ -3,6 +3,8 @@
  * inherits devices as descriptors; a slot is the number of a device among all that a supervisor ever opened.
  */
 import type { Fault } from '../faults.ts'
+import type { ProcessExit, ProcessIdentity, SpawnRequest } from '../../machine/spawner.ts'
+import type { ProgramEnd } from '../../mount/held-device.ts'
 import type { MountClaim, MountFacts } from '../../mount/keeper.ts'
 
 export interface Slot {
@@ -27,6 +29,10 @@ export type ToSupervisor =
   | { type: 'claim'; id: number; slot: number; claim: MountClaim }
   | { type: 'served'; id: number; slot: number; facts: MountFacts }
   | { type: 'lookUp' | 'release'; id: number; slot: number }
+  /** A program to be run to its end, with the slot's device as descriptor 3 if it is to have it. */
+  | { type: 'run'; id: number; slot: number; program: string; parameters: readonly string[]; hasDevice: boolean }
+  /** A process to be started. Its channels come first, then the answer, and some time its exit. */
+  | { type: 'spawn'; id: number; request: SpawnRequest }
   | { type: 'failed'; slot: number; reason: string }
   /** Another process shall go on: at once, or when this one has nothing to do. */
   | { type: 'replace'; whenIdle: boolean }
@@ -51,7 +57,12 @@ export type FromSupervisor =
   }
   /** A socket comes with it. */
   | { type: 'client'; client: number }
-  | { type: 'answer'; id: number; fault: Fault | null }
+  /** A socket comes with it. */
+  | { type: 'channel'; id: number }
+  /** `result` as the question has it, null where it has none. */
+  | { type: 'answer'; id: number; fault: Fault | null; result: ProgramEnd | ProcessIdentity | null }
+  /** The process that was started for this question has ended. */
+  | { type: 'exited'; id: number; exit: ProcessExit }
   /** End when there is nothing to do: another process is ready. */
   | { type: 'retire' }
   /** End as `daemon stop --force` does. */

@@ -76,14 +76,14 @@ async function supervisionOf(
   for (const { slot, descriptor } of inherited) if (!used.has(slot)) new HeldDevice(descriptor).close()
   for (const directory of lost) await cleanStaleMount(directory)
   return {
-    keeper, replacements, startedMs,
+    keeper, spawn: (request) => link.spawn(request), replacements, startedMs,
     orphans: orphans.map((mount) => keeper.orphan(slotOf.get(mount.slot)!, mount)),
     front: {
       pid: process.ppid,
       async open(accept) {
         link.onClient = accept
       },
-      close: () => link.ask({ type: 'stopping' }),
+      close: async () => void await link.ask({ type: 'stopping' }),
     },
     survivesKills: () => keeper.survivesKills,
     isWorn: () => keeper.freeCount < slotsFreeMin,

@@ -3,7 +3,8 @@
  * next server must know. A running process cannot be given a descriptor, only one that is about to start; so
  * free devices are opened ahead and inherited.
  */
-import { HeldDevice, lookUpControl } from '../../mount/held-device.ts'
+import { HeldDevice, lookUpControl, runMountProgram } from '../../mount/held-device.ts'
+import type { ProgramEnd } from '../../mount/held-device.ts'
 import type { MountClaim, MountFacts } from '../../mount/keeper.ts'
 import { slotsFree } from '../limits.ts'
 import type { KeptMount } from './messages.ts'
@@ -40,6 +41,11 @@ export class Slots {
 
   claim(slot: number, claim: MountClaim): void {
     this.#state(slot).claim = claim
+  }
+
+  /** Runs mount(8) or umount(8) for a slot. Errors: IO (the program is missing). */
+  run(slot: number, program: string, parameters: readonly string[], hasDevice: boolean): Promise<ProgramEnd> {
+    return runMountProgram(program, parameters, hasDevice ? [this.#state(slot).device.descriptor] : [])
   }
 
   async served(slot: number, facts: MountFacts): Promise<void> {

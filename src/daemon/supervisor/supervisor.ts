@@ -13,8 +13,11 @@ import { clientsMax, earlyDeathMs, earlyDeathsMax, restartDelayMs, restartDelayM
 import { encodeLine } from '../protocol.ts'
 import { controlProtocol, version } from '../version.ts'
 import { Child } from './child.ts'
-import type { ToSupervisor } from './messages.ts'
+import { spawnFor } from './launcher.ts'
+import type { FromSupervisor, ToSupervisor } from './messages.ts'
 import { Slots } from './slots.ts'
+
+type Result = Extract<FromSupervisor, { type: 'answer' }>['result']
 
 export interface SupervisorOptions {
   store: string
@@ -148,15 +151,19 @@ export class Supervisor {
 
   async #answer(child: Child, message: Extract<ToSupervisor, { id: number }>): Promise<void> {
     try {
-      await this.#perform(message)
-      child.send({ type: 'answer', id: message.id, fault: null })
+      const result = await this.#perform(child, message)
+      child.send({ type: 'answer', id: message.id, fault: null, result: result ?? null })
     } catch (error) {
-      child.send({ type: 'answer', id: message.id, fault: faultOf(error) })
+      child.send({ type: 'answer', id: message.id, fault: faultOf(error), result: null })
     }
   }
 
-  async #perform(message: Extract<ToSupervisor, { id: number }>): Promise<void> {
+  async #perform(child: Child, message: Extract<ToSupervisor, { id: number }>): Promise<Result | void> {
     switch (message.type) {
+      case 'run':
+        return this.#slots.run(message.slot, message.program, message.parameters, message.hasDevice)
+      case 'spawn':
+        return spawnFor(child, message.id, message.request)
       case 'claim':
         return this.#slots.claim(message.slot, message.claim)
       case 'served':
