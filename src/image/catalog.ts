@@ -50,6 +50,17 @@ export class ImageCatalog {
     return { image, record: image.files.epoch(number) }
   }
 
+  /** The newest epoch that can be read and has a machine. Errors: NOT_FOUND, and as `image`. */
+  newestMachine(name: string): { image: OpenImage; record: StoredEpoch } {
+    const image = this.image(name)
+    for (const number of image.files.epochNumbers().reverse()) {
+      const record = readable(() => image.files.epoch(number))
+      if (record !== null && record.machine !== null) return { image, record }
+    }
+    const remedy = `start it with 'holdfast vm start ${name}' and take a checkpoint`
+    throw new HoldfastError('NOT_FOUND', `image ${name} has no epoch with a machine: ${remedy}`)
+  }
+
   /** Of every image, also of one that is damaged: it must not hide the others. */
   summaries(): ImageSummary[] {
     return this.names().map((name) => {
@@ -147,6 +158,16 @@ export class ImageCatalog {
       segment: 0, sequence: 1, lastRequest: { connection: 0, unique: 0n }, wallMs: identity.createdMs,
       writtenBytes: 0, pauseUs: 0, machine: null, image: identity.image, note: '', ...first,
     }
+  }
+}
+
+/** Null for a record that is guilty of something itself. */
+function readable(read: () => StoredEpoch): StoredEpoch | null {
+  try {
+    return read()
+  } catch (error) {
+    if (!isCode(error, ...unreadable)) throw error
+    return null
   }
 }
 

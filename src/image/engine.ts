@@ -6,6 +6,7 @@
  *
  * Every call rejects with a HoldfastError. Addresses of epochs are strings `IMAGE@N`.
  */
+import type { MachineEpoch } from './machine-state.ts'
 import type {
   CallOptions, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary, HeadStart,
   ImageSummary, StoreStats,
@@ -46,8 +47,11 @@ export interface Engine {
   closeHead(args: { image: string }): Promise<void>
   /** Seals the head of an image that is not mounted. */
   sealHead(args: { image: string; note?: string }, options?: CallOptions): Promise<EpochSummary>
-  /** Device state and facts of an epoch (NOT_FOUND when it has no machine). */
-  machineState(args: { epoch: string }): Promise<{ state: Uint8Array; facts: unknown; manifest: string }>
+  /**
+   * Device state and facts of `IMAGE@N`, or of the newest epoch of `IMAGE` that has a machine. Errors: NOT_FOUND
+   * (no such epoch, or it has no machine), DAMAGED.
+   */
+  machineState(args: { epoch: string }): Promise<MachineEpoch>
   /** Chunks of memory files that the newest epochs up to this one changed: what to push before load. */
   recentChunks(args: { epoch: string; paths: string[] }): Promise<{ path: string; chunks: number[] }[]>
   saveWorkingSet(args: { epoch: string; set: { path: string; chunks: number[] }[] }): Promise<void>

@@ -20,6 +20,7 @@ import { exportInode } from './export-file.ts'
 import { removeLeftovers } from './image-files.ts'
 import { ingest } from './ingest.ts'
 import { likelyChunks, readMachineState, writeWorkingSet } from './machine-state.ts'
+import type { MachineEpoch } from './machine-state.ts'
 import { fileType, typeOf } from './modes.ts'
 import type { OpenImage } from './open-image.ts'
 import { findPath } from './paths.ts'
@@ -210,8 +211,10 @@ class LocalEngine implements Engine {
     })
   }
 
-  async machineState(args: { epoch: string }): Promise<{ state: Uint8Array; facts: unknown; manifest: string }> {
-    return readMachineState(this.#store, this.#nodes, this.#catalog.epoch(args.epoch).record)
+  async machineState(args: { epoch: string }): Promise<MachineEpoch> {
+    const { image, record } = args.epoch.includes('@')
+      ? this.#catalog.epoch(args.epoch) : this.#catalog.newestMachine(args.epoch)
+    return { epoch: image.summary(record), ...readMachineState(this.#store, this.#nodes, record) }
   }
 
   async recentChunks(args: { epoch: string; paths: string[] }): Promise<{ path: string; chunks: number[] }[]> {

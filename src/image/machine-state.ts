@@ -12,6 +12,7 @@ import type { ImageFiles } from './image-files.ts'
 import { findPath } from './paths.ts'
 import { diff } from './tree/index.ts'
 import type { NodeReader } from './tree/index.ts'
+import type { EpochSummary } from './types.ts'
 
 export interface FileChunks {
   path: string
@@ -23,10 +24,18 @@ const recentEpochs = 3
 const recentChunksMax = 8192
 const workingSetBytesMax = 16 * MIB
 
+/** What a machine was at an epoch. */
+export interface MachineEpoch {
+  epoch: EpochSummary
+  state: Uint8Array
+  facts: unknown
+  manifest: string
+}
+
 /** Errors: NOT_FOUND (the epoch has no machine), DAMAGED. */
 export function readMachineState(
   reader: ChunkReader, nodes: NodeReader, record: StoredEpoch,
-): { state: Uint8Array; facts: unknown; manifest: string } {
+): Omit<MachineEpoch, 'epoch'> {
   const { machine } = record
   if (machine === null) {
     const address = `${record.image}@${record.number}`

@@ -2,7 +2,7 @@
 import type { Driver } from '../../drivers/index.ts'
 import type { Env } from '../env/env.ts'
 import type { Engine } from '../image/engine.ts'
-import type { OpenMount, ReopenMount } from './incarnation.ts'
+import type { Mounting, ReopenMount } from './incarnation.ts'
 import type { MachineLimits } from './limits.ts'
 import type { PageCachePusher } from './push.ts'
 
@@ -12,7 +12,7 @@ export interface MachineContext {
   readonly driver: Driver
   /** Of run directories and the probe's cache, mode 0700. */
   readonly directory: string
-  readonly openMount: OpenMount
+  readonly mounting: Mounting
   readonly reopenMount: ReopenMount
   readonly limits: MachineLimits
   readonly pusher: PageCachePusher

@@ -101,6 +101,16 @@ export class ImageMachine {
     this.#traits = traits
   }
 
+  /** Ends captures and the hypervisor by force; the mount stays until `end`. */
+  async kill(): Promise<void> {
+    const life = this.#life
+    if (life === null) return
+    life.isEnding = true
+    this.#phase = 'stopped'
+    await this.checkpoints.halt()
+    await life.endMachine()
+  }
+
   /** Ends captures, the hypervisor (by force unless it has ended) and the mount. */
   async end(): Promise<void> {
     const life = this.#life
@@ -134,12 +144,12 @@ export class ImageMachine {
   summary(): MachineSummary {
     const { checkpoints } = this
     const life = this.#life
-    const mountFailure = life?.mount.failure ?? null
+    const mountFailure = life?.isMounted === true ? life.mount.failure : null
     return {
       image: this.image,
       state: this.#state(),
       pid: life !== null && this.#phase === 'running' ? life.machine.process.pid : null,
-      mount: life?.mount.directory ?? '',
+      mount: life?.isMounted === true ? life.root : '',
       console: life !== null && this.#phase === 'running' ? life.machine.consoleSocketPath : '',
       ...this.#traits,
       everyMs: checkpoints.everyMs,
@@ -195,7 +205,10 @@ export class ImageMachine {
     this.#context.onEvent({ type: 'machine', image: this.image, message })
   }
 
-  /** A guest that shut itself down is a machine stopped; any other end is a failure, and the mount stays. */
+  /**
+   * A guest that shut itself down is a machine stopped; any other end is a failure. Its mount goes at once, so that
+   * a resume need not wait for that; what the hypervisor said stays in the run directory.
+   */
   async #died(life: Incarnation, exit: ProcessExit): Promise<void> {
     const { onEvent, env } = this.#context
     if (this.#isShutDown && exit.exitCode === 0) {
@@ -208,13 +221,19 @@ export class ImageMachine {
     const remedy = `'holdfast vm resume ${this.image}' starts it again from its newest checkpoint`
     this.fail(`the hypervisor has ended by ${how}${words === '' ? '' : ` (${words})`}: ${remedy}`)
     onEvent({ type: 'machine', image: this.image, message: this.#failure! })
+    await this.#detach(life)
+  }
+
+  /** Not as an end: captures that are under way, and those that were asked for, fail by themselves. */
+  async #detach(life: Incarnation): Promise<void> {
+    await life.flush.close()
     await commitHead(life)
+    await life.detach().catch((error: unknown) => this.#alarm(`its mount could not be taken down: ${messageOf(error)}`))
   }
 }
 
-/** Commits what the dead guest's pages brought, so that a resume need not wait for it. */
+/** Commits what the dead guest's pages brought. */
 async function commitHead(life: Incarnation): Promise<void> {
-  await life.flush.close()
   if (life.mount.failure !== null) return
   const cut = await life.mount.barrier().catch(() => null)
   cut?.abandon()

@@ -2,12 +2,16 @@
  * One life of a machine: a mount of its own (hence a page cache of its own), a run directory, a flush process
  * and, from its start on, a hypervisor. It ends as a whole, in the order in which that loses nothing: the
  * hypervisor is reaped, so that the pages it dirtied have reached the head, and only then is the mount taken down.
+ *
+ * The mount is there before it is served: a hypervisor can be started on it while the head is being made, and
+ * waits in the kernel for the first file that it opens.
  */
 import { join } from 'node:path'
 import type { Binding, Machine, Plan } from '../../drivers/index.ts'
 import type { Env } from '../env/env.ts'
 import { isCode } from '../errors.ts'
 import type { ImageMount } from '../mount/image-mount.ts'
+import type { Mounted } from '../mount/transport.ts'
 import { FlushAgent } from './flush-agent.ts'
 import { makeRunDirectory, mountDirectory, removeRunDirectory } from './journal.ts'
 import { machineReadBytesMax, oomScoreAdjust } from './limits.ts'
@@ -15,38 +19,50 @@ import { machineReadBytesMax, oomScoreAdjust } from './limits.ts'
 /** The mount in a run directory whose server was killed, served again; null when there is none. */
 export type ReopenMount = (runDirectory: string) => ImageMount | null
 
-/** Mounts the head of an image; see `Machines`. */
-export type OpenMount = (image: string, directory: string, readBytesMax: number) => Promise<ImageMount>
+/** How images are mounted: see `ImageMount.ahead` and `ImageMount.open`. */
+export interface Mounting {
+  mount(image: string, directory: string, readBytesMax: number): Promise<Mounted>
+  serve(image: string, mounted: Mounted): Promise<ImageMount>
+}
+
+interface Ahead {
+  mounting: Mounting
+  mounted: Mounted
+}
 
 export class Incarnation {
   readonly image: string
   readonly runDirectory: string
-  readonly mount: ImageMount
+  /** Where it is mounted. */
+  readonly root: string
   readonly flush: FlushAgent
   /** Sentences about what this host could not give. */
   readonly notices: string[] = []
   /** Set when we end the hypervisor ourselves: its death is no failure then. */
   isEnding = false
+  #mount: ImageMount | null = null
   #machine: Machine | null = null
+  #isDetached = false
+  /** Null where the mount is an earlier process's. */
+  readonly #ahead: Ahead | null
   readonly #env: Env
   #closed: Promise<void> | null = null
 
-  private constructor(env: Env, image: string, runDirectory: string, mount: ImageMount) {
+  private constructor(env: Env, image: string, runDirectory: string, root: string, ahead: Ahead | null) {
     this.#env = env
     this.image = image
     this.runDirectory = runDirectory
-    this.mount = mount
+    this.root = root
+    this.#ahead = ahead
     this.flush = new FlushAgent(image)
-    const strict = mount.liftDirtyLimits()
-    if (strict !== null) this.notices.push(`the kernel may slow the guest down: ${strict}`)
   }
 
-  /** Errors: as ImageMount.open (BUSY where the head is mounted elsewhere). */
-  static async open(env: Env, directory: string, image: string, openMount: OpenMount): Promise<Incarnation> {
+  /** Mounted and not served yet: its users wait. Errors: as ImageMount.ahead. */
+  static async open(env: Env, directory: string, image: string, mounting: Mounting): Promise<Incarnation> {
     const runDirectory = makeRunDirectory(env, directory, image)
     try {
-      const mount = await openMount(image, mountDirectory(runDirectory), machineReadBytesMax)
-      return new Incarnation(env, image, runDirectory, mount)
+      const mounted = await mounting.mount(image, mountDirectory(runDirectory), machineReadBytesMax)
+      return new Incarnation(env, image, runDirectory, mounted.directory, { mounting, mounted })
     } catch (error) {
       removeRunDirectory(env, runDirectory)
       throw error
@@ -55,7 +71,33 @@ export class Incarnation {
 
   /** Goes on with the run directory and the mount of a process that was killed; `take` gives it its hypervisor. */
   static adopt(env: Env, image: string, runDirectory: string, mount: ImageMount): Incarnation {
-    return new Incarnation(env, image, runDirectory, mount)
+    const life = new Incarnation(env, image, runDirectory, mount.directory, null)
+    life.#serves(mount)
+    return life
+  }
+
+  /** Serves the head as it is now. Errors: as ImageMount.open (BUSY where the head is mounted elsewhere). */
+  async serve(): Promise<void> {
+    if (this.#ahead === null) throw new TypeError('the incarnation was adopted, and is served already')
+    const { mounting, mounted } = this.#ahead
+    this.#serves(await mounting.serve(this.image, mounted))
+  }
+
+  #serves(mount: ImageMount): void {
+    this.#mount = mount
+    const strict = mount.liftDirtyLimits()
+    if (strict !== null) this.notices.push(`the kernel may slow the guest down: ${strict}`)
+  }
+
+  /** Only of a life that is served. */
+  get mount(): ImageMount {
+    if (this.#mount === null) throw new TypeError('the incarnation has no head yet')
+    return this.#mount
+  }
+
+  /** The mount is served, and was not taken down. */
+  get isMounted(): boolean {
+    return this.#mount !== null && !this.#isDetached
   }
 
   get machine(): Machine {
@@ -68,7 +110,7 @@ export class Incarnation {
   }
 
   get binding(): Binding {
-    return { root: this.mount.directory, runDirectory: this.runDirectory, oomScoreAdjust }
+    return { root: this.root, runDirectory: this.runDirectory, oomScoreAdjust }
   }
 
   /** Takes the hypervisor over: `close` ends it. */
@@ -84,10 +126,26 @@ export class Incarnation {
   }
 
   path(file: string): string {
-    return join(this.mount.directory, file)
+    return join(this.root, file)
   }
 
-  /** Kills the hypervisor if it lives, waits for its end, takes the mount and the run directory away. Idempotent. */
+  /** Kills the hypervisor if it lives and waits for its end, after which all that it wrote has reached the head. */
+  async endMachine(): Promise<void> {
+    this.isEnding = true
+    if (this.#machine !== null && this.#machine.state() !== 'exited') await this.#machine.kill()
+  }
+
+  /** Ends the hypervisor and takes the mount down: what stays are the files in the run directory. Idempotent. */
+  async detach(): Promise<void> {
+    await this.endMachine()
+    await this.#machine?.close()
+    await this.flush.close()
+    if (this.#isDetached) return
+    await this.#unmount()
+    this.#isDetached = true
+  }
+
+  /** As `detach`, and the run directory goes. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close().catch((error: unknown) => {
       this.#closed = null
@@ -97,23 +155,18 @@ export class Incarnation {
   }
 
   async #close(): Promise<void> {
-    this.isEnding = true
-    if (this.#machine !== null) {
-      if (this.#machine.state() !== 'exited') await this.#machine.kill()
-      await this.#machine.close()
-    }
-    await this.flush.close()
-    await this.#unmount()
+    await this.detach()
     removeRunDirectory(this.#env, this.runDirectory)
   }
 
   /** Whoever else looks into the mount loses it: nothing of theirs may hold up a resume. */
   async #unmount(): Promise<void> {
+    if (this.#mount === null) return this.#ahead?.mounted.close()
     try {
-      await this.mount.close()
+      await this.#mount.close()
     } catch (error) {
       if (!isCode(error, 'BUSY')) throw error
-      await this.mount.close({ lazy: true, force: true })
+      await this.#mount.close({ lazy: true, force: true })
     }
   }
 }

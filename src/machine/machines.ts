@@ -6,13 +6,13 @@
  * on with the machines of a process that died where their mounts outlived it, and ends the others.
  */
 import { join } from 'node:path'
-import { QemuDriver } from '../../drivers/index.ts'
+import { linuxHost, QemuDriver } from '../../drivers/index.ts'
 import type { Driver } from '../../drivers/index.ts'
 import type { Env } from '../env/env.ts'
 import { systemEnv } from '../env/system.ts'
-import { HoldfastError, messageOf } from '../errors.ts'
+import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
-import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { CallOptions } from '../image/types.ts'
 import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
 import { warmServingThread } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
@@ -20,13 +20,17 @@ import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
 import type { MachineContext, MachineNotice } from './context.ts'
 import { driving } from './driver-errors.ts'
 import { ImageMachine } from './image-machine.ts'
-import type { OpenMount, ReopenMount } from './incarnation.ts'
+import type { Incarnation, Mounting, ReopenMount } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
 import { machineLimits } from './limits.ts'
 import type { MachineLimits } from './limits.ts'
 import { PageCachePusher } from './push.ts'
 import { findEpoch, resumeLife } from './resume.ts'
 import type { ResumableEpoch } from './resume.ts'
+import { ForkHead, RolledBackHead } from './resumed-head.ts'
+import type { ResumedHead } from './resumed-head.ts'
+import { spawnHere } from './spawner.ts'
+import type { Spawn } from './spawner.ts'
 import { startLife } from './start.ts'
 import { Stopwatch } from './stopwatch.ts'
 import type { CheckpointResult, MachineSummary, ResumeResult, StartRequest } from './types.ts'
@@ -35,11 +39,13 @@ export interface MachinesOptions {
   engine: Engine
   /** Exists, of mode 0700, for this object alone. */
   directory: string
-  openMount: OpenMount
+  mounting: Mounting
   /** Mounts that outlived the process that served them, for `adopt`. */
   reopenMount?: ReopenMount
   onEvent?: (event: MachineNotice) => void
   driver?: Driver
+  /** Who starts hypervisors; this process unless another is named. */
+  spawn?: Spawn
   limits?: Partial<MachineLimits>
   env?: Env
 }
@@ -50,12 +56,13 @@ export class Machines implements AsyncDisposable {
   #closed = false
 
   constructor(options: MachinesOptions) {
-    const { engine, directory, openMount, env = systemEnv() } = options
-    const { reopenMount = () => null, onEvent = () => undefined } = options
+    const { engine, directory, mounting, env = systemEnv() } = options
+    const { reopenMount = () => null, onEvent = () => undefined, spawn = spawnHere } = options
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
-    const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json') })
+    const host = { ...linuxHost, spawn }
+    const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json'), host })
     const pusher = new PageCachePusher(engine.directory)
-    this.#context = { env, engine, driver, directory, openMount, reopenMount, onEvent, pusher, limits }
+    this.#context = { env, engine, driver, directory, mounting, reopenMount, onEvent, pusher, limits }
   }
 
   /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. */
@@ -100,22 +107,28 @@ export class Machines implements AsyncDisposable {
     const isFork = args.as !== undefined
     const machine = this.#machine(image)
     return this.#exclusively(machine, 'resumed', async () => {
-      const sealed = isFork
-        ? await stopwatch.part('fork', this.#fork(epoch, image))
-        : await this.#rollBack(machine, epoch, args.discard ?? false, stopwatch)
-      const life = await this.#live(machine, epoch, isFork, stopwatch, call)
+      const head = isFork ? new ForkHead(this.#context, epoch.address, image)
+        : new RolledBackHead(this.#context, epoch.address, machine, args.discard ?? false)
+      const life = await this.#live(machine, epoch, head, stopwatch, call)
       machine.begin(life)
       this.#journal(machine)
       if (!isFork) machine.checkpoints.newest ??= epoch.summary
       const resumeMs = stopwatch.totalMs
       life.notices.push(...await renewalNotices(life, isFork))
-      life.flush.start()
-      this.#warm()
-      void renew(this.#context, life)
-      void recordWorkingSet(this.#context, life, epoch, (set) => {
-        machine.workingSet = set
-      })
-      return { machine: machine.summary(), epoch: epoch.summary, sealed, resumeMs, parts: stopwatch.parts }
+      // What starts processes and threads comes after the answer, which would wait for it.
+      setImmediate(() => this.#follow(machine, life, epoch))
+      return { machine: machine.summary(), epoch: epoch.summary, sealed: head.sealed, resumeMs, parts: stopwatch.parts }
+    })
+  }
+
+  /** What need not be waited for once the guest runs. */
+  #follow(machine: ImageMachine, life: Incarnation, epoch: ResumableEpoch): void {
+    if (life.isEnding) return
+    life.flush.start()
+    this.#warm()
+    void renew(this.#context, life)
+    void recordWorkingSet(this.#context, life, epoch, (set) => {
+      machine.workingSet = set
     })
   }
 
@@ -153,7 +166,8 @@ export class Machines implements AsyncDisposable {
 
   /** The mount of an image's machine, or null. */
   mountOf(image: string): ImageMount | null {
-    return this.#machines.get(image)?.life?.mount ?? null
+    const life = this.#machines.get(image)?.life ?? null
+    return life?.isMounted === true ? life.mount : null
   }
 
   /**
@@ -195,30 +209,15 @@ export class Machines implements AsyncDisposable {
     return this.close({ force: true })
   }
 
-  async #rollBack(
-    machine: ImageMachine, epoch: ResumableEpoch, discard: boolean, stopwatch: Stopwatch,
-  ): Promise<EpochSummary | null> {
-    await stopwatch.part('end', machine.end())
-    const goingBack = this.#context.engine.rollback({ epoch: epoch.address, discard })
-    return (await stopwatch.part('rollback', goingBack)).sealed
-  }
-
-  async #fork(epoch: ResumableEpoch, image: string): Promise<null> {
-    await this.#context.engine.fork({ epoch: epoch.address, image })
-    return null
-  }
-
   /** What was begun is undone when it fails: a fork goes, a machine in place counts as failed. */
   async #live(
-    machine: ImageMachine, epoch: ResumableEpoch, isFork: boolean, stopwatch: Stopwatch, call: CallOptions,
-  ): ReturnType<typeof resumeLife> {
-    const { image } = machine
+    machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, stopwatch: Stopwatch, call: CallOptions,
+  ): Promise<Incarnation> {
     try {
-      const touchedBefore = machine.workingSet
-      return await resumeLife(this.#context, epoch, { image, isFork, touchedBefore }, stopwatch, call)
+      const as = { image: machine.image, touchedBefore: machine.workingSet, head }
+      return await resumeLife(this.#context, epoch, as, stopwatch, call)
     } catch (error) {
-      if (isFork) await this.#context.engine.remove({ target: image })
-      else machine.fail(`its resume from ${epoch.address} failed: ${messageOf(error)}`)
+      await head.undo(error)
       throw error
     }
   }

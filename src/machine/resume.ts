@@ -1,10 +1,11 @@
 /**
- * A machine from an epoch, in three steps: `findEpoch` checks that this host can do it before anything is
- * touched; `resumeLife` mounts, and while the hypervisor starts pushes the chunks that the guest will want first;
- * `settle` does what need not be waited for once the guest runs.
+ * A machine from an epoch, in two steps: `findEpoch` checks that this host can do it before anything is
+ * touched; `resumeLife` does at once all that need not wait for one another. The mount is there first; the
+ * hypervisor starts on it and waits in the kernel for its first file, while the head is made, is served, and the
+ * chunks that the guest will want first are pushed.
  */
 import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
-import { assert, HoldfastError } from '../errors.ts'
+import { assert } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { MachineContext } from './context.ts'
@@ -15,6 +16,7 @@ import { merged } from './file-chunks.ts'
 import { Incarnation } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
 import { pushChunksMax } from './limits.ts'
+import type { ResumedHead } from './resumed-head.ts'
 import { guestName } from './specification.ts'
 import type { Stopwatch } from './stopwatch.ts'
 
@@ -33,42 +35,37 @@ export interface ResumableEpoch {
  */
 export async function findEpoch(context: MachineContext, target: string, as?: string): Promise<ResumableEpoch> {
   const { engine, driver } = context
-  const [image, number] = target.split('@')
-  const epochs = await engine.log({ image })
-  const summary = number === undefined
-    ? epochs.findLast(({ machine }) => machine)
-    : epochs.find((epoch) => epoch.number === Number(number))
-  if (summary === undefined) throw notThere(image, number)
-  const address = `${image}@${summary.number}`
-  const { state, facts: stored, manifest } = await engine.machineState({ epoch: address })
+  const { epoch: summary, state, facts: stored, manifest } = await engine.machineState({ epoch: target })
+  const address = `${summary.image}@${summary.number}`
   const facts = readFacts(stored, address)
-  const plan = await planAgain(driver, facts, guestName(as ?? image), address)
+  const plan = await planAgain(driver, facts, guestName(as ?? summary.image), address)
   return { summary, address, facts, state, manifest, plan }
 }
 
 export interface ResumeAs {
   readonly image: string
-  /** Beside its original: no cable is plugged in. */
-  readonly isFork: boolean
   /** What an earlier incarnation touched first. */
   readonly touchedBefore: readonly FileChunks[]
+  readonly head: ResumedHead
 }
 
 /**
- * The machine runs on return. Errors: as Incarnation.open, and MACHINE, MACHINE_TIMEOUT, MACHINE_GONE, ABORTED;
- * nothing is left then.
+ * The machine runs on return. Errors: as Incarnation.open and ResumedHead.make, and MACHINE, MACHINE_TIMEOUT,
+ * MACHINE_GONE, ABORTED; no mount and no process is left then.
  */
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
 ): Promise<Incarnation> {
-  const { env, directory, engine, openMount } = context
-  const paths = epoch.facts.memoryFiles.map(({ path }) => path)
+  const { env, directory, engine, mounting } = context
+  await stopwatch.part('clear', as.head.clear())
+  const heading = stopwatch.part('head', as.head.make())
+  const opening = stopwatch.part('mount', Incarnation.open(env, directory, as.image, mounting))
   // It only helps: an epoch whose likely chunks cannot be told is resumed without.
+  const paths = epoch.facts.memoryFiles.map(({ path }) => path)
   const likely = engine.recentChunks({ epoch: epoch.address, paths }).catch((): FileChunks[] => [])
-  const life = await stopwatch.part('mount', Incarnation.open(env, directory, as.image, openMount))
+  const life = await besides(heading, opening)
   try {
-    const pushed = merged(as.touchedBefore, await likely, pushChunksMax)
-    const machine = await loaded(context, epoch, life, as, { pushed, stopwatch, signal })
+    const machine = await loaded(context, epoch, life, as, { heading, likely, stopwatch, signal })
     await stopwatch.part('cont', driving(`resuming ${as.image}`, goOn(machine)))
     return life
   } catch (error) {
@@ -76,28 +73,48 @@ export async function resumeLife(
     throw error
   }
 }
+/** The outcome of `step`; should it fail, not before the other has come to its end as well. */
+async function besides<T>(other: Promise<unknown>, step: Promise<T>): Promise<T> {
+  const ended = other.catch(() => undefined)
+  try {
+    return await step
+  } catch (error) {
+    await ended
+    throw error
+  }
+}
 
 interface Feeding {
-  pushed: FileChunks[]
+  heading: Promise<void>
+  likely: Promise<FileChunks[]>
   stopwatch: Stopwatch
   signal?: AbortSignal
 }
 
-/** Prepare and push side by side, then load: nothing may be pushed into a guest's memory once it is in use. */
+/**
+ * The hypervisor starts while the head is made, served and pushed into the page cache; then its state is loaded:
+ * nothing may be pushed into a guest's memory once it is in use.
+ */
 async function loaded(
   context: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, feeding: Feeding,
 ): Promise<Machine> {
-  const { stopwatch, signal } = feeding
-  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, signal))
-  const pushing = stopwatch.part('push', push(context, epoch, life, feeding.pushed, starting))
-  const [preparing] = await Promise.allSettled([starting, pushing])
-  if (preparing.status === 'rejected') throw preparing.reason
-  await using prepared = preparing.value
+  const { heading, stopwatch, signal } = feeding
+  // A hypervisor that waits for a head which will not come is not waited for.
+  const vain = new AbortController()
+  const serving = heading.then(() => stopwatch.part('serve', life.serve()))
+  serving.catch(() => vain.abort())
+  const either = AbortSignal.any(signal === undefined ? [vain.signal] : [vain.signal, signal])
+  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, either))
+  const pushing = serving.then(() => stopwatch.part('push', push(context, epoch, life, as, feeding.likely, starting)))
+  const [served, preparing] = await Promise.allSettled([serving, starting, pushing])
+  await using prepared = preparing.status === 'fulfilled' ? preparing.value : null
+  if (served.status === 'rejected') throw served.reason
+  if (prepared === null) throw (preparing as PromiseRejectedResult).reason
   writeJournal(context.env, life.runDirectory, { image: as.image, handle: prepared.handle() })
   const loading = prepared.load(epoch.state, { timeoutMs: context.limits.loadTimeoutMs, signal })
   const machine = await stopwatch.part('load', driving(`loading the device state of ${epoch.address}`, loading))
   life.take(machine)
-  if (as.isFork) await unplug(context, life)
+  if (as.head.isFork) await unplug(context, life)
   return machine
 }
 
@@ -117,18 +134,19 @@ function forkAttachment({ network }: MachineSpec): Attachment | null {
 function prepare(
   { driver, limits }: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, signal?: AbortSignal,
 ): Promise<Prepared> {
-  const binding = as.isFork ? { ...life.binding, attachment: forkAttachment(epoch.facts.spec) } : life.binding
+  const binding = as.head.isFork ? { ...life.binding, attachment: forkAttachment(epoch.facts.spec) } : life.binding
   const preparing = driver.prepare(epoch.plan, binding, { timeoutMs: limits.startTimeoutMs, signal })
   return driving(`preparing ${as.image}`, preparing)
 }
 
 async function push(
-  { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, files: FileChunks[],
-  enough: Promise<unknown>,
+  { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, { touchedBefore }: ResumeAs,
+  likely: Promise<FileChunks[]>, enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor, directory } = life.mount
   assert(descriptor !== null, 'machines are mounted by the kernel transport')
   const whole = readAtStart(epoch.facts.spec)
+  const files = merged(touchedBefore, await likely, pushChunksMax)
   const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, whole, files }, enough)
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
 }
@@ -140,12 +158,4 @@ function readAtStart({ kernel, firmware }: MachineSpec): string[] {
 
 async function goOn(machine: Machine): Promise<void> {
   await machine.resume(await machine.quiesce())
-}
-
-function notThere(image: string, number: string | undefined): HoldfastError {
-  if (number !== undefined) {
-    return new HoldfastError('NOT_FOUND', `there is no epoch ${image}@${number}: see 'holdfast log ${image}'`)
-  }
-  const remedy = `start it with 'holdfast vm start ${image}' and take a checkpoint`
-  return new HoldfastError('NOT_FOUND', `image ${image} has no epoch with a machine: ${remedy}`)
 }

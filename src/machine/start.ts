@@ -21,10 +21,11 @@ export async function startLife(
 ): Promise<Incarnation> {
   const { env, directory, driver } = context
   const facts = await driving('probing the hypervisor', driver.probe({ cpuModels: modelsOf(request.cpuModel) }))
-  const life = await Incarnation.open(env, directory, request.image, context.openMount)
+  const life = await Incarnation.open(env, directory, request.image, context.mounting)
   try {
+    await life.serve()
     call.progress?.({ step: 'preparing files', done: 1, total: steps, unit: 'steps' })
-    const disks = chooseDisks(request, await life.flush.list(life.mount.directory, context.limits.startTimeoutMs))
+    const disks = chooseDisks(request, await life.flush.list(life.root, context.limits.startTimeoutMs))
     const first = driver.plan(specificationOf(env, request, disks), facts)
     refuse(first)
     const plan = driver.plan(pinned(first), facts)
@@ -41,7 +42,7 @@ export async function startLife(
 
 async function checkDisks({ limits }: MachineContext, life: Incarnation, disks: readonly string[]): Promise<void> {
   for (const file of await life.flush.stat(disks.map((disk) => life.path(disk)), limits.startTimeoutMs)) {
-    const path = file.path.slice(life.mount.directory.length)
+    const path = file.path.slice(life.root.length)
     if (file.kind === 'none') throw new HoldfastError('USAGE', `there is no ${path} in ${life.image}: name its disks`)
     if (file.kind !== 'file') throw new HoldfastError('USAGE', `${path} in ${life.image} is no file, so no disk`)
   }

@@ -16,7 +16,7 @@ import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
 import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
-import type { Serving, Transport, TransportName } from './transport.ts'
+import type { Mounted, Serving, Transport, TransportName } from './transport.ts'
 import { transportNamed } from './transports.ts'
 
 export interface ImageMountOptions {
@@ -31,6 +31,8 @@ export interface ImageMountOptions {
   grantsPrivileges?: boolean
   /** `kernel` without it. What the other cannot carry stands in its `supports`. */
   transport?: TransportName
+  /** What `ahead` made with the same options, to be served now. */
+  mounted?: Mounted
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
   onEvent?: (event: MountEvent) => void
@@ -53,6 +55,7 @@ export interface Cut extends OpenCommit {
 type ServeOptions = Pick<ImageMountOptions, 'engine' | 'image' | 'limits' | 'onEvent'>
 
 const clock = systemEnv()
+const newConnection = (): number => clock.randomBytes(4).readUInt32LE(0)
 /** Parked writes are tried again so often while space is short. */
 const retryMs = 1000
 
@@ -92,13 +95,21 @@ export class ImageMount {
     this.#sync = new LaneSync(layout, serving.replies, firstSegment, (error) => this.#fail(messageOf(error)))
   }
 
+  /**
+   * The mount without its head, for users that are to be started while the head is being made: they wait in the
+   * kernel. Errors: as `open`, of the directory.
+   */
+  static async ahead(options: Omit<ImageMountOptions, 'engine' | 'transport' | 'mounted'>): Promise<Mounted> {
+    const transport = await transportNamed('kernel')
+    return transport.mount!({ ...options, connection: newConnection() })
+  }
+
   /** Errors: NOT_FOUND, BUSY, EXISTS (directory in use), UNSUPPORTED, IO, DAMAGED. */
   static async open(options: ImageMountOptions): Promise<ImageMount> {
     const transport = await transportNamed(options.transport ?? 'kernel')
     const head = await options.engine.openHead({ image: options.image })
-    const connection = clock.randomBytes(4).readUInt32LE(0)
     return ImageMount.#serve(options, transport, head, (onMessage) =>
-      transport.open({ ...options, connection, head, onMessage }))
+      transport.open({ ...options, connection: newConnection(), head, onMessage }))
   }
 
   /**

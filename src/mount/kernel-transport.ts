@@ -6,44 +6,91 @@ import type { KeptConnection, MountClaim, OrphanedMount } from './keeper.ts'
 import type { FromServer, ToServer } from './messages.ts'
 import { fromFuse } from './mount-errors.ts'
 import type { Answer, Question } from './questions.ts'
-import type { Serving, TakeoverOptions, Transport, TransportOptions } from './transport.ts'
+import type { Mounted, MountingOptions, Serving, TakeoverOptions, Transport, TransportOptions } from './transport.ts'
 import { WorkerLink } from './worker-link.ts'
 
-export const kernelTransport: Transport = { name: 'kernel', supports: kernelSupports, open, takeOver }
+export const kernelTransport: Transport = {
+  name: 'kernel', supports: kernelSupports, mount: mountKernel, open, takeOver,
+}
 
-async function open(options: TransportOptions): Promise<Serving> {
-  const { image, directory, connection, keeper = ownKeeper } = options
+class KernelMounted implements Mounted {
+  readonly directory: string
+  readonly device: string
+  readonly kept: KeptConnection
+  readonly claim: MountClaim
+  #closed: Promise<void> | null = null
+
+  constructor(made: { directory: string; device: string }, kept: KeptConnection, claim: MountClaim) {
+    this.directory = made.directory
+    this.device = made.device
+    this.kept = kept
+    this.claim = claim
+  }
+
+  get descriptor(): number {
+    return this.kept.descriptor
+  }
+
+  /** From now on it ends as what is served. */
+  take(): void {
+    if (this.#closed !== null) throw new TypeError('the mount was taken away, or is served already')
+    this.#closed = Promise.resolve()
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    await unmount(this.directory, { lazy: true, force: true, run: this.kept.run })
+    await this.kept.close()
+  }
+}
+
+async function mountKernel(options: MountingOptions): Promise<KernelMounted> {
+  const { image, directory, connection, keeper = ownKeeper, readBytesMax, grantsPrivileges } = options
   const claim = { image, directory, connection, controlName: secretControlName() }
   let kept: KeptConnection | null = null
   try {
     kept = await keeper.claim(claim)
-    return await serve(options, claim, kept)
+    const { descriptor, run } = kept
+    const name = `holdfast:${image}`
+    const made = await mount({ directory, name, descriptor, readBytesMax, grantsPrivileges, run })
+    return new KernelMounted(made, kept, claim)
   } catch (error) {
     await kept?.close()
     throw error instanceof FuseError ? fromFuse(error) : error
   }
 }
 
-async function serve(options: TransportOptions, claim: MountClaim, kept: KeptConnection): Promise<Serving> {
-  const { image, readBytesMax, grantsPrivileges, head, limits } = options
-  const { descriptor } = kept
-  const name = `holdfast:${image}`
-  const { directory, device } = await mount({
-    directory: options.directory, name, descriptor, readBytesMax, grantsPrivileges,
-  })
+async function open(options: TransportOptions): Promise<Serving> {
+  const mounted = options.mounted ?? await mountKernel(options)
+  if (!(mounted instanceof KernelMounted)) throw new TypeError('this is a mount of another transport')
+  try {
+    return await serve(options, mounted)
+  } catch (error) {
+    throw error instanceof FuseError ? fromFuse(error) : error
+  }
+}
+
+async function serve({ head, limits, onMessage }: TransportOptions, mounted: KernelMounted): Promise<Serving> {
+  mounted.take()
+  const { directory, device, kept } = mounted
+  const { controlName, connection } = mounted.claim
   const agreement = Promise.withResolvers<Negotiated>()
-  const { controlName, connection } = claim
   const link = new WorkerLink(kept, { controlName, head, limits, connection, failure: null }, (message) => {
     if (message.type === 'negotiated') agreement.resolve(message.negotiated)
-    else options.onMessage(message)
+    else onMessage(message)
   })
   try {
     await link.ready
     await kept.served({ directory, device, negotiated: await agreement.promise })
     await link.attach(false)
   } catch (error) {
-    await unmount(directory, { lazy: true, force: true })
+    await unmount(directory, { lazy: true, force: true, run: kept.run })
     await link.exited
+    await kept.close()
     throw error
   }
   return new KernelServing({ directory, device }, kept, link)
@@ -86,7 +133,7 @@ class KernelServing implements Serving {
 
   async unmount(options: UnmountOptions): Promise<void> {
     try {
-      await unmount(this.directory, options)
+      await unmount(this.directory, { ...options, run: this.#kept.run })
     } catch (error) {
       if (!(error instanceof FuseError)) throw error
       if (error.code !== 'FUSE_NOT_MOUNTED') throw fromFuse(error)

@@ -13,6 +13,11 @@ import type { Answer, Question } from './questions.ts'
 export const transportNames = ['kernel', 'native'] as const
 export type TransportName = (typeof transportNames)[number]
 
+/** What a mount needs before there is a head to serve. */
+export type MountingOptions = Pick<
+  TransportOptions, 'image' | 'directory' | 'connection' | 'keeper' | 'readBytesMax' | 'grantsPrivileges'
+>
+
 export interface TransportOptions {
   image: string
   /** An empty directory. */
@@ -20,12 +25,14 @@ export interface TransportOptions {
   head: HeadStart
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
-  /** Number of the mount, for the log's records; another than of all earlier mounts of the image. */
+  /** Number of a new mount, for the log's records; another than of all earlier mounts of the image. */
   connection: number
   /** Who keeps the kernel's connection where the transport can give it away; this process unless another is named. */
   keeper?: ConnectionKeeper
   readBytesMax?: number
   grantsPrivileges?: boolean
+  /** A mount of this transport that is to be served, instead of a new one. */
+  mounted?: Mounted
   /** Called in the owning thread, one message at a time, in the order in which they were said. */
   onMessage: (message: FromServer) => void
 }
@@ -33,6 +40,11 @@ export interface TransportOptions {
 export interface Transport {
   readonly name: TransportName
   readonly supports: TransportSupports
+  /**
+   * Mounts what is to be served later: until then its users wait, and can be killed. Absent where that cannot be
+   * done. Errors: as `open`.
+   */
+  mount?(options: MountingOptions): Promise<Mounted>
   /**
    * Mounts, and serves from then on. Nothing is left mounted when it fails.
    * Errors: BUSY, NOT_FOUND and USAGE for the directory, UNSUPPORTED with what is missing, IO, DAMAGED.
@@ -46,6 +58,16 @@ export interface Transport {
 }
 
 export type TakeoverOptions = Pick<TransportOptions, 'head' | 'limits' | 'onMessage'>
+
+/** A mount that nobody serves yet. */
+export interface Mounted {
+  /** Absolute and without symbolic links. */
+  readonly directory: string
+  /** Of the connection. */
+  readonly descriptor: number
+  /** Takes it away; its users get errors. Not once it is served. Idempotent. */
+  close(): Promise<void>
+}
 
 /** A mounted head. `unmount`, then `close`. */
 export interface Serving {

@@ -10,8 +10,10 @@ const [store, request] = process.argv.slice(2)
 const engine = await openLocalEngine(store)
 const machines = new Machines({
   engine, directory: join(store, 'machines'), driver: testDriver(),
-  openMount: (image, directory, readBytesMax) =>
-    ImageMount.open({ engine, image, directory, readBytesMax }),
+  mounting: {
+    mount: (image, directory, readBytesMax) => ImageMount.ahead({ image, directory, readBytesMax }),
+    serve: (image, mounted) => ImageMount.open({ engine, image, directory: mounted.directory, mounted }),
+  },
 })
 const started = JSON.parse(request) as StartRequest
 const { pid, mount } = await machines.start(started)

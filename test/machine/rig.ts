@@ -64,9 +64,13 @@ export class MachineRig implements AsyncDisposable {
       engine: this.engine,
       directory: this.runs,
       driver: testDriver(),
-      openMount: (image, directory, readBytesMax) => ImageMount.open({
-        engine: this.engine, image, directory, readBytesMax, onEvent: (event) => this.events.push(event),
-      }),
+      mounting: {
+        mount: (image, directory, readBytesMax) => ImageMount.ahead({ image, directory, readBytesMax }),
+        serve: (image, mounted) => ImageMount.open({
+          engine: this.engine, image, directory: mounted.directory, mounted,
+          onEvent: (event) => this.events.push(event),
+        }),
+      },
       onEvent: (event) => this.events.push(event),
       ...options,
     })
