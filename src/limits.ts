@@ -111,6 +111,8 @@ export const epochRecordBytesMax = 4 * MIB
 /** Records of epochs in one object of a replica: an hour of ten a second is merged into a few dozen of them. */
 export const epochBatchRecordsMax = 1000
 export const epochBatchBytesMax = 8 * MIB
+/** Packs that a batch names: 8 TiB of them. */
+export const epochBatchPacksMax = 65_536
 /** Records of packs that one index run names: 23 MB, held in memory while runs are merged. */
 export const indexRunEntriesMax = 512 * KIB
 /** A machine's device state (q35 has 0.9 MB); memory that lands in it by mistake is found here. */

@@ -123,6 +123,38 @@ export class DirectoryReplica implements Replica {
     })
   }
 
+  async publishIntent(path: string, directory: string, name: string, options?: CallOptions): Promise<void> {
+    const intent = this.#at(checkPath(path))
+    const place = this.#at(checkPath(directory))
+    const open = openPart(place)
+    const target = join(open, checkName(name))
+    await this.#call(options, async (call) => {
+      try {
+        using _lock = await this.#lock(call, place)
+        this.#env.link(intent, target)
+        this.#env.syncDirectory(open)
+      } catch (error) {
+        if (!isCode(error, 'NOT_FOUND')) throw error
+        if (!this.#env.exists(open)) {
+          throw new HoldfastError('FENCED', `${directory} was closed: another writer took over`, { cause: error })
+        }
+        if (this.#env.exists(target)) throw new HoldfastError('EXISTS', `${target} exists already`, { cause: error })
+        throw error
+      }
+      this.#unlink(intent)
+    })
+  }
+
+  async move(from: string, to: string, options?: CallOptions): Promise<void> {
+    const source = this.#at(checkPath(from))
+    const target = this.#at(checkPath(to))
+    await this.#call(options, () => {
+      this.#env.link(source, target)
+      this.#env.syncDirectory(dirname(target))
+      this.#unlink(source)
+    })
+  }
+
   async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
     const place = this.#at(checkPath(directory))
     checkName(name)
@@ -243,6 +275,16 @@ export class DirectoryReplica implements Replica {
     }
     this.#makeDirectories(dirname(place))
     ensureDirectory(this.#env, place)
+    this.#env.syncDirectory(dirname(place))
+  }
+
+  /** Durably; somebody else may have done it. */
+  #unlink(place: string): void {
+    try {
+      this.#env.unlink(place)
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND')) throw error
+    }
     this.#env.syncDirectory(dirname(place))
   }
 

@@ -7,14 +7,16 @@
  *   indexes/STORE/LEVEL-NUMBER               sorted run (format/index-run.ts) of what STORE has put into packs
  *   epochs/IMAGE/gNUMBER/open|closed/owner   who opened the generation (owner-record.ts)
  *   epochs/IMAGE/gNUMBER/open|closed/FIRST-LAST.COUNT   records of epochs (format/epoch-batch.ts)
+ *   intents/ condemned/ deleting/ sweeps/    how packs go: protocol/collection.ts
  *   prefetch/IMAGE/NUMBER                    what to fetch first of an epoch; without it a resume is slower
  *   seen/IMAGE                               a hint for people: when the owner last looked after the image
  *
- * PACK and STORE are ids in hex, IMAGE is the image's id in hex, behind it `.fenced-N` for the history that a writer
- * went on with after it had been replaced in generation N. So names of images are nowhere but in owners and records,
- * and two images of one name do not meet. Numbers are padded, so that a listing has them in their order.
+ * PACK and STORE are ids in hex, a PACK that was uploaded once more has `.SUFFIX` behind it. IMAGE is the image's id
+ * in hex, behind it `.fenced-N` for the history that a writer went on with after it had been replaced in generation N.
+ * So names of images are nowhere but in owners and records, and two images of one name do not meet. Numbers are
+ * padded, so that a listing has them in their order.
  *
- * Order of writes: packs, index run, and last the records, by `Replica.publish`. So whoever finds a record finds its
+ * Order of writes: packs, index run, and last the records, by `publisher.ts`. So whoever finds a record finds its
  * chunks. Records are removed first. A reader copes with a range that is replaced by the whole pack, and a run by a
  * larger one, at any moment: on NOT_FOUND it lists again. It takes a batch that lies within a larger one as well, and
  * a chunk from any record of its id: all say the same.
@@ -29,6 +31,8 @@ export const indexesDirectory = 'indexes'
 export const epochsDirectory = 'epochs'
 export const prefetchDirectory = 'prefetch'
 export const seenDirectory = 'seen'
+/** Batches of records that are about to be published. */
+export const intentsDirectory = 'intents'
 
 /** In a generation's directory, beside the batches of records. */
 export const ownerName = 'owner'

@@ -116,6 +116,18 @@ export interface Replica extends AsyncDisposable {
   publish(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void>
 
   /**
+   * As `publish`, of an object that is there already under another name, which it loses: so whoever takes it away
+   * before keeps it from being published. Errors: NOT_FOUND (it is not there any more), FENCED, EXISTS.
+   */
+  publishIntent(path: string, directory: string, name: string, options?: CallOptions): Promise<void>
+
+  /**
+   * Gives an object another name. It is never without a name, and has both for a moment at most, or until somebody
+   * cleans up after a process that died then. Errors: NOT_FOUND (the object, or the directory of `to`), EXISTS.
+   */
+  move(from: string, to: string, options?: CallOptions): Promise<void>
+
+  /**
    * Makes a generation with one object in it, both at once. Of any number who ever do it one succeeds, also after it
    * was closed: this is the choice of the next owner. Its parent must be there. Errors: EXISTS, NOT_FOUND (the parent).
    */

@@ -12,16 +12,18 @@ import { Random } from '../tree/random.ts'
 import { checkMutants } from './mutants.ts'
 
 const { domainId, keyId, imageId } = goldenEpoch
+const packs = ['00'.repeat(16), `${'ab'.repeat(16)}.1.f`]
 
 function records(numbers: readonly number[]): Buffer[] {
   return numbers.map((number) => epochIdentityOf(encodeEpoch({ ...goldenEpoch, number, nextNumber: number + 1 })))
 }
 
 test('a batch gives back its records, whatever the log of their store said', (t) => {
-  const batch = { domainId, keyId, imageId, records: records([3, 4, 9]) }
-  const { epochs, records: found } = decodeEpochBatch(encodeEpochBatch(batch), 'a batch')
+  const batch = { domainId, keyId, imageId, packs, records: records([3, 4, 9]) }
+  const { epochs, records: found, packs: named } = decodeEpochBatch(encodeEpochBatch(batch), 'a batch')
   t.deepEqual(epochs.map(({ number }) => number), [3, 4, 9])
   t.deepEqual(found, batch.records)
+  t.deepEqual(named, packs)
   t.is(epochs[0].note, goldenEpoch.note)
   t.like(epochs[0], { commit: 1, segment: 0, sequence: 1 })
   t.deepEqual(epochs[0].id, decodeEpoch(encodeEpoch({ ...goldenEpoch, number: 3, nextNumber: 4 }), 'x').id)
@@ -29,7 +31,7 @@ test('a batch gives back its records, whatever the log of their store said', (t)
 
 test('a batch refuses what does not belong into it', (t) => {
   const refused = (change: Partial<Parameters<typeof encodeEpochBatch>[0]>): void => {
-    const batch = { domainId, keyId, imageId, records: records([3, 4]), ...change }
+    const batch = { domainId, keyId, imageId, packs, records: records([3, 4]), ...change }
     t.throws(() => decodeEpochBatch(encodeEpochBatch(batch), 'a batch'), { code: 'DAMAGED' })
   }
   refused({ records: records([4, 3]) })
@@ -37,16 +39,16 @@ test('a batch refuses what does not belong into it', (t) => {
   refused({ imageId: Buffer.alloc(16, 9) })
   refused({ domainId: Buffer.alloc(16, 9) })
   refused({ records: [epochIdentityOf(encodeEpoch({ ...goldenEpoch, kind: 'head' }))] })
-  const newer = encodeEpochBatch({ domainId, keyId, imageId, records: records([1]) })
+  const newer = encodeEpochBatch({ domainId, keyId, imageId, packs, records: records([1]) })
   newer.writeUInt16LE(2, 4)
   t.throws(() => decodeEpochBatch(newer, 'a batch'), { code: 'NEWER_VERSION' })
 })
 
 test('a batch that was changed is refused', (t) => {
   const random = new Random(Number(process.env.SEED ?? 1))
-  const bytes = encodeEpochBatch({ domainId, keyId, imageId, records: records([1, 2, 3]) })
+  const bytes = encodeEpochBatch({ domainId, keyId, imageId, packs, records: records([1, 2, 3]) })
   checkMutants(t, random, bytes, 2000, (mutant) => {
-    return encodeEpochBatch({ domainId, keyId, imageId, records: decodeEpochBatch(mutant, 'x').records })
+    return encodeEpochBatch({ domainId, keyId, imageId, ...decodeEpochBatch(mutant, 'x') })
   })
 })
 

@@ -156,6 +156,61 @@ function generations(law: Law): void {
     t.is(await codeFrom(replica.openGeneration('none/g1', 'owner', Buffer.from('me'))), 'NOT_FOUND')
   })
 
+  law('an intent is published by its name, once, and not after it was taken away or the generation closed', async (t, replica) => {
+    await replica.makeDirectory('intents')
+    await replica.openGeneration('g1', 'owner', Buffer.from('me'))
+    for (const name of ['a', 'b', 'c', 'd']) await replica.put(`intents/${name}`, Buffer.from(name))
+    await replica.publishIntent('intents/a', 'g1', 'e1')
+    t.is(String(await readAll(replica, 'g1/open/e1')), 'a')
+    t.deepEqual(await names(replica, 'intents'), ['b', 'c', 'd'])
+    t.is(await codeFrom(replica.publishIntent('intents/a', 'g1', 'e1')), 'EXISTS', 'asked again: it is there')
+    t.is(await codeFrom(replica.publishIntent('intents/b', 'g1', 'e1')), 'EXISTS')
+    t.is(String(await readAll(replica, 'g1/open/e1')), 'a')
+    await replica.remove('intents/c')
+    t.is(await codeFrom(replica.publishIntent('intents/c', 'g1', 'e3')), 'NOT_FOUND')
+    await replica.closeGeneration('g1')
+    t.is(await codeFrom(replica.publishIntent('intents/d', 'g1', 'e4')), 'FENCED')
+    t.is(await codeFrom(replica.publishIntent('intents/c', 'g1', 'e4')), 'FENCED')
+    t.is(await codeFrom(replica.publishIntent('intents/d', 'g2', 'e4')), 'FENCED')
+    t.deepEqual(await names(replica, 'intents'), ['b', 'd'], 'what was not published stays')
+    t.deepEqual(await names(replica, 'g1/closed'), ['e1', 'owner'])
+  })
+
+  law('an intent is published or taken away, never both, each time', async (t, replica) => {
+    const random = seeded(t)
+    await replica.makeDirectory('intents')
+    await replica.openGeneration('g1', 'owner', Buffer.from('me'))
+    let publishedCount = 0
+    for (let round = 0; round < rounds; round++) {
+      await replica.put(`intents/${round}`, Buffer.from('x'))
+      const late = random.below(2)
+      const publishing = sleep(late * random.below(4)).then(() => codeFrom(replica.publishIntent(`intents/${round}`, 'g1', `e${round}`)))
+      await sleep((1 - late) * random.below(4))
+      await replica.remove(`intents/${round}`)
+      const code = await publishing
+      t.true(code === undefined || code === 'NOT_FOUND', code)
+      t.is(await replica.stat(`g1/open/e${round}`) !== null, code === undefined)
+      publishedCount += code === undefined ? 1 : 0
+    }
+    t.log(`${publishedCount} of ${rounds} published`)
+    t.deepEqual(await names(replica, 'intents'), [])
+  })
+
+  law('an object moves to a name that is free', async (t, replica) => {
+    await replica.makeDirectory('d')
+    await replica.put('a', Buffer.from('a'))
+    await replica.put('b', Buffer.from('b'))
+    await replica.move('a', 'd/a')
+    t.is(String(await readAll(replica, 'd/a')), 'a')
+    t.is(await codeFrom(replica.move('b', 'd/a')), 'EXISTS')
+    t.is(await codeFrom(replica.move('none', 'd/n')), 'NOT_FOUND')
+    t.is(await codeFrom(replica.move('b', 'none/b')), 'NOT_FOUND')
+    t.deepEqual(await names(replica, ''), ['b', 'd'])
+    const outcomes = await Promise.all([0, 1, 2].map((who) => codeFrom(replica.move('b', `d/b${who}`))))
+    t.is(outcomes.filter((code) => code === undefined).length, 1)
+    t.is((await names(replica, 'd')).length, 2)
+  })
+
   law('of three who close and three who open a generation one wins, each time', async (t, replica) => {
     for (let round = 0; round < rounds; round++) {
       const opened = await Promise.all([0, 1, 2].map((who) => codeFrom(replica.openGeneration(`g${round}`, 'owner', Buffer.from(`${who}`)))))

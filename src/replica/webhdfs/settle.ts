@@ -19,10 +19,13 @@ export interface Move {
   readonly later?: string
 }
 
-/** done: by this call. exists: the target is somebody else's. noParent: the target's directory is not there. */
-export type MoveOutcome = 'done' | 'exists' | 'noParent'
+/**
+ * done: by this call. exists: the target is somebody else's. noParent: the target's directory is not there. gone: the
+ * source is not there any more, and it was not this call.
+ */
+export type MoveOutcome = 'done' | 'exists' | 'noParent' | 'gone'
 
-/** Errors: REPLICA_UNCLEAR, also when the source vanished and is not at its target; those of a rename. */
+/** Errors: REPLICA_UNCLEAR, also when an answer was lost and the source is not at its target; those of a rename. */
 export async function move(nameSpace: NameSpace, call: Call, step: Move): Promise<MoveOutcome> {
   const { from, to, mode } = step
   let wasLost = false
@@ -50,6 +53,7 @@ async function explain(
   if (isSame(await nameSpace.status(call, from), fileId)) return 'noParent'
   // It was replaced in turn, or its directory was closed, before we looked.
   if (wasLost && mode === 'replace') return 'done'
+  if (!wasLost) return 'gone'
   throw new HoldfastError('REPLICA_UNCLEAR', `naming ${to}: what was to get the name is gone`, { cause: failure })
 }
 

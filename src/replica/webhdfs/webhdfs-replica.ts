@@ -3,7 +3,7 @@ import { HoldfastError } from '../../errors.ts'
 import type { Env } from '../../env/env.ts'
 import { Call } from '../call.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from '../limits.ts'
-import { checkName, checkPath, joinPath, nameOf } from '../paths.ts'
+import { checkName, checkPath, joinPath, nameOf, parentOf } from '../paths.ts'
 import { closedPart, openPart } from '../generation.ts'
 import type {
   CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
@@ -96,6 +96,20 @@ export class WebHdfsReplica implements Replica {
     const { outcome } = await this.#place(sourceOf(bytes), options, { to, later, mode: 'fail' })
     if (outcome === 'exists') throw new HoldfastError('EXISTS', `${to} exists on the replica already`)
     if (outcome === 'noParent') throw new HoldfastError('FENCED', `${directory} was closed: another writer took over`)
+  }
+
+  async publishIntent(path: string, directory: string, name: string, options?: CallOptions): Promise<void> {
+    const to = joinPath(openPart(checkPath(directory)), checkName(name))
+    const outcome = await this.#moveNamed(checkPath(path), { to, later: joinPath(closedPart(directory), name) }, options)
+    if (outcome === 'noParent') throw new HoldfastError('FENCED', `${directory} was closed: another writer took over`)
+    if (outcome === 'exists') throw new HoldfastError('EXISTS', `${to} exists on the replica already`)
+    if (outcome === 'gone') throw new HoldfastError('NOT_FOUND', `there is no ${path} on the replica any more`)
+  }
+
+  async move(from: string, to: string, options?: CallOptions): Promise<void> {
+    const outcome = await this.#moveNamed(checkPath(from), { to: checkPath(to) }, options)
+    if (outcome === 'exists') throw new HoldfastError('EXISTS', `${to} exists on the replica already`)
+    if (outcome !== 'done') throw new HoldfastError('NOT_FOUND', `there is no ${from} on the replica, or no place for it`)
   }
 
   async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
@@ -201,8 +215,21 @@ export class WebHdfsReplica implements Replica {
   /** What did not get its name is removed. */
   async #move(call: Call, step: Move): Promise<MoveOutcome> {
     const outcome = await move(this.#nameSpace, call, step)
+    if (outcome === 'gone') throw new HoldfastError('REPLICA_UNCLEAR', `what was to become ${step.to} is gone`)
     if (outcome !== 'done') await discardTemporary(this.#nameSpace, call, step.from)
     return outcome
+  }
+
+  /** An object that has a name keeps it where it does not get the other one. */
+  async #moveNamed(
+    from: string, step: Pick<Move, 'to' | 'later'>, options: CallOptions | undefined,
+  ): Promise<MoveOutcome> {
+    return this.#call(options, async (call) => {
+      const status = await this.#nameSpace.status(call, from)
+      if (status !== null) return move(this.#nameSpace, call, { ...step, from, fileId: status.fileId, mode: 'fail' })
+      for (const place of [step.to, step.later ?? step.to]) if (await this.#isThere(call, place)) return 'exists'
+      return step.later === undefined || await this.#isThere(call, parentOf(step.to)) ? 'gone' : 'noParent'
+    })
   }
 
   /** The directory of temporary names is made once; never the root, so that a mistyped URL leaves nothing behind. */
