@@ -1,8 +1,9 @@
 /** What the directory replica asks of the file system. */
 import { Buffer } from 'node:buffer'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { Env } from '../env/env.ts'
+import { ensureDirectory } from '../env/tree.ts'
 import type { Call } from './call.ts'
 import { isObjectName } from './paths.ts'
 import type { ReplicaEntry } from './replica.ts'
@@ -44,6 +45,27 @@ export function sizesBelow(env: Env, directory: string, call: Call): { objectCou
     objectBytes += sizes.objectBytes
   }
   return { objectCount, objectBytes }
+}
+
+/** With its parents, durably. Errors: EXISTS (an object is in the way). */
+export function makeDirectories(env: Env, place: string): void {
+  if (env.exists(place)) {
+    if (env.stat(place).kind === 'directory') return
+    throw new HoldfastError('EXISTS', `making ${place}: an object is in the way`)
+  }
+  makeDirectories(env, dirname(place))
+  ensureDirectory(env, place)
+  env.syncDirectory(dirname(place))
+}
+
+/** Somebody else may have done it. */
+export function unlinkDurably(env: Env, place: string): void {
+  try {
+    env.unlink(place)
+  } catch (error) {
+    if (!isCode(error, 'NOT_FOUND')) throw error
+  }
+  env.syncDirectory(dirname(place))
 }
 
 /** Lets others have the thread between two pieces. */

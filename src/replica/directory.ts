@@ -15,7 +15,9 @@ import { FileLock } from '../env/lock.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { Call } from './call.ts'
-import { attempt, entryOf, nextTurn, sizesBelow, sortedNames } from './directory-parts.ts'
+import {
+  attempt, entryOf, makeDirectories, nextTurn, sizesBelow, sortedNames, unlinkDurably,
+} from './directory-parts.ts'
 import { closedPart, openPart } from './generation.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from './limits.ts'
 import { checkName, checkPath, isObjectName, joinPath } from './paths.ts'
@@ -141,7 +143,7 @@ export class DirectoryReplica implements Replica {
         if (this.#env.exists(target)) throw new HoldfastError('EXISTS', `${target} exists already`, { cause: error })
         throw error
       }
-      this.#unlink(intent)
+      unlinkDurably(this.#env, intent)
     })
   }
 
@@ -151,7 +153,7 @@ export class DirectoryReplica implements Replica {
     await this.#call(options, () => {
       this.#env.link(source, target)
       this.#env.syncDirectory(dirname(target))
-      this.#unlink(source)
+      unlinkDurably(this.#env, source)
     })
   }
 
@@ -194,7 +196,7 @@ export class DirectoryReplica implements Replica {
 
   async makeDirectory(path: string, options?: CallOptions): Promise<void> {
     checkPath(path, 'root allowed')
-    await this.#call(options, () => this.#makeDirectories(this.#at(path)))
+    await this.#call(options, () => makeDirectories(this.#env, this.#at(path)))
   }
 
   async remove(path: string, options?: CallOptions): Promise<void> {
@@ -266,26 +268,6 @@ export class DirectoryReplica implements Replica {
       }
       await call.backOff(Math.min(tries, 4))
     }
-  }
-
-  #makeDirectories(place: string): void {
-    if (this.#env.exists(place)) {
-      if (this.#env.stat(place).kind === 'directory') return
-      throw new HoldfastError('EXISTS', `making ${place}: an object is in the way`)
-    }
-    this.#makeDirectories(dirname(place))
-    ensureDirectory(this.#env, place)
-    this.#env.syncDirectory(dirname(place))
-  }
-
-  /** Durably; somebody else may have done it. */
-  #unlink(place: string): void {
-    try {
-      this.#env.unlink(place)
-    } catch (error) {
-      if (!isCode(error, 'NOT_FOUND')) throw error
-    }
-    this.#env.syncDirectory(dirname(place))
   }
 
   /** The lock of an empty generation directory goes with it. */

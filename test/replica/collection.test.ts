@@ -63,7 +63,9 @@ for (const [flaw, [collectors, budget]] of Object.entries(flaws) as [Flaw, [numb
 test('a writer that is fenced takes its intents away and stops', (t) => {
   let step = stepWriter(beginWriter('w'), { type: 'publish', records: [{ record: 'r1', packs: ['p'] }, { record: 'r2', packs: ['p'] }] })
   const asked: string[] = []
-  const replies = { intend: { type: 'done' }, list: { type: 'listed', names: [] }, miss: { type: 'listed', names: [] }, drop: { type: 'done' }, publish: { type: 'fenced' } } as const
+  const done = { type: 'done' } as const
+  const none = { type: 'listed', names: [] } as const
+  const replies = { intend: done, list: none, miss: none, drop: done, publish: { type: 'fenced' } } as const
   while (step.action !== null) {
     const { type } = step.action
     asked.push(type)

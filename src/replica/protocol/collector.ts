@@ -140,8 +140,9 @@ function condemned(state: CollectorState, isDone: boolean): CollectorState {
 
 function judged(state: CollectorState, packs: readonly string[]): CollectorState {
   const named = new Set(packs)
-  const rescued = state.markers.filter((marker) => named.has(packOfMarker(marker)))
-  return { ...state, phase: 'rescuing', rescued, markers: state.markers.filter((marker) => !rescued.includes(marker)), named: [] }
+  const isNamed = (marker: string): boolean => named.has(packOfMarker(marker))
+  const markers = state.markers.filter((marker) => !isNamed(marker))
+  return { ...state, phase: 'rescuing', rescued: state.markers.filter(isNamed), markers, named: [] }
 }
 
 /** Goes past phases that have nothing to do. */

@@ -100,7 +100,8 @@ export class WebHdfsReplica implements Replica {
 
   async publishIntent(path: string, directory: string, name: string, options?: CallOptions): Promise<void> {
     const to = joinPath(openPart(checkPath(directory)), checkName(name))
-    const outcome = await this.#moveNamed(checkPath(path), { to, later: joinPath(closedPart(directory), name) }, options)
+    const later = joinPath(closedPart(directory), name)
+    const outcome = await this.#moveNamed(checkPath(path), { to, later }, options)
     if (outcome === 'noParent') throw new HoldfastError('FENCED', `${directory} was closed: another writer took over`)
     if (outcome === 'exists') throw new HoldfastError('EXISTS', `${to} exists on the replica already`)
     if (outcome === 'gone') throw new HoldfastError('NOT_FOUND', `there is no ${path} on the replica any more`)
@@ -109,7 +110,8 @@ export class WebHdfsReplica implements Replica {
   async move(from: string, to: string, options?: CallOptions): Promise<void> {
     const outcome = await this.#moveNamed(checkPath(from), { to: checkPath(to) }, options)
     if (outcome === 'exists') throw new HoldfastError('EXISTS', `${to} exists on the replica already`)
-    if (outcome !== 'done') throw new HoldfastError('NOT_FOUND', `there is no ${from} on the replica, or no place for it`)
+    if (outcome === 'done') return
+    throw new HoldfastError('NOT_FOUND', `there is no ${from} on the replica, or no directory for ${to}`)
   }
 
   async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
