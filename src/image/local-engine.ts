@@ -9,6 +9,7 @@ import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { openChunkStore } from '../store/open.ts'
+import type { OpenOptions } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkStore } from './check.ts'
@@ -30,7 +31,7 @@ import type {
   ImageSummary, StoreStats,
 } from './types.ts'
 
-export interface EngineOptions extends CallOptions {
+export interface EngineOptions extends CallOptions, Pick<OpenOptions, 'packBytesMax'> {
   env?: Env
 }
 
@@ -39,7 +40,7 @@ export async function openLocalEngine(directory: string, options: EngineOptions 
   const env = options.env ?? systemEnv()
   const store = await openChunkStore(env, directory, options)
   removeLeftovers(env, directory)
-  return new LocalEngine(env, directory, store)
+  return new LocalEngine(env, directory, store, { packBytesMax: options.packBytesMax })
 }
 
 class LocalEngine implements Engine {
@@ -48,9 +49,11 @@ class LocalEngine implements Engine {
   #store: LocalChunkStore
   #nodes: NodeStore
   #catalog: ImageCatalog
+  readonly #reopening: OpenOptions
 
-  constructor(env: Env, directory: string, store: LocalChunkStore) {
+  constructor(env: Env, directory: string, store: LocalChunkStore, reopening: OpenOptions) {
     this.#env = env
+    this.#reopening = reopening
     this.directory = directory
     this.#store = store
     this.#nodes = new NodeStore(store)
@@ -165,7 +168,8 @@ class LocalEngine implements Engine {
   async rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {
     await this.#catalog.forget()
     await this.#store.close()
-    this.#store = await openChunkStore(this.#env, this.directory, { ...options, rebuildIndex: true })
+    const opening = { ...this.#reopening, ...options, rebuildIndex: true }
+    this.#store = await openChunkStore(this.#env, this.directory, opening)
     this.#nodes = new NodeStore(this.#store)
     this.#catalog = new ImageCatalog(this.#env, this.directory, this.#store)
     const stats = this.#store.stats()

@@ -11,11 +11,15 @@ import { AsyncFile } from '../env/async-file.ts'
 import type { ImageLayout } from '../image/layout.ts'
 import type { Lane } from '../format/log.ts'
 
+/** A segment's file, or the directory of them, as this needs it. */
+export type Syncable = Pick<AsyncFile, 'sync' | 'close'>
+
 export class LaneSync {
   readonly #layout: ImageLayout
-  readonly #replies: LateReplies
+  readonly #replies: Pick<LateReplies, 'done' | 'failed'>
   readonly #onFailure: (error: unknown) => void
-  readonly #files = new Map<string, Promise<AsyncFile | null>>()
+  readonly #open: (path: string) => Promise<Syncable | null>
+  readonly #files = new Map<string, Promise<Syncable | null>>()
   #waiting: Ticket[] = []
   #segment: number
   /** Segments below are whole and synced. */
@@ -24,12 +28,16 @@ export class LaneSync {
   #running: Promise<void> | null = null
   #failed = false
 
-  constructor(layout: ImageLayout, replies: LateReplies, firstSegment: number, onFailure: (error: unknown) => void) {
+  constructor(
+    layout: ImageLayout, replies: Pick<LateReplies, 'done' | 'failed'>, firstSegment: number,
+    onFailure: (error: unknown) => void, open: (path: string) => Promise<Syncable | null> = AsyncFile.open,
+  ) {
     this.#layout = layout
     this.#replies = replies
     this.#segment = firstSegment
     this.#syncedBelow = firstSegment
     this.#onFailure = onFailure
+    this.#open = open
   }
 
   /** Answers the ticket when everything up to the present end of `segment` is durable. */
@@ -86,7 +94,7 @@ export class LaneSync {
     const path = this.#layout.segment(segment, lane)
     let file = this.#files.get(path)
     if (file === undefined) {
-      file = AsyncFile.open(path)
+      file = this.#open(path)
       this.#files.set(path, file)
       this.#isDirectorySynced = false
     }
@@ -97,7 +105,7 @@ export class LaneSync {
   }
 
   async #syncDirectory(): Promise<void> {
-    const directory = await AsyncFile.open(this.#layout.log)
+    const directory = await this.#open(this.#layout.log)
     this.#isDirectorySynced = true
     await directory?.sync()
     await directory?.close()

@@ -61,9 +61,9 @@ export class OpenPack implements Disposable {
     return this.totals.data.records + this.totals.node.records
   }
 
-  /** Whether one more record of any size leaves room for the footer. */
-  get hasRoom(): boolean {
-    return this.bytes + recordBytesMax + footerBytesFor(this.records + 1) <= packBytesMax
+  /** Whether one more record of any size leaves room for the footer in a file of at most so many bytes. */
+  hasRoom(fileBytesMax = packBytesMax): boolean {
+    return this.bytes + recordBytesMax + footerBytesFor(this.records + 1) <= fileBytesMax
   }
 
   /** Whether `flush` must come before the next `append`. */
@@ -78,7 +78,7 @@ export class OpenPack implements Disposable {
 
   /** In memory only: nothing can fail. */
   append(content: RecordContent, payload: Uint8Array): RecordLocation {
-    assert(!this.isBufferFull && this.hasRoom, 'a record has its room before it is appended')
+    assert(!this.isBufferFull && this.hasRoom(), 'a record has its room before it is appended')
     const offset = this.bytes
     const { seal } = this
     const sealed = seal === null ? undefined : (bound: Buffer, plain: Uint8Array) => seal.seal(bound, plain, offset)

@@ -24,6 +24,8 @@ export interface OpenOptions extends LongCall {
   readonly secret?: Secret
   /** Throws the index away and makes it again from the packs. */
   readonly rebuildIndex?: boolean
+  /** Packs are closed at this size; for tests, which want many small ones. At least twice the largest record. */
+  readonly packBytesMax?: number
 }
 
 /**
@@ -95,7 +97,7 @@ async function openWith(opening: Opening, options: OpenOptions): Promise<LocalCh
   try {
     const recovered = await recoverPacks({ env, layout, identity, files, index, rebuilding, call: options })
     if (rebuilding) await index.claim(identity.storeId)
-    const packs = new PackSet(env, layout, identity, files, recovered)
+    const packs = new PackSet(env, layout, identity, files, recovered, options.packBytesMax)
     return new LocalChunkStore({ env, layout, identity, lock, packs, index, unsettledBytes: recovered.unsettledBytes })
   } catch (error) {
     files.close()

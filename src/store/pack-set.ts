@@ -48,10 +48,14 @@ export class PackSet implements PackSource, Disposable {
   readonly #changed: Set<number>
   /** Numbers of removed packs are not given again while readers may hold their files open. */
   #numberMax: number
+  readonly #packBytesMax: number | undefined
   readonly #open: Map<PackClass, OpenPack>
   #failure: unknown
 
-  constructor(env: Env, layout: StoreLayout, identity: StoreIdentity, files: PackFiles, recovered: RecoveredPacks) {
+  constructor(
+    env: Env, layout: StoreLayout, identity: StoreIdentity, files: PackFiles, recovered: RecoveredPacks,
+    packBytesMax?: number,
+  ) {
     this.#env = env
     this.#layout = layout
     this.#identity = identity
@@ -60,6 +64,7 @@ export class PackSet implements PackSource, Disposable {
     this.#changed = recovered.changed
     this.#open = new Map(recovered.open)
     this.#numberMax = files.names().at(-1)?.number ?? 0
+    this.#packBytesMax = packBytesMax
   }
 
   /** Errors: FAILED_STATE once a write failed: nothing is known of the file's tail then. */
@@ -84,7 +89,7 @@ export class PackSet implements PackSource, Disposable {
    */
   makeRoom(kind: PackClass): void {
     const pack = this.#open.get(kind)
-    if (pack?.hasRoom === true) return pack.isBufferFull ? this.#flush(pack) : undefined
+    if (pack?.hasRoom(this.#packBytesMax) === true) return pack.isBufferFull ? this.#flush(pack) : undefined
     if (pack !== undefined) this.#finish(kind, pack)
     this.#begin(kind)
   }

@@ -49,8 +49,7 @@ export interface HeadRig {
 }
 
 /** A head as a mount's worker makes it. */
-export async function openHead(start: HeadStart): Promise<HeadRig> {
-  const env = systemEnv()
+export async function openHead(start: HeadStart, env = systemEnv()): Promise<HeadRig> {
   const reader: ThreadReader = await openChunkReader(env, start.directory)
   const log = new LogWriter(env, new ImageLayout(start.directory, start.image), {
     imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keyId: start.keyId,
