@@ -81,6 +81,11 @@ export class ImageFiles {
     return decodeEpoch(readFile(this.#env, this.layout.head, epochRecordBytesMax), `the head of ${this.image}`)
   }
 
+  /** An epoch as it will be read once it is published. */
+  preparedEpoch(record: EpochRecord): StoredEpoch {
+    return decodeEpoch(encodeEpoch(record), `epoch ${this.image}@${record.number}`)
+  }
+
   publishEpoch(record: EpochRecord): StoredEpoch {
     return this.#publish(this.layout.epoch(record.number), record, `epoch ${this.image}@${record.number}`)
   }
@@ -121,6 +126,8 @@ export class ImageFiles {
 export function createImageFiles(env: Env, storeDirectory: string, identity: ImageIdentity, first: EpochRecord): void {
   const images = join(storeDirectory, 'images')
   if (!env.exists(images)) env.mkdir(images)
+  // Who made the directory may have died before its name was durable.
+  env.syncDirectory(storeDirectory)
   const files = new ImageFiles(env, storeDirectory, identity.image)
   if (files.exists()) {
     throw new HoldfastError('EXISTS', `there is an image ${identity.image} already: choose another name, or remove it`)

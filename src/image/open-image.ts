@@ -132,12 +132,15 @@ export class OpenImage {
     const machine = detail.machine === null ? null : this.#storeMachine(counting, nodes, detail.machine)
     await counting.sync()
     const number = before.nextNumber
-    const epoch = this.#publish({
+    const epoch = this.files.preparedEpoch({
       ...this.#successor(outcome, upTo), kind: 'epoch', number, nextNumber: number + 1, manifest: root,
       parent: parentOf(before, this.identity), wallMs: detail.wallMs, note: detail.note, machine,
       pauseUs: Math.round((detail.machine?.pauseMs ?? 0) * 1000),
     })
-    if (outcome.manifest.orphans.length > 0) this.#headOver(epoch, headRoot)
+    // The head comes first: the log goes on with orphans, and an epoch alone would cover what made them.
+    const head = outcome.manifest.orphans.length > 0 ? this.#headOver(epoch, headRoot) : null
+    this.#publish(epoch)
+    this.#newest = head ?? epoch
     this.statistics.add(number, this.#storedSinceEpoch + counting.storedBytes)
     this.#storedSinceEpoch = 0
     this.#removeSegments(epoch.segment)
