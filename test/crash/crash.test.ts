@@ -1,0 +1,33 @@
+/**
+ * The power goes at every point of a recorded use of a store: between any two writes, syncs, renames and the like.
+ * `HOLDFAST_CRASHES=N` tries every kind of loss at every point of N recordings; HOLDFAST_SEED repeats a run.
+ */
+import process from 'node:process'
+import test from 'ava'
+import { Random } from '../tree/random.ts'
+import { powerLossNames } from './power-losses.ts'
+import { CrashRun } from './run.ts'
+import { everyVerb, manyPacks, nameless } from './scripts.ts'
+
+const recordings = Number(process.env.HOLDFAST_CRASHES ?? 0)
+
+const scripts = {
+  'any use': everyVerb,
+  'an open file without a name': nameless,
+  'packs that fill up': manyPacks,
+}
+
+for (const [use, script] of Object.entries(scripts)) {
+  test.serial(`a power loss at any point of ${use} loses nothing that was acknowledged`, async (t) => {
+    t.timeout(6 * 3600 * 1000)
+    const random = Random.announced(t)
+    const isLong = recordings > 0
+    for (let round = 0; round < Math.max(1, recordings); round += 1) {
+      const { points, states, secondCrashes, faults } = await CrashRun.run(random, {
+        script, lossesPerPoint: isLong ? powerLossNames.length : 1, secondCrashEvery: isLong ? 3 : 10,
+      })
+      t.log(`${points} points, ${states} states, ${secondCrashes} of them after a second loss, ${faults.length} faults`)
+      t.deepEqual(faults, [])
+    }
+  })
+}

@@ -1,0 +1,83 @@
+/** What is done to a store while it is recorded: each verb at least once, in an order from the seed. */
+import { chunkBytes } from '../../src/limits.ts'
+import { modelRoot } from '../image/model.ts'
+import type { Random } from '../tree/random.ts'
+import type { Workload } from './workload.ts'
+
+type Turn = (workload: Workload) => Promise<void> | void
+
+const turns: [times: number, turn: Turn][] = [
+  [3, (workload) => workload.rotate()],
+  [5, (workload) => workload.fsync()],
+  [1, (workload) => workload.writeBehind()],
+  [3, (workload) => workload.commit('head')],
+  [4, (workload) => workload.commit('epoch')],
+  [4, (workload) => workload.retire()],
+  [1, (workload) => workload.reopen(false)],
+  [1, (workload) => workload.reopen(true)],
+  [2, (workload) => workload.takeOver()],
+  [1, (workload) => workload.rollback(false)],
+  [1, (workload) => workload.rollback(true)],
+  [2, (workload) => workload.fork()],
+  [1, (workload) => workload.removeEpoch()],
+  [1, (workload) => workload.removeImage()],
+  [1, (workload) => workload.pin(true)],
+  [1, (workload) => workload.pin(false)],
+  [1, (workload) => workload.rebuildIndex()],
+]
+
+export async function everyVerb(workload: Workload, random: Random, stepsMax = 4): Promise<void> {
+  await workload.start()
+  for (const turn of shuffled(turns.flatMap(([times, each]) => Array<Turn>(times).fill(each)), random)) {
+    workload.steps(random.below(stepsMax + 1))
+    await turn(workload)
+  }
+  await workload.close()
+}
+
+/** A file that has lost its name and is still open is written through seals and takeovers. */
+export async function nameless(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  const made = { permissions: 0o644, uid: 0, isMemory: false, target: '' }
+  for (let round = 0; round < 3; round += 1) {
+    const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'open', kind: 'file', ...made, inode: 0 })
+    const write = (): void => void workload.do({ do: 'write', inode, at: random.below(100_000), bytes: random.bytes(1 + random.below(3000)) })
+    workload.meanwhile = write
+    workload.do({ do: 'reference', inode })
+    write()
+    if (round === 1) await workload.commit('epoch')
+    workload.do({ do: 'remove', parent: modelRoot, name: 'open', wants: 'other' })
+    await workload.commit('epoch')
+    write()
+    await workload.fsync()
+    workload.rotate()
+    await workload.commit(round === 2 ? 'epoch' : 'head')
+    if (round > 0) await workload.takeOver()
+    write()
+    await workload.commit('epoch')
+    await workload.retire()
+  }
+  await workload.close()
+}
+
+/** Much is written, so that packs are closed and begun. */
+export async function manyPacks(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  const made = { permissions: 0o644, uid: 0, isMemory: false, target: '' }
+  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...made, inode: 0 })
+  const write = (): void => void workload.do({ do: 'write', inode, at: random.below(12) * chunkBytes, bytes: random.bytes(chunkBytes) })
+  workload.meanwhile = write
+  for (let round = 0; round < 4; round += 1) {
+    for (let count = 0; count < 6; count += 1) write()
+    if (round % 2 === 0) await workload.fsync()
+    await workload.commit(random.pick(['head', 'epoch']))
+    await workload.retire()
+    if (round === 2) await workload.reopen(true)
+  }
+  await workload.close()
+}
+
+function shuffled<T>(items: T[], random: Random): T[] {
+  const rest = [...items]
+  return items.map(() => rest.splice(random.below(rest.length), 1)[0])
+}
