@@ -16,11 +16,12 @@ import { HoldfastError } from './errors.ts'
 
 export type { CheckpointResult, MachineSummary, MountSummary, ResumeResult, SealResult } from './daemon/host.ts'
 export { Image, type MachineOptions } from './daemon/image.ts'
-export { Store } from './daemon/store.ts'
+export { Store, type CheckOptions } from './daemon/store.ts'
 export { version } from './daemon/version.ts'
 export { AssertionFailure, HoldfastError, type ErrorCode } from './errors.ts'
 export type {
-  CallOptions, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary, Progress, StoreStats,
+  AffectedFile, CallOptions, CheckFault, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary,
+  Progress, StoreStats,
 } from './image/types.ts'
 export type { TransportName } from './mount/transport.ts'
 

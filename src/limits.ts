@@ -67,6 +67,19 @@ export const identityFileBytesMax = 4 * KIB
 /** Names of files and records in one verification's report; the rest is counted. */
 export const damageReportsMax = 1000
 
+/** Manifest nodes that a check remembers as sound, about 100 bytes each; then it begins anew. */
+export const checkedNodesMax = 1024 * KIB
+/** Chunks that it remembers to be there, 16 bytes each. */
+export const recentIdsMax = 1024 * KIB
+/** A segment's file is read whole to look at it; rotation keeps it far below this. */
+export const segmentReadBytesMax = 256 * MIB
+/** Faults in a check's report, files in a fault, ranges of a file. */
+export const checkFaultsMax = 1000
+export const affectedFilesMax = 100
+export const affectedRangesMax = 100
+/** Damaged records that a check keeps by their ids, about 300 bytes each, to tell what they cost and mend them. */
+export const damagedIdsMax = 256 * KIB
+
 /** A name in a directory, as POSIX has it. */
 export const nameBytesMax = 255
 /** A symbolic link's target: PATH_MAX. */

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import { faultOf, isDefect } from '../daemon/faults.ts'
 import { isCode } from '../errors.ts'
 import { exitCodeOf } from './exit-codes.ts'
+import { printable } from './text/printable.ts'
 
 /** Resolves when the stream took the text. A reader that went away (`| head`) is no failure of ours. */
 export async function print(text: string | Uint8Array, stream: Writable = process.stdout): Promise<void> {
@@ -22,6 +23,6 @@ export async function reportError(error: unknown, json: boolean): Promise<number
   const fault = faultOf(error)
   if (json) await print(`${JSON.stringify({ error: fault })}\n`)
   if (isDefect(error) && error instanceof Error) await print(`${error.stack}\n`, process.stderr)
-  await print(`holdfast: ${fault.message.replaceAll('\n', ' | ')} (${fault.code})\n`, process.stderr)
+  await print(`holdfast: ${printable(fault.message.replaceAll('\n', ' | '))} (${fault.code})\n`, process.stderr)
   return exitCodeOf(fault.code)
 }

@@ -42,6 +42,8 @@ export const restartDelayMsMax = 30_000
 export const textBytesMax = 128 * KIB
 /** PATH_MAX with its final NUL taken off. */
 export const pathBytesMax = 4095
+/** How long a check may be told to read: longer is the same as for ever. */
+export const readTimeMsMax = 30 * 24 * 3_600_000
 /** Values of one repeated option. */
 export const repeatedValuesMax = 1024
 

@@ -11,6 +11,14 @@ import type { VerbCaller } from './caller.ts'
 import type { MachineSummary, MountSummary } from './host.ts'
 import { Image } from './image.ts'
 
+export interface CheckOptions extends CallOptions {
+  readData?: boolean
+  sample?: number
+  timeMs?: number
+  repair?: boolean
+  from?: string[]
+}
+
 export class Store implements AsyncDisposable {
   readonly directory: string
   readonly #caller: VerbCaller
@@ -51,12 +59,14 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Looks for damage: headers and references, with `readData` every record (or a share of them, `sample` in
-   * 0..1). What is found is reported, not thrown.
+   * Looks for damage: headers and references, with `readData` every record (a share of them, `sample` in 0..1, or as
+   * many as `timeMs` allows). What is found is reported, not thrown; with `repair` it is put right where that can be
+   * done, also with chunks that files named in `from` have.
    */
-  check(options: { readData?: boolean; sample?: number; repair?: boolean } & CallOptions = {}): Promise<CheckReport> {
-    const { readData, sample, repair } = options
-    return this.#caller.call('check', { readData, sample, repair }, options)
+  check(options: CheckOptions = {}): Promise<CheckReport> {
+    const { readData, sample, timeMs: time, repair, from } = options
+    const paths = from?.map((path) => resolve(path))
+    return this.#caller.call('check', { readData, sample, time, repair, from: paths }, options)
   }
 
   /** Makes the index again from the packs; nothing but time is lost by deleting it. */

@@ -47,8 +47,8 @@ import { digestBytes, epochRecordBytesMax, machineStateBytesMax } from '../limit
 export const epochVersion = 1
 const epochMagic = 0x50454648 // "HFEP"
 const fixedBytes = 220
-const localBytes = 48
-const localChecksumAt = 44
+export const localBytes = 48
+export const localChecksumAt = 44
 /** The shortest first part of a record. */
 export const epochIdentityBytesMin = fixedBytes + digestBytes
 const hasMachine = 1
@@ -117,8 +117,13 @@ export function encodeEpoch(record: EpochRecord): Buffer {
   head.writeUInt32LE(texts[3].length, 216)
   const body = Buffer.concat([head, ...texts])
   assert(body.length + digestBytes + localBytes <= epochRecordBytesMax, 'an epoch record is below its limit')
-  const id = blake3(body)
+  const id = epochDigest(body)
   return Buffer.concat([body, id, encodeLocal(record, id)])
+}
+
+/** The id of an epoch, from all that is before it. */
+export function epochDigest(body: Uint8Array): Buffer {
+  return blake3(body)
 }
 
 function encodeLocal(record: LocalPart, id: Buffer): Buffer {
@@ -132,7 +137,8 @@ function encodeLocal(record: LocalPart, id: Buffer): Buffer {
   return local
 }
 
-function localChecksum(local: Buffer, id: Buffer): number {
+/** Of a local part, as it should stand in it. */
+export function localChecksum(local: Buffer, id: Buffer): number {
   return crc32(local.subarray(0, localChecksumAt), crc32(id))
 }
 
@@ -142,7 +148,7 @@ export function decodeEpoch(bytes: Buffer, where: string): StoredEpoch {
   const end = bytes.length - digestBytes - localBytes
   const id = Buffer.from(bytes.subarray(end, end + digestBytes))
   const local = bytes.subarray(end + digestBytes)
-  if (bytes.length > epochRecordBytesMax || !blake3(bytes.subarray(0, end)).equals(id)) throw damaged(where)
+  if (bytes.length > epochRecordBytesMax || !epochDigest(bytes.subarray(0, end)).equals(id)) throw damaged(where)
   if (localChecksum(local, id) !== local.readUInt32LE(localChecksumAt)) throw damaged(where)
   const record = decodeParts(bytes, end, where)
   if (!encodeEpoch(record).equals(bytes)) throw damaged(where)

@@ -49,6 +49,8 @@ export const logRecordHeaderBytes = 72
 const segmentMagic = 0x474c4648 // "HFLG"
 const recordMagic = 0x524c4648 // "HFLR"
 export const logVersion = 1
+export const segmentChecksumAt = 120
+export const recordChecksumAt = 12
 
 export type Lane = 'disk' | 'memory'
 
@@ -101,14 +103,14 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   writeSafe(bytes, header.segment, 48)
   writeSafe(bytes, header.firstSequence, 56)
   writeSafe(bytes, header.previousSequence, 64)
-  bytes.writeUInt32LE(crc32(bytes.subarray(0, 120)), 120)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, segmentChecksumAt)), segmentChecksumAt)
   return bytes
 }
 
 /** Null when the bytes are too short or torn: such a segment holds nothing. Errors: NEWER_VERSION. */
 export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
   if (bytes.length < segmentHeaderBytes || bytes.readUInt32LE(0) !== segmentMagic) return null
-  if (bytes.readUInt32LE(120) !== crc32(bytes.subarray(0, 120))) return null
+  if (bytes.readUInt32LE(segmentChecksumAt) !== crc32(bytes.subarray(0, segmentChecksumAt))) return null
   const version = bytes.readUInt16LE(4)
   if (version > logVersion) {
     throw new HoldfastError('NEWER_VERSION', `the image's log has version ${version}, this Holdfast reads up to ` +
@@ -140,7 +142,7 @@ export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHe
   bytes.writeUInt32LE(header.within, at + 56)
   bytes.writeUInt32LE(0, at + 60)
   bytes.writeBigUInt64LE(header.timeNs, at + 64)
-  bytes.writeUInt32LE(checksum(bytes, at, header.lengthBytes), at + 12)
+  bytes.writeUInt32LE(recordChecksum(bytes, at, header.lengthBytes), at + recordChecksumAt)
 }
 
 /**
@@ -161,7 +163,8 @@ export function announcedBytes(bytes: Buffer, at: number, nonce: number): number
  * ends (a torn tail), so it is no error.
  */
 export function isRecordWhole(bytes: Buffer, at: number, lengthBytes: number): boolean {
-  return at + lengthBytes <= bytes.length && bytes.readUInt32LE(at + 12) === checksum(bytes, at, lengthBytes)
+  if (at + lengthBytes > bytes.length) return false
+  return bytes.readUInt32LE(at + recordChecksumAt) === recordChecksum(bytes, at, lengthBytes)
 }
 
 /** A record where it stands, moved from one to the next: a log has too many for an object each. */
@@ -224,7 +227,8 @@ export class LogRecordView implements LogRecordHeader {
   }
 }
 
-function checksum(bytes: Buffer, at: number, lengthBytes: number): number {
+/** Of the record at `at`, as it should stand in it. */
+export function recordChecksum(bytes: Buffer, at: number, lengthBytes: number): number {
   return crc32(bytes.subarray(at + 16, at + lengthBytes), crc32(bytes.subarray(at, at + 12)))
 }
 

@@ -43,6 +43,10 @@ export class ImageCatalog {
     return image
   }
 
+  isServed(name: string): boolean {
+    return this.#images.get(name)?.isServed ?? false
+  }
+
   /** Errors: USAGE, and as `image`. */
   epoch(address: string): { image: OpenImage; record: StoredEpoch } {
     const { image: name, number } = parseAddress(address)
@@ -147,6 +151,12 @@ export class ImageCatalog {
     this.#images.clear()
   }
 
+  /** So that what was mended on the disk is read again; what is under way ends first. */
+  async forgetUnserved(): Promise<void> {
+    await this.settle()
+    for (const [name, image] of this.#images) if (!image.isServed) this.#images.delete(name)
+  }
+
   async settle(): Promise<void> {
     await Promise.all([...this.#images.values()].map((image) => image.inOrder(async () => undefined)))
   }
@@ -168,6 +178,17 @@ function readable(read: () => StoredEpoch): StoredEpoch | null {
   } catch (error) {
     if (!isCode(error, ...unreadable)) throw error
     return null
+  }
+}
+
+/** Whether what is read turns out to be damaged, missing or not for this version. */
+export function isUnreadable(read: () => unknown): boolean {
+  try {
+    read()
+    return false
+  } catch (error) {
+    if (!isCode(error, ...unreadable, 'IO')) throw error
+    return true
   }
 }
 

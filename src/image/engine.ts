@@ -8,8 +8,8 @@
  */
 import type { MachineEpoch } from './machine-state.ts'
 import type {
-  CallOptions, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary, HeadStart,
-  ImageSummary, StoreStats,
+  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary,
+  HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
 export interface Engine {
@@ -33,7 +33,7 @@ export interface Engine {
     args: { epoch: string; path: string; file: string; format: 'raw' | 'qcow2' },
     options?: CallOptions,
   ): Promise<{ bytes: number; dataBytes: number }>
-  check(args: { readData: boolean; sample?: number; repair?: boolean }, options?: CallOptions): Promise<CheckReport>
+  check(args: CheckArguments, options?: CallOptions): Promise<CheckReport>
   rebuildIndex(options?: CallOptions): Promise<{ packs: number; records: number }>
 
   /**

@@ -147,12 +147,15 @@ export function createImageFiles(env: Env, storeDirectory: string, identity: Ima
 function writeImageFiles(env: Env, files: ImageFiles, identity: ImageIdentity, first: EpochRecord): void {
   const { layout } = files
   for (const directory of [layout.directory, layout.epochs, layout.pins, layout.log, layout.sets]) env.mkdir(directory)
-  const { id, origin, createdMs } = identity
-  publishFile(env, layout.identity, Buffer.from(`${JSON.stringify({
-    holdfast: 'image', version: identityVersion, id: id.toString('hex'), origin, createdMs,
-  })}\n`))
+  rewriteIdentity(env, files, identity)
   files.publishEpoch(first)
   env.syncDirectory(layout.directory)
+}
+
+export function rewriteIdentity(env: Env, files: ImageFiles, { id, origin, createdMs }: ImageIdentity): void {
+  publishFile(env, files.layout.identity, Buffer.from(`${JSON.stringify({
+    holdfast: 'image', version: identityVersion, id: id.toString('hex'), origin, createdMs,
+  })}\n`))
 }
 
 /** Removes an image's directory: first from its name, so that a crash leaves no half image. */

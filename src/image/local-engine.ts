@@ -12,7 +12,7 @@ import { openChunkStore } from '../store/open.ts'
 import type { OpenOptions } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
-import { checkStore } from './check.ts'
+import { checkStore } from './check/check.ts'
 import { CountingStore } from './counting-store.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
@@ -27,8 +27,8 @@ import type { OpenImage } from './open-image.ts'
 import { findPath } from './paths.ts'
 import { NodeStore } from './tree/index.ts'
 import type {
-  CallOptions, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary, HeadStart,
-  ImageSummary, StoreStats,
+  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary,
+  HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
 export interface EngineOptions extends CallOptions, Pick<OpenOptions, 'packBytesMax'> {
@@ -159,10 +159,13 @@ class LocalEngine implements Engine {
     return exportInode(this.#env, this.#store, this.#nodes, inode, args, options)
   }
 
-  async check(
-    args: { readData: boolean; sample?: number; repair?: boolean }, options: CallOptions = {},
-  ): Promise<CheckReport> {
-    return checkStore({ env: this.#env, directory: this.directory, store: this.#store }, args, options)
+  async check(args: CheckArguments, options: CallOptions = {}): Promise<CheckReport> {
+    const report = await checkStore({
+      env: this.#env, directory: this.directory, store: this.#store,
+      isServed: (image) => this.#catalog.isServed(image),
+    }, args, options)
+    if (report.repairs.length > 0) await this.#catalog.forgetUnserved()
+    return report
   }
 
   async rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {

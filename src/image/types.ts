@@ -129,11 +129,52 @@ export interface CommitResult {
   epoch?: EpochSummary
 }
 
+export interface FileRange {
+  offset: number
+  bytes: number
+}
+
+export interface AffectedFile {
+  path: string
+  /** Bytes that cannot be read; empty where it is something else, such as a directory's names. */
+  ranges: FileRange[]
+}
+
+export interface CheckFault {
+  /** What kind of thing is bad: record, pack, epoch, head, files, machine state, identity, log. */
+  what: string
+  where: string
+  message: string
+  /** Those that cannot be read whole because of it, `IMAGE@N`. */
+  epochs: string[]
+  files: AffectedFile[]
+}
+
+export interface CheckArguments {
+  readData: boolean
+  /** Share of the records that is read, 0 to 1. */
+  sample?: number
+  /** How long records are read; what was left out is said. */
+  timeMs?: number
+  repair?: boolean
+  /** Files and directories of this machine in which lost chunks may be found. */
+  from?: string[]
+}
+
 export interface CheckReport {
   packs: number
   records: number
   epochs: number
-  damaged: { what: string; where: string; message: string; epochs: string[]; files: string[] }[]
+  /** What is bad; after a repair, what still is. */
+  damaged: CheckFault[]
+  /** What was bad and is good again. */
+  healed: CheckFault[]
+  /** What a repair did, one sentence each. */
+  repairs: string[]
+  /** What is no damage and worth knowing. */
+  notes: string[]
+  /** Packs, and their bytes, for which there was no time. */
+  unread: { packs: number; bytes: number }
 }
 
 /** Progress of a long call: `done` of `total` (0 when not known) in `unit`. */

@@ -19,6 +19,8 @@ export interface VerifyOptions extends LongCall {
   readonly fraction?: number
   /** Nothing more is begun after so long; then the first pack is any, so that each has its turn some day. */
   readonly timeMs?: number
+  /** Packs to look at, by their numbers. Default all. */
+  readonly only?: (packNumber: number) => boolean
   /** Told of all damage, while the report holds only the first of it. */
   readonly onDamage?: (damage: Damage) => void
 }
@@ -51,6 +53,7 @@ class Verification implements VerificationRun {
   readonly #sampleStart: number
   readonly #sampleLength: number
   readonly #endMs: number
+  readonly #packs: readonly PackInfo[]
   readonly #totalBytes: number
   readonly #report: VerifyReport = {
     packs: 0, records: 0, plainBytes: 0, damagedCount: 0, damaged: [], unindexed: 0, unreadPacks: 0, unreadBytes: 0,
@@ -59,7 +62,7 @@ class Verification implements VerificationRun {
   #breatheAt = 0
 
   constructor(input: VerifyInput, options: VerifyOptions) {
-    const { fraction = 1, timeMs = Infinity, readData = true } = options
+    const { fraction = 1, timeMs = Infinity, readData = true, only = () => true } = options
     assert(fraction > 0 && fraction <= 1, 'a share lies between 0 and 1')
     this.input = input
     this.readData = readData
@@ -68,7 +71,8 @@ class Verification implements VerificationRun {
     this.#sampleStart = input.env.randomBytes(4).readUInt32LE()
     this.#sampleLength = fraction * 2 ** 32
     this.#endMs = input.env.monotonicMs() + timeMs
-    this.#totalBytes = input.packs.reduce((sum, pack) => sum + pack.fileBytes, 0)
+    this.#packs = input.packs.filter(({ number }) => only(number))
+    this.#totalBytes = this.#packs.reduce((sum, pack) => sum + pack.fileBytes, 0)
   }
 
   async run(): Promise<VerifyReport> {
@@ -111,7 +115,7 @@ class Verification implements VerificationRun {
   }
 
   #order(): readonly PackInfo[] {
-    const { packs } = this.input
+    const packs = this.#packs
     if (this.#endMs === Infinity || packs.length === 0) return packs
     const first = this.input.env.randomBytes(4).readUInt32LE() % packs.length
     return [...packs.slice(first), ...packs.slice(0, first)]

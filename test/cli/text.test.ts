@@ -30,6 +30,30 @@ test('epochs', (t) => {
   t.is(resultText('seal', { epoch, barrierMs: 0.1, commitMs: 20 }, 0), 'sealed web@12: 1.5 KiB written; barrier 0.1 ms, commit 20 ms')
 })
 
+test('what is damaged is shown as such, and why', (t) => {
+  const damaged = { ...epoch, number: 13, damaged: 'its digest\nis wrong' }
+  const log = resultText('log', [epoch, damaged], 61_000)
+  t.regex(log, /^web@13 +\? +\? .*damaged, pinned$/m)
+  t.regex(log, /^web@13 is damaged: its digest\\u000ais wrong$/m)
+  const image = { image: 'a\u001b[31m', id: '', origin: { kind: 'empty' as const }, epochs: 2, newest: 1, createdMs: 0, damaged: 'no JSON' }
+  t.regex(resultText('images', [image], 0), /^a\\u001b\[31m +2 +@1 +damaged +\?\n\na\\u001b\[31m is damaged: no JSON\n/m)
+})
+
+test('a check tells what is damaged, what it costs, what was healed and what was left out', (t) => {
+  const files = [{ path: '/disk.raw', ranges: [{ offset: 65_536, bytes: 65_536 }] }]
+  const fault = { what: 'files', where: 'vm@1', message: 'a chunk is missing', epochs: ['vm@1', 'vm@2'], files }
+  const text = resultText('check', {
+    packs: 2, records: 10, epochs: 3, damaged: [fault], healed: [{ ...fault, what: 'record', files: [] }], repairs: ['did it'],
+    notes: ['a torn log'], unread: { packs: 1, bytes: 1024 },
+  }, 0)
+  t.is(text, [
+    'looked at 2 packs, 10 records, 3 epochs: 1 fault, 1 fault healed',
+    '  files vm@1: a chunk is missing', '    costs vm@1, vm@2', '    /disk.raw: bytes 65536 to 131071',
+    '  healed: record vm@1: a chunk is missing', '  repair: did it', '  note: a torn log',
+    '  not looked at for want of time: 1.0 KiB in 1 pack',
+  ].join('\n'))
+})
+
 test('progress says step, amount, rate and time left', (t) => {
   const progress = { step: 'read', done: 2 ** 20, total: 3 * 2 ** 20, unit: 'bytes' as const }
   t.is(progressText(progress, 2 ** 20, 1000), 'read: 1.0 MiB of 3.0 MiB, 1.0 MiB/s, 2 s left')

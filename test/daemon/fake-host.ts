@@ -106,7 +106,10 @@ function fakeEngine(store: string): Engine {
     },
     async check() {
       const damaged = { what: 'record', where: 'pack 1', message: 'bad digest', epochs: ['a@0'], files: [] }
-      return { packs: 1, records: 1, epochs: 1, damaged: existsSync(join(store, 'damage')) ? [damaged] : [] }
+      return {
+        packs: 1, records: 1, epochs: 1, damaged: existsSync(join(store, 'damage')) ? [damaged] : [], healed: [], repairs: [],
+        notes: [], unread: { packs: 0, bytes: 0 },
+      }
     },
     async exportFile({ path, file }) {
       writeFileSync(file, `bytes of ${path}\n`)

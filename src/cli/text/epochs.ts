@@ -1,21 +1,26 @@
 /** Images, epochs and the store as text. */
-import type { CheckReport, DiffEntry, EpochDetail, EpochSummary, ImageSummary, StoreStats } from '../../image/types.ts'
+import type { DiffEntry, EpochDetail, EpochSummary, ImageSummary, StoreStats } from '../../image/types.ts'
+import { printable } from './printable.ts'
 import { facts, table } from './table.ts'
 import { ageText, bytesText, countText, millisecondsText } from './units.ts'
 
 export function imagesText(images: ImageSummary[], nowMs: number): string {
   const rows = images.map((each) => [
-    each.image, String(each.epochs), `@${each.newest}`, originText(each.origin), ageText(each.createdMs, nowMs),
+    each.image, String(each.epochs), `@${each.newest}`, originText(each),
+    each.damaged === undefined ? ageText(each.createdMs, nowMs) : '?',
   ])
-  return table(['IMAGE', 'EPOCHS', 'NEWEST', 'ORIGIN', 'MADE'], rows, [1, 2], 'no images')
+  const names = images.map(({ image, damaged }) => ({ name: image, damaged }))
+  return withDamage(names, table(['IMAGE', 'EPOCHS', 'NEWEST', 'ORIGIN', 'MADE'], rows, [1, 2], 'no images'))
 }
 
 export function logText(epochs: EpochSummary[], nowMs: number): string {
-  const rows = epochs.map((each) => [
+  const rows = epochs.map((each) => each.damaged !== undefined ? damagedRow(each) : [
     `${each.image}@${each.number}`, parentText(each), ageText(each.wallMs, nowMs), bytesText(each.writtenBytes),
     each.storedBytes === null ? '?' : bytesText(each.storedBytes), pauseText(each), flagsText(each), each.note,
   ])
-  return table(['EPOCH', 'PARENT', 'SEALED', 'WRITTEN', 'STORED', 'PAUSE', 'IS', 'NOTE'], rows, [3, 4, 5], 'no epochs')
+  const names = epochs.map(({ image, number, damaged }) => ({ name: `${image}@${number}`, damaged }))
+  const head = ['EPOCH', 'PARENT', 'SEALED', 'WRITTEN', 'STORED', 'PAUSE', 'IS', 'NOTE']
+  return withDamage(names, table(head, rows, [3, 4, 5], 'no epochs'))
 }
 
 export function showText(epoch: EpochDetail, nowMs: number): string {
@@ -62,26 +67,26 @@ export function statsText(stats: StoreStats): string {
   ])
 }
 
-export function checkText(report: CheckReport): string {
-  const counts = [
-    countText(report.packs, 'pack'), countText(report.records, 'record'), countText(report.epochs, 'epoch'),
-  ]
-  const looked = `looked at ${counts.join(', ')}`
-  if (report.damaged.length === 0) return `${looked}: no damage`
-  const lines = report.damaged.map((each) => {
-    const hit = [...each.epochs, ...each.files].join(', ')
-    return `  ${each.what} ${each.where}: ${each.message}${hit === '' ? '' : ` (in ${hit})`}`
-  })
-  return `${looked}: ${countText(report.damaged.length, 'fault')}\n${lines.join('\n')}`
-}
-
 /** `sealed web@4: 12 MiB written, 310 KiB stored`. */
 export function epochLine(epoch: EpochSummary): string {
   const stored = epoch.storedBytes === null ? '' : `, ${bytesText(epoch.storedBytes)} stored`
   return `sealed ${epoch.image}@${epoch.number}: ${bytesText(epoch.writtenBytes)} written${stored}`
 }
 
-function originText(origin: ImageSummary['origin']): string {
+/** Nothing is known of it but its number and whether it is pinned. */
+function damagedRow({ image, number, pinned }: EpochSummary): string[] {
+  return [`${image}@${number}`, '?', '?', '?', '?', '', pinned ? 'damaged, pinned' : 'damaged', '']
+}
+
+/** A table, and below it what is wrong with each thing that is damaged. */
+function withDamage(things: readonly { name: string; damaged?: string }[], text: string): string {
+  const lines = things.filter(({ damaged }) => damaged !== undefined)
+    .map(({ name, damaged }) => printable(`${name} is damaged: ${damaged}`))
+  return lines.length === 0 ? text : [text, '', ...lines, "'holdfast check --repair' may put it right"].join('\n')
+}
+
+function originText({ origin, damaged }: ImageSummary): string {
+  if (damaged !== undefined) return 'damaged'
   return origin.kind === 'fork' ? `fork of ${origin.epoch ?? 'an epoch'}` : origin.kind
 }
 

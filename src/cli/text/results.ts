@@ -1,6 +1,7 @@
 /** How each verb's result is told to people. Every verb of the table has an entry: the compiler sees to it. */
 import type { ResultOf, VerbName } from '../../daemon/verbs.ts'
-import { checkText, diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
+import { checkText } from './check.ts'
+import { diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
 import { checkpointText, daemonText, machineText, machinesText, mountsText, resumeText } from './machines.ts'
 import { bytesText, countText, millisecondsText } from './units.ts'
 

@@ -1,7 +1,9 @@
 /** Plain text tables: columns are as wide as their widest cell, two blanks apart. */
+import { printable } from './printable.ts'
 
 /** Rows with aligned columns; `right` names the columns (by index) that hold numbers. */
-export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+export function columns(texts: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = texts.map((cells) => cells.map(printable))
   const widths: number[] = []
   for (const row of rows) {
     row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, widthOf(cell))))

@@ -1,6 +1,7 @@
 /** Verbs on the store as a whole. */
 import * as kinds from '../kinds.ts'
-import { flag, option } from '../parameters.ts'
+import { readTimeMsMax } from '../limits.ts'
+import { flag, option, repeatedOption } from '../parameters.ts'
 import { verb } from '../verb.ts'
 
 export const storeVerbs = {
@@ -22,12 +23,17 @@ export const storeVerbs = {
     parameters: {
       readData: flag('read and verify every record, not only headers and references'),
       sample: option(kinds.percentage, 'with --read-data: only this share of the records'),
-      repair: flag('put right what can be'),
+      time: option(kinds.duration(1000, readTimeMsMax), 'with --read-data: read for so long, say what was left out'),
+      repair: flag('put right what can be; what is replaced goes to the quarantine of the store'),
+      from: repeatedOption(kinds.hostPath, 'with --repair: a file or directory where lost chunks may be found'),
     },
-    checkTogether({ sample, readData }) {
+    checkTogether({ sample, readData, time, repair, from }) {
       if (sample !== undefined && !readData) throw kinds.usage('--sample needs --read-data')
+      if (time !== undefined && !readData) throw kinds.usage('--time needs --read-data')
+      if (from.length > 0 && !repair) throw kinds.usage('--from needs --repair')
     },
-    run: ({ host, signal, progress }, args) => host.engine.check(args, { signal, progress }),
+    run: ({ host, signal, progress }, { time, ...args }) =>
+      host.engine.check({ ...args, timeMs: time }, { signal, progress }),
   }),
   'index rebuild': verb({
     help: 'make the index again from the packs',

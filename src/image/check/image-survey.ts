@@ -1,0 +1,176 @@
+/** One image: its identity, each record with all that it refers to, the head, pins and log. */
+import { join } from 'node:path'
+import type { Env } from '../../env/env.ts'
+import { HoldfastError, isCode } from '../../errors.ts'
+import type { EpochRecord } from '../../format/epoch.ts'
+import { breathe } from '../../store/progress.ts'
+import { ImageFiles } from '../image-files.ts'
+import { parseSegmentName } from '../layout.ts'
+import { listSegments, LogReader } from '../log-reader.ts'
+import type { AffectedFile, CallOptions } from '../types.ts'
+import { affectedFiles } from './affected-files.ts'
+import { EpochLosses, surveyEpoch } from './epoch-survey.ts'
+import type { FaultList } from './fault-list.ts'
+import { surveyLane } from './log-survey.ts'
+import type { LogDamage } from './log-survey.ts'
+import type { SurveyRun } from './survey-run.ts'
+
+export interface ImageSurveyInput {
+  readonly env: Env
+  readonly directory: string
+  readonly run: SurveyRun
+  readonly faults: FaultList
+  readonly notes: string[]
+  readonly logDamages: LogDamage[]
+  /** Files of records that cannot be read. */
+  readonly badRecords: string[]
+  /** Images whose identity cannot be read. */
+  readonly badIdentities: string[]
+  isServed(image: string): boolean
+}
+
+/** How long a walk goes on before others may work. */
+const stepMs = 10
+
+/** Counts the epochs that were looked at. Errors: ABORTED, IO. */
+export async function surveyImage(
+  input: ImageSurveyInput, image: string, options: CallOptions, onEpoch: () => void,
+): Promise<void> {
+  const survey = new ImageSurvey(input, image, options)
+  await survey.run(onEpoch)
+}
+
+class ImageSurvey {
+  readonly #input: ImageSurveyInput
+  readonly #image: string
+  readonly #files: ImageFiles
+  readonly #options: CallOptions
+
+  constructor(input: ImageSurveyInput, image: string, options: CallOptions) {
+    this.#input = input
+    this.#image = image
+    this.#files = new ImageFiles(input.env, input.directory, image)
+    this.#options = options
+  }
+
+  async run(onEpoch: () => void): Promise<void> {
+    const numbers = this.#guarded('image', this.#image, [], () => this.#files.epochNumbers()) ?? []
+    const id = this.#identity(numbers)
+    for (const number of numbers) {
+      await this.#epoch(number, id)
+      onEpoch()
+    }
+    await this.#head(numbers)
+    this.#pins(numbers)
+    await breathe(this.#options)
+  }
+
+  #identity(numbers: readonly number[]): Buffer | null {
+    const epochs = numbers.map((number) => `${this.#image}@${number}`)
+    const identity = this.#guarded('identity', this.#image, epochs, () => this.#files.identity())
+    if (identity === null) this.#input.badIdentities.push(this.#image)
+    return identity?.id ?? null
+  }
+
+  async #epoch(number: number, imageId: Buffer | null): Promise<void> {
+    const address = `${this.#image}@${number}`
+    const path = this.#files.layout.epoch(number)
+    const record = this.#record('epoch', address, [address], path, () => this.#files.epoch(number))
+    if (record === null) return
+    if (record.number !== number || record.kind !== 'epoch' || imageId?.equals(record.imageId) === false) {
+      const message = `the record is another one's: ${record.kind} ${record.number} of ${record.image}`
+      this.#input.faults.add({ what: 'epoch', where: address, message, epochs: [address] })
+    }
+    await this.#walk(record, address, [address])
+  }
+
+  /** An outdated head record and an epoch's before a newer head need not be readable, see `newest`. */
+  async #head(numbers: readonly number[]): Promise<void> {
+    const where = `the head of ${this.#image}`
+    const { layout } = this.#files
+    const last = numbers.at(-1)
+    const path = this.#input.env.exists(layout.head) || last === undefined ? layout.head : layout.epoch(last)
+    const newest = this.#record('head', where, [], path, () => this.#files.newest())
+    if (newest === null) return
+    if (newest.kind === 'head') await this.#walk(newest, where, [])
+    if (this.#input.isServed(this.#image)) this.#input.notes.push(`${this.#image} is in use: its log was not looked at`)
+    else this.#guarded('log', this.#image, [], () => this.#log(newest))
+  }
+
+  async #walk(record: EpochRecord, where: string, epochs: string[]): Promise<void> {
+    const losses = new EpochLosses()
+    const manifest = await this.#stepThrough(surveyEpoch(this.#input.run, record, losses))
+    if (losses.isEmpty || this.#isGone(epochs, record)) return
+    const { faults } = this.#input
+    if (losses.manifest !== null) faults.add({ what: 'manifest', where, message: losses.manifest, epochs })
+    if (losses.machine !== null) faults.add({ what: 'machine state', where, message: losses.machine, epochs })
+    if (manifest === null) return
+    const files = await this.#stepThrough(affectedFiles(this.#input.run, manifest, losses))
+    if (files.length > 0) faults.add({ what: 'files', where, message: fileLossText(losses, files), epochs, files })
+  }
+
+  /** Removed, by the user or the collector, while it was looked at. */
+  #isGone(epochs: readonly string[], { number }: EpochRecord): boolean {
+    return epochs.length > 0 && !this.#files.epochNumbers().includes(number)
+  }
+
+  async #stepThrough<T>(steps: Generator<void, T, undefined>): Promise<T> {
+    const { env } = this.#input
+    for (let untilMs = env.monotonicMs() + stepMs; ;) {
+      const step = steps.next()
+      if (step.done === true) return step.value
+      if (env.monotonicMs() < untilMs) continue
+      await breathe(this.#options)
+      untilMs = env.monotonicMs() + stepMs
+    }
+  }
+
+  #pins(numbers: readonly number[]): void {
+    const { pins } = this.#files.layout
+    for (const name of this.#guarded('pins', this.#image, [], () => this.#input.env.readdir(pins)) ?? []) {
+      if (!numbers.includes(Number(name))) this.#input.notes.push(`${join(pins, name)} pins no epoch: remove it`)
+    }
+  }
+
+  #log(newest: EpochRecord): void {
+    const { env, faults, notes, logDamages } = this.#input
+    const { layout } = this.#files
+    const pending = listSegments(env, layout).filter((segment) => segment > newest.segment)
+    for (const name of env.readdir(layout.log)) {
+      const parsed = parseSegmentName(name)
+      if (parsed === null || !pending.includes(parsed.segment)) continue
+      const path = join(layout.log, name)
+      const { damages, tornBytes } = surveyLane(env, path)
+      if (tornBytes > 0) notes.push(`${path} ends in ${tornBytes} bytes that are no record, as after a crash`)
+      for (const damage of damages) {
+        const message = `${damage.bytes} bytes at ${damage.offset} are not what was written`
+        faults.add({ what: 'log', where: path, message })
+        logDamages.push(damage)
+      }
+    }
+    using log = new LogReader(env, layout, newest.imageId)
+    for (const _ of log.records(pending, { sequence: newest.sequence, isWhole: false }));
+  }
+
+  #record<T>(what: string, where: string, epochs: string[], path: string, read: () => T): T | null {
+    const record = this.#guarded(what, where, epochs, read)
+    if (record === null) this.#input.badRecords.push(path)
+    return record
+  }
+
+  #guarded<T>(what: string, where: string, epochs: string[], read: () => T): T | null {
+    try {
+      return read()
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || isCode(error, 'ABORTED')) throw error
+      const isGone = isCode(error, 'NOT_FOUND') && !this.#input.env.exists(this.#files.layout.directory)
+      if (!isGone) this.#input.faults.add({ what, where, message: error.message, epochs })
+      return null
+    }
+  }
+}
+
+function fileLossText({ inodes, inodeRuns }: EpochLosses, files: readonly AffectedFile[]): string {
+  const reason = [...inodes.values()][0]?.reason ?? inodeRuns[0]?.reason ?? ''
+  return files.length === 1 ? reason : `parts of ${inodes.size + inodeRuns.length} files are lost; the first: ${reason}`
+}
