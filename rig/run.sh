@@ -1,8 +1,8 @@
 #!/bin/sh
-# Entry of `npm run demo`, `npm test` and `npm run bench` on a bare checkout: brings the packages of
+# Entry of `npm run demo`, `npm test`, `npm run bench` and `npm run suites` on a bare checkout: brings the packages of
 # the lockfile and the host's tools, then hands over to the Node of the lockfile.
 #
-#   sh rig/run.sh demo|test|bench ARGUMENTS...
+#   sh rig/run.sh demo|test|bench|suites ARGUMENTS...
 #
 # Everything said here goes to stderr: stdout belongs to the command.
 set -eu
@@ -98,8 +98,8 @@ need_modules() {
 
 command=${1:-}
 case $command in
-  demo | test | bench) shift ;;
-  *) die 'usage: sh rig/run.sh demo|test|bench ARGUMENTS...' ;;
+  demo | test | bench | suites) shift ;;
+  *) die 'usage: sh rig/run.sh demo|test|bench|suites ARGUMENTS...' ;;
 esac
 
 case $(uname -s)/$(uname -m) in
@@ -122,4 +122,5 @@ case $command in
   demo) exec node rig/demo/main.ts "$@" ;;
   test) exec node test/run.ts "$@" ;;
   bench) exec node bench/main.ts "$@" ;;
+  suites) exec node test/suites/run.ts "$@" ;;
 esac

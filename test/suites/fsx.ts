@@ -14,7 +14,7 @@ export const fsxCrate = { name: 'fsx', version: '0.3.2', rust: '1.82' }
 
 /** Without a pause the commits of the seals take most of a machine with two cores. */
 const sealPauseMs = 500
-const operations = { short: 50_000, full: 3_000_000 }
+const operations = { short: 50_000, full: 1_000_000 }
 
 /** A file of half a MiB spans eight chunks; operations stay within one or cross into the next. */
 const configuration = `
@@ -51,7 +51,7 @@ export const fsx: Suite = {
     const parameters = ['-q', '-S', `${seed}`, '-N', `${count}`, '-P', around, '-f', file, mounted.path('fsx')]
     const seals = sealUntil(mounted)
     try {
-      await execute(crateProgram(fsxCrate), parameters, { limitMs: extent === 'short' ? 400_000 : 3_600_000 })
+      await execute(crateProgram(fsxCrate), parameters, { limitMs: extent === 'short' ? 400_000 : 1_800_000 })
     } finally {
       await seals.stop()
     }

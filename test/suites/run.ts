@@ -1,20 +1,23 @@
 /**
  * Runs the suites of other people on a mounted image, in full.
  *
- *   node test/suites/run.ts [--short] [SUITE...]
+ *   npm run suites -- [--short] [--list] [SUITE...]
  *
  * Crates that are missing are built first where Rust is there. A suite that cannot run is named with what is
  * missing. The exit code is 0 when none failed.
  */
+import { direct } from './direct.ts'
 import { fio } from './fio.ts'
 import { fsx, fsxCrate } from './fsx.ts'
 import { pjdfstest, pjdfstestCrate } from './pjdfstest.ts'
+import { posixtest } from './posixtest.ts'
+import { qemuImg } from './qemu-img.ts'
 import { qemuIo } from './qemu-io.ts'
 import { installCrate, missingCrate, missingProgram } from './suite.ts'
 import type { Extent, Suite } from './suite.ts'
 import { ServedStore } from '../mount/served.ts'
 
-const suites: readonly Suite[] = [pjdfstest, fsx, fio, qemuIo]
+const suites: readonly Suite[] = [pjdfstest, fsx, direct, fio, qemuIo, qemuImg, posixtest]
 
 /** What is to be undone after the suite that runs, last things first. */
 const teardowns: (() => unknown)[] = []
@@ -23,10 +26,10 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-async function install(): Promise<void> {
+async function install(chosen: readonly Suite[]): Promise<void> {
   if (missingProgram('cargo', 'cargo') !== null) return
   for (const crate of [fsxCrate, pjdfstestCrate]) {
-    if (missingCrate(crate) === null) continue
+    if (missingCrate(crate) === null || !chosen.some(({ name }) => name === crate.name)) continue
     print(`building ${crate.name} ${crate.version}, which takes some minutes`)
     await installCrate(crate).catch((error: unknown) => print(String(error)))
   }
@@ -62,9 +65,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 const words = process.argv.slice(2)
 const extent = words.includes('--short') ? 'short' : 'full'
-const wanted = words.filter((word) => word !== '--short')
-await install()
-for (const suite of suites) {
-  if (wanted.length > 0 && !wanted.includes(suite.name)) continue
-  if (!await run(suite, extent)) process.exitCode = 1
+const wanted = words.filter((word) => !['--short', '--list'].includes(word))
+const unknown = wanted.filter((word) => !suites.some(({ name }) => name === word))
+if (unknown.length > 0 || words.includes('--list')) {
+  if (unknown.length > 0) process.stderr.write(`not known: ${unknown.join(' ')}; there are:\n`)
+  for (const { name } of suites) print(name)
+  if (unknown.length > 0) process.exitCode = 2
+} else await runAll()
+
+async function runAll(): Promise<void> {
+  const chosen = suites.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+  await install(chosen)
+  for (const suite of chosen) if (!await run(suite, extent)) process.exitCode = 1
 }
