@@ -38,6 +38,10 @@ export const earlyDeathsMax = 6
 export const restartDelayMs = 100
 export const restartDelayMsMax = 30_000
 
+/** So many crashes of one mount's serving threads within this time, and it is given up: its users get errors. */
+export const crashesMax = 3
+export const crashWindowMs = 60_000
+
 /** One text argument: fits one argument of a command line. */
 export const textBytesMax = 128 * KIB
 /** PATH_MAX with its final NUL taken off. */

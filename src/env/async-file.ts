@@ -2,7 +2,7 @@
  * Files for threads that must not block: the one that owns the control socket syncs segments and pokes
  * mounts through these. Errors as in env.ts.
  */
-import { open, statfs } from 'node:fs/promises'
+import { lstat, open, statfs } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { isCode, wrapIo } from '../errors.ts'
 
@@ -58,5 +58,14 @@ export async function askFileSystem(path: string): Promise<void> {
     await statfs(path)
   } catch (error) {
     throw wrapIo(error, `asking the file system of ${path}`)
+  }
+}
+
+/** Looks a path up, and no more. Errors: IO, with the system's cause. */
+export async function lookUp(path: string): Promise<void> {
+  try {
+    await lstat(path)
+  } catch (error) {
+    throw wrapIo(error, `looking up ${path}`)
   }
 }

@@ -10,7 +10,6 @@ export interface PushRequest {
   id: number
   /** The mount's FUSE connection. Nothing may use its files yet. */
   descriptor: number
-  root: string
   /** Of the epoch that the mount's head is, hex. */
   manifest: string
   /** Paths of files that are pushed from end to end, before all else. */

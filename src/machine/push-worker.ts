@@ -1,9 +1,9 @@
 /**
- * The pushing thread: puts chunks of an epoch into the page cache of a mount that nobody uses yet. It serves no
+ * The pushing thread: puts chunks of an epoch into the page cache of a mount that nobody uses yet. The kernel knows
+ * their files: to look one up here would keep this process from being reaped when it is killed meanwhile. It serves no
  * requests, as a thread that stores pages must not, and reads the store through a reader of its own.
  */
 import { Buffer } from 'node:buffer'
-import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { systemEnv } from '../env/system.ts'
@@ -37,8 +37,6 @@ class Pusher {
     let pushedBytes = 0
     for (const { path, chunks } of [...request.whole.map((path) => ({ path, chunks: null })), ...request.files]) {
       const { number, inode } = findPath(this.#nodes, manifest, path)
-      // The kernel takes pages only for an inode that it knows.
-      env.stat(join(request.root, path))
       for (const run of runsOf(chunks ?? allChunks(Number(inode.size)))) {
         if (Atomics.load(stop, 0) !== 0) return pushedBytes
         const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, Number(inode.size)))

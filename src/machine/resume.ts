@@ -5,7 +5,7 @@
  * chunks that the guest will want first are pushed.
  */
 import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
-import { assert } from '../errors.ts'
+import { assert, messageOf } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { MachineContext } from './context.ts'
@@ -143,11 +143,15 @@ async function push(
   { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, { touchedBefore }: ResumeAs,
   likely: Promise<FileChunks[]>, enough: Promise<unknown>,
 ): Promise<void> {
-  const { descriptor, directory } = life.mount
+  const { descriptor } = life.mount
   assert(descriptor !== null, 'machines are mounted by the kernel transport')
   const whole = readAtStart(epoch.facts.spec)
   const files = merged(touchedBefore, await likely, pushChunksMax)
-  const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, whole, files }, enough)
+  // The kernel takes pages only for an inode that it knows.
+  const known = life.mount.lookUpFiles([...new Set([...whole, ...files.map(({ path }) => path)])])
+  const failed = await known.then(() => null, messageOf)
+  const { failure } = failed === null
+    ? await pusher.push({ descriptor, manifest: epoch.manifest, whole, files }, enough) : { failure: failed }
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
 }
 

@@ -1,8 +1,10 @@
 /** A FUSE device that this process holds open, and with it the mount that is made on it. */
 export { lookUpControl } from '../../fuse/index.ts'
 export type { ProgramEnd } from '../../fuse/index.ts'
+import { join } from 'node:path'
 import { closeDevice, FuseError, openDevice, runProgram } from '../../fuse/index.ts'
 import type { RunProgram } from '../../fuse/index.ts'
+import { lookUp } from '../env/async-file.ts'
 import { fromFuse } from './mount-errors.ts'
 
 /** As the transport's own, with errors in our codes. */
@@ -29,4 +31,9 @@ export class HeldDevice {
     this.#isClosed = true
     closeDevice(this.descriptor)
   }
+}
+
+/** Makes the kernel know files of a mount by looking them up; the process that serves it had better not. Errors: IO. */
+export async function lookUpFiles(directory: string, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await lookUp(join(directory, path))
 }

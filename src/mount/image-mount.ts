@@ -185,6 +185,11 @@ export class ImageMount {
     throw new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
   }
 
+  /** Makes the kernel know files, by their paths in the mount, so that it takes pages of them. Errors: IO. */
+  lookUpFiles(paths: readonly string[]): Promise<void> {
+    return this.#serving.lookUpFiles(paths)
+  }
+
   async recordReads(): Promise<void> {
     await this.#serving.ask<'touched'>({ type: 'record', on: true })
   }
@@ -244,7 +249,7 @@ export class ImageMount {
       case 'resumed':
         return this.#resumed()
       case 'ended':
-        if (message.how === 'crashed') this.#abandon()
+        if (message.how === 'crashed' && !this.#serving.crashed()) this.#abandon()
         return this.#options.onEvent?.({ type: 'ended', image, how: message.how })
       default:
     }

@@ -4,7 +4,7 @@
  */
 import { lookUpControl, runProgram } from '../../fuse/index.ts'
 import type { Negotiated, RunProgram } from '../../fuse/index.ts'
-import { HeldDevice } from './held-device.ts'
+import { HeldDevice, lookUpFiles } from './held-device.ts'
 
 /** What a mount is, said before it is made. */
 export interface MountClaim {
@@ -37,6 +37,10 @@ export interface KeptConnection {
   served(facts: MountFacts): Promise<void>
   /** Makes the kernel know the control file, so that the serving thread can be woken. Errors: IO. */
   lookUp(): Promise<void>
+  /** The same for files of the mount, by their paths in it: the serving process itself must not. Errors: IO. */
+  lookUpFiles(paths: readonly string[]): Promise<void>
+  /** The serving thread ended by a fault. False: nobody can go on serving. */
+  crashed(): boolean
   /** The image accepts nothing more; the next server must know. */
   failed(reason: string): void
   /** Closes the descriptor, for good. */
@@ -59,6 +63,8 @@ export const ownKeeper: ConnectionKeeper = {
       run: runProgram,
       served: async () => undefined,
       lookUp: () => lookUpControl(directory, controlName),
+      lookUpFiles: (paths) => lookUpFiles(directory, paths),
+      crashed: () => false,
       failed: () => undefined,
       close: async () => device.close(),
     }

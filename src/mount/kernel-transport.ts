@@ -131,6 +131,14 @@ class KernelServing implements Serving {
     return this.#link.ask<T>(question)
   }
 
+  lookUpFiles(paths: readonly string[]): Promise<void> {
+    return this.#kept.lookUpFiles(paths)
+  }
+
+  crashed(): boolean {
+    return this.#kept.crashed()
+  }
+
   async unmount(options: UnmountOptions): Promise<void> {
     try {
       await unmount(this.directory, { ...options, run: this.#kept.run })

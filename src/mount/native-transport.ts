@@ -83,6 +83,14 @@ class NativeServing implements Serving {
     return this.#questions.ask<T>(question)
   }
 
+  async lookUpFiles(): Promise<void> {
+    throw new HoldfastError('UNSUPPORTED', 'the native transport cannot fill the page cache')
+  }
+
+  crashed(): boolean {
+    return false
+  }
+
   async unmount(options: UnmountOptions): Promise<void> {
     try {
       await unmount(this.directory, options)

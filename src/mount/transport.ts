@@ -75,6 +75,10 @@ export interface Serving {
   readonly directory: string
   /** "MAJOR:MINOR". */
   readonly device: string
+  /** Makes the kernel know files, by their paths in the mount. Errors: IO, UNSUPPORTED. */
+  lookUpFiles(paths: readonly string[]): Promise<void>
+  /** The serving thread ended by a fault. False: nobody can go on serving. */
+  crashed(): boolean
   /** Of the connection, for notifications to the kernel; null where the transport keeps it to itself. */
   readonly descriptor: number | null
   /** For requests whose tickets came as messages; usable in the owning thread until `close`. */

@@ -1,11 +1,13 @@
 /** The serving process is killed under load: its mount's users see a pause, never an error nor wrong data. */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeFileSync, writeSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { FioVerify } from '../../bench/rig/fio-verify.ts'
 import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import { NamespaceLoad } from '../../bench/rig/namespace-load.ts'
+import { crashesMax } from '../../src/daemon/limits.ts'
 import { controlPaths } from '../../src/daemon/socket-path.ts'
 import { Random } from '../tree/random.ts'
 import { scratch } from './served.ts'
@@ -65,6 +67,37 @@ test.serial('where the kernel cannot send again, mounts end with their process, 
   t.throws(() => writeSync(file, 'x'), { code: 'ENOTCONN' })
   t.throws(() => closeSync(file), { code: 'ENOTCONN' })
   t.regex(readFileSync(controlPaths(daemon.store).log, 'utf8'), /will not outlive its serving process.*\n[^]*ended with the process/)
+  await daemon.stop()
+})
+
+test.serial('a serving thread that crashes is replaced, and a mount whose threads crash again and again is given up', async (t) => {
+  process.env.NODE_OPTIONS = `--no-warnings --import ${new URL('crash-hook.ts', import.meta.url).pathname}`
+  t.teardown(() => delete process.env.NODE_OPTIONS)
+  const daemon = await started(t)
+  delete process.env.NODE_OPTIONS
+  const other = `${daemon.mountPoint}-other`
+  mkdirSync(other)
+  await daemon.call('create', { image: 'other', base: [] })
+  await daemon.call('mount', { image: 'other', directory: other })
+  writeFileSync(`${other}/kept`, 'kept')
+  const file = openSync(`${daemon.mountPoint}/file`, 'w')
+  for (let crash = 1; crash <= crashesMax; crash += 1) {
+    mkdirSync(`${daemon.mountPoint}/crash`)
+    // The thread ends between two requests, some hundred later.
+    while ((await daemon.status()).replacements < crash) {
+      await Promise.all(Array.from({ length: 400 }, () => statfs(daemon.mountPoint).catch(() => undefined)))
+    }
+    if (crash === crashesMax) break
+    t.is((await daemon.status()).mounts.length, 2)
+    writeSync(file, 'goes on')
+    rmdirSync(`${daemon.mountPoint}/crash`)
+  }
+  t.deepEqual((await daemon.status()).mounts.map(({ image }) => image), ['other'])
+  t.throws(() => writeSync(file, 'x'), { code: 'ENOTCONN' })
+  t.throws(() => closeSync(file), { code: 'ENOTCONN' })
+  t.is(readFileSync(`${other}/kept`, 'utf8'), 'kept')
+  await daemon.call('mount', { image: 'image', directory: daemon.mountPoint })
+  t.is(readFileSync(`${daemon.mountPoint}/file`, 'utf8'), 'goes on'.repeat(crashesMax - 1))
   await daemon.stop()
 })
 

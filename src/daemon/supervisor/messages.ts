@@ -28,7 +28,11 @@ export type ToSupervisor =
   | { type: 'refused'; fault: Fault }
   | { type: 'claim'; id: number; slot: number; claim: MountClaim }
   | { type: 'served'; id: number; slot: number; facts: MountFacts }
-  | { type: 'lookUp' | 'release'; id: number; slot: number }
+  | { type: 'release'; id: number; slot: number }
+  /** The control file, or files of the mount. */
+  | { type: 'lookUp'; id: number; slot: number; paths?: readonly string[] }
+  /** The thread that served it ended by a fault: another process shall go on. */
+  | { type: 'crashed'; slot: number }
   /** A program to be run to its end, with the slot's device as descriptor 3 if it is to have it. */
   | { type: 'run'; id: number; slot: number; program: string; parameters: readonly string[]; hasDevice: boolean }
   /** A process to be started. Its channels come first, then the answer, and some time its exit. */

@@ -3,10 +3,11 @@
  * next server must know. A running process cannot be given a descriptor, only one that is about to start; so
  * free devices are opened ahead and inherited.
  */
-import { HeldDevice, lookUpControl, runMountProgram } from '../../mount/held-device.ts'
+import { systemEnv } from '../../env/system.ts'
+import { HeldDevice, lookUpControl, lookUpFiles, runMountProgram } from '../../mount/held-device.ts'
 import type { ProgramEnd } from '../../mount/held-device.ts'
 import type { MountClaim, MountFacts } from '../../mount/keeper.ts'
-import { slotsFree } from '../limits.ts'
+import { crashesMax, crashWindowMs, slotsFree } from '../limits.ts'
 import type { KeptMount } from './messages.ts'
 
 interface SlotState {
@@ -14,6 +15,8 @@ interface SlotState {
   claim: MountClaim | null
   facts: MountFacts | null
   failure: string | null
+  /** When serving threads of it ended by a fault, of late. */
+  crashesMs: number[]
 }
 
 export class Slots {
@@ -30,7 +33,7 @@ export class Slots {
   fill(): Map<number, number> {
     for (let free = this.free().length; free < slotsFree; free += 1) {
       this.#last += 1
-      this.#slots.set(this.#last, { device: new HeldDevice(), claim: null, facts: null, failure: null })
+      this.#slots.set(this.#last, { device: new HeldDevice(), claim: null, facts: null, failure: null, crashesMs: [] })
     }
     return new Map([...this.#slots].map(([slot, { device }]) => [slot, device.descriptor]))
   }
@@ -52,9 +55,18 @@ export class Slots {
     this.#state(slot).facts = facts
   }
 
-  async lookUp(slot: number): Promise<void> {
+  async lookUp(slot: number, paths?: readonly string[]): Promise<void> {
     const { claim, facts } = this.#state(slot)
-    if (claim !== null) await lookUpControl(facts?.directory ?? claim.directory, claim.controlName)
+    if (claim === null) return
+    const directory = facts?.directory ?? claim.directory
+    if (paths === undefined) await lookUpControl(directory, claim.controlName)
+    else await lookUpFiles(directory, paths)
+  }
+
+  crashed(slot: number): void {
+    const state = this.#state(slot)
+    const now = systemEnv().monotonicMs()
+    state.crashesMs = [...state.crashesMs.filter((then) => now - then < crashWindowMs), now]
   }
 
   failed(slot: number, reason: string): void {
@@ -70,9 +82,10 @@ export class Slots {
   async orphans(): Promise<{ orphans: KeptMount[]; lost: string[] }> {
     const orphans: KeptMount[] = []
     const lost: string[] = []
-    for (const [slot, { claim, facts, failure }] of [...this.#slots]) {
+    for (const [slot, { claim, facts, failure, crashesMs }] of [...this.#slots]) {
       if (claim === null) continue
-      if (facts !== null && this.survives(facts)) orphans.push({ slot, failure, ...claim, ...facts })
+      const isCurable = crashesMs.length < crashesMax
+      if (facts !== null && isCurable && this.survives(facts)) orphans.push({ slot, failure, ...claim, ...facts })
       else {
         lost.push(claim.directory)
         await this.release(slot)

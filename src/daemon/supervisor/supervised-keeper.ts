@@ -58,6 +58,11 @@ export class SupervisedKeeper implements ConnectionKeeper {
       },
       // By the supervisor: a thread that waits for its own process keeps that from being reaped.
       lookUp: async () => void await link.ask({ type: 'lookUp', slot }),
+      lookUpFiles: async (paths) => void await link.ask({ type: 'lookUp', slot, paths }),
+      crashed: () => {
+        if (this.#survivesKills) link.tell({ type: 'crashed', slot })
+        return this.#survivesKills
+      },
       failed: (reason) => link.tell({ type: 'failed', slot, reason }),
       async close() {
         device.close()

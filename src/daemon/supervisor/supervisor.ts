@@ -142,6 +142,9 @@ export class Supervisor {
         return this.#started.reject(errorOf(message.fault))
       case 'failed':
         return this.#slots.failed(message.slot, message.reason)
+      case 'crashed':
+        this.#slots.crashed(message.slot)
+        return child.kill()
       case 'replace':
         return void this.#replace(child, message.whenIdle)
       default:
@@ -173,8 +176,9 @@ export class Supervisor {
         }
         return this.#slots.served(message.slot, message.facts)
       case 'lookUp':
+        return this.#slots.lookUp(message.slot, message.paths)
       case 'release':
-        return this.#slots[message.type](message.slot)
+        return this.#slots.release(message.slot)
       case 'stopping':
         this.#isStopping = true
         return this.#front.close()

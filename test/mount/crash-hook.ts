@@ -1,0 +1,13 @@
+/** Loaded into every thread of a daemon: a directory made by the name `crash` ends the serving thread by a fault. */
+import { HeadOperations } from '../../src/mount/operations.ts'
+
+const { mkdir } = HeadOperations.prototype
+
+HeadOperations.prototype.mkdir = function (context, request) {
+  if (request.name.toString() === 'crash') {
+    setImmediate(() => {
+      throw new Error('a fault made by the test')
+    })
+  }
+  return mkdir.call(this, context, request)
+}
