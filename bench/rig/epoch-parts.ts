@@ -28,7 +28,7 @@ export async function epochParts(
 ): Promise<Map<number, Map<string, FileChanges>>> {
   await using store = await openChunkStore(systemEnv(), directory)
   const stored = await storedBytes(store)
-  const files = new ImageFiles(systemEnv(), directory, image)
+  const files = new ImageFiles(systemEnv(), directory, image, null)
   const nodes = new NodeReader(store)
   const root = (number: number, path: string): Buffer | null =>
     findPath(nodes, decodeManifest(store.read(files.epoch(number).manifest)), path).inode.dataRoot

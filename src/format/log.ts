@@ -8,14 +8,15 @@
  *      6   1  lane: 0 disk and namespace, 1 memory
  *      7   1  reserved, 0
  *      8  16  domain id
- *     24   4  key id, 0 = not encrypted
+ *     24   4  key id: number of the data key that payloads are sealed with, 0 = they are not
  *     28  16  image id
  *     44   4  nonce, random: a record of an older file in the same blocks is not taken for ours
  *     48   8  segment number
  *     56   8  sequence of the first record that either lane of this number may hold
  *     64   8  sequence of the lane's last record before this file, 0 = none since the image was mounted: if that
  *             record was lost, what follows it in the lane must not be taken
- *     72  48  reserved, 0
+ *     72  16  salt of the seal, random; 0 where nothing is sealed
+ *     88  32  reserved, 0
  *    120   4  checksum: CRC-32 of bytes 0 to 119
  *    124   4  reserved, 0
  *
@@ -23,8 +24,8 @@
  *
  *      0   4  magic "HFLR"
  *      4   1  type
- *      5   3  reserved, 0
- *      8   4  length of header and payload
+ *      5   3  counter of the seal, 0 where nothing is sealed
+ *      8   4  length of header, payload and tag
  *     12   4  checksum: CRC-32 of bytes 0 to 11, then of 16 to the end
  *     16   4  nonce of the segment
  *     20   4  connection that the request came by, 0 = none
@@ -35,7 +36,8 @@
  *     56   4  offset within the chunk
  *     60   4  reserved, 0
  *     64   8  time, nanoseconds since 1970
- *     72      payload
+ *     72      payload, encrypted where it is sealed
+ *    end - 16  tag, only where it is sealed: over the payload and the header without its checksum
  *
  * A record is at most 80 bytes before its payload so that it fits before the data of a kernel write request
  * and both go to the file in one call.
@@ -46,6 +48,9 @@ import { logRecordBytesMax } from '../limits.ts'
 
 export const segmentHeaderBytes = 128
 export const logRecordHeaderBytes = 72
+export const segmentSaltBytes = 16
+/** A record's counter has three bytes. */
+export const logCounterMax = 2 ** 24 - 1
 const segmentMagic = 0x474c4648 // "HFLG"
 const recordMagic = 0x524c4648 // "HFLR"
 export const logVersion = 1
@@ -75,10 +80,14 @@ export interface SegmentHeader {
   segment: number
   firstSequence: number
   previousSequence: number
+  /** 16 bytes. */
+  salt: Uint8Array
 }
 
 export interface LogRecordHeader {
   type: RecordType
+  /** Of what its writer has sealed in this file; 0 where nothing is sealed. */
+  counter: number
   lengthBytes: number
   nonce: number
   connection: number
@@ -92,6 +101,7 @@ export interface LogRecordHeader {
 
 export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   assert(header.domainId.length === 16 && header.imageId.length === 16, 'ids of a segment have 16 bytes')
+  assert(header.salt.length === segmentSaltBytes, 'so has its salt')
   const bytes = Buffer.alloc(segmentHeaderBytes)
   bytes.writeUInt32LE(segmentMagic, 0)
   bytes.writeUInt16LE(logVersion, 4)
@@ -103,6 +113,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   writeSafe(bytes, header.segment, 48)
   writeSafe(bytes, header.firstSequence, 56)
   writeSafe(bytes, header.previousSequence, 64)
+  bytes.set(header.salt, 72)
   bytes.writeUInt32LE(crc32(bytes.subarray(0, segmentChecksumAt)), segmentChecksumAt)
   return bytes
 }
@@ -125,13 +136,20 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
     segment: readSafe(bytes, 48),
     firstSequence: readSafe(bytes, 56),
     previousSequence: readSafe(bytes, 64),
+    salt: Buffer.from(bytes.subarray(72, 72 + segmentSaltBytes)),
   }
 }
 
 /** Writes the header of a record whose payload already stands at `at + 72`; checksums both. */
 export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHeader): void {
+  writeRecordFields(bytes, at, header)
+  bytes.writeUInt32LE(recordChecksum(bytes, at, header.lengthBytes), at + recordChecksumAt)
+}
+
+/** The header without its checksum. */
+export function writeRecordFields(bytes: Buffer, at: number, header: LogRecordHeader): void {
   bytes.writeUInt32LE(recordMagic, at)
-  bytes.writeUInt32LE(header.type, at + 4)
+  bytes.writeUInt32LE(header.type + header.counter * 256, at + 4)
   bytes.writeUInt32LE(header.lengthBytes, at + 8)
   bytes.writeUInt32LE(header.nonce, at + 16)
   bytes.writeUInt32LE(header.connection, at + 20)
@@ -142,7 +160,17 @@ export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHe
   bytes.writeUInt32LE(header.within, at + 56)
   bytes.writeUInt32LE(0, at + 60)
   bytes.writeBigUInt64LE(header.timeNs, at + 64)
-  bytes.writeUInt32LE(recordChecksum(bytes, at, header.lengthBytes), at + recordChecksumAt)
+}
+
+/** Completes the header of a record, of which the rest stands elsewhere, in parts. */
+export function writeRecordChecksum(bytes: Buffer, at: number, rest: readonly Uint8Array[]): void {
+  const header = recordChecksum(bytes, at, logRecordHeaderBytes)
+  bytes.writeUInt32LE(rest.reduce((sum, part) => crc32(part, sum), header), at + recordChecksumAt)
+}
+
+/** What of a record's header a seal is bound to: all but the checksum. */
+export function boundHeaderOf(bytes: Buffer, at: number): Buffer {
+  return Buffer.concat([bytes.subarray(at, at + 12), bytes.subarray(at + 16, at + logRecordHeaderBytes)])
 }
 
 /**
@@ -153,7 +181,7 @@ export function announcedBytes(bytes: Buffer, at: number, nonce: number): number
   if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return 0
   const lengthBytes = bytes.readUInt32LE(at + 8)
   if (lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax) return 0
-  const type = bytes.readUInt32LE(at + 4)
+  const type = bytes[at + 4]
   const isOurs = bytes.readUInt32LE(at + 16) === nonce && type >= recordType.write && type <= recordType.effects
   return isOurs ? lengthBytes : 0
 }
@@ -178,7 +206,11 @@ export class LogRecordView implements LogRecordHeader {
   }
 
   get type(): RecordType {
-    return this.#bytes.readUInt32LE(this.#at + 4) as RecordType
+    return this.#bytes[this.#at + 4] as RecordType
+  }
+
+  get counter(): number {
+    return this.#bytes.readUIntLE(this.#at + 5, 3)
   }
 
   get lengthBytes(): number {

@@ -36,8 +36,8 @@ export class ImageCatalog {
   image(name: string): OpenImage {
     const known = this.#images.get(checkImageName(name))
     if (known !== undefined) return known
-    const { domainId, keyId } = this.#store.identity
-    const context = { env: this.#env, directory: this.#directory, store: this.#store, domainId, keyId }
+    const { identity: { domainId, keyId }, keys } = this.#store
+    const context = { env: this.#env, directory: this.#directory, store: this.#store, domainId, keyId, keys }
     const image = new OpenImage(context, name)
     this.#images.set(name, image)
     return image
@@ -72,7 +72,7 @@ export class ImageCatalog {
         return this.summary(this.image(name))
       } catch (error) {
         if (!isCode(error, ...unreadable)) throw error
-        const numbers = new ImageFiles(this.#env, this.#directory, name).epochNumbers()
+        const numbers = new ImageFiles(this.#env, this.#directory, name, this.#store.keys).epochNumbers()
         return {
           image: name, id: '', origin: { kind: 'empty' }, epochs: numbers.length, newest: numbers.at(-1) ?? -1,
           createdMs: 0, damaged: messageOf(error),
@@ -113,7 +113,7 @@ export class ImageCatalog {
     const identity = {
       image: name, id: this.#env.randomBytes(16), origin, createdMs: Math.round(this.#env.wallMs()),
     }
-    createImageFiles(this.#env, this.#directory, identity, this.#firstRecord(identity, first))
+    createImageFiles(this.#env, this.#directory, identity, this.#firstRecord(identity, first), this.#store.keys)
     return this.image(name)
   }
 
@@ -137,7 +137,7 @@ export class ImageCatalog {
 
   /** Removes an image whose identity cannot be read, and nothing else can be done with. Errors: PINNED, IO. */
   removeDamaged(name: string): number {
-    const files = new ImageFiles(this.#env, this.#directory, name)
+    const files = new ImageFiles(this.#env, this.#directory, name, this.#store.keys)
     const numbers = files.epochNumbers()
     refusePinned(files, numbers)
     removeImageFiles(this.#env, this.#directory, name)

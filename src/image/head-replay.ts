@@ -32,7 +32,8 @@ export function replayLog(
 ): Set<number> {
   const last = new LastRequests(connection)
   last.note(takeover.lastRequest)
-  using reader = new LogReader(env, new ImageLayout(start.directory, start.image), Buffer.from(start.imageId, 'hex'))
+  const layout = new ImageLayout(start.directory, start.image)
+  using reader = new LogReader(env, layout, Buffer.from(start.imageId, 'hex'), head.log.keys)
   const from = { sequence: start.sequence, isWhole: true, isGlance: true }
   for (const record of reader.records(takeover.segments, from)) {
     head.log.adopt(record)

@@ -4,6 +4,8 @@
  */
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import { openObject, sealObject, sealedObjectBytes } from '../crypto/sealed-object.ts'
 import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError, isCode } from '../errors.ts'
@@ -20,14 +22,19 @@ export interface ImageIdentity {
 }
 
 const identityVersion = 1
+/** What a sealed file is bound to be. The record in it says of which image it is. */
+const headWord = 'head'
 
 export class ImageFiles {
   readonly layout: ImageLayout
   readonly image: string
   readonly #env: Env
+  /** Null where nothing is encrypted. */
+  readonly keys: DomainKeys | null
 
-  constructor(env: Env, storeDirectory: string, image: string) {
+  constructor(env: Env, storeDirectory: string, image: string, keys: DomainKeys | null) {
     this.#env = env
+    this.keys = keys
     this.image = image
     this.layout = new ImageLayout(storeDirectory, image)
   }
@@ -56,7 +63,7 @@ export class ImageFiles {
   epoch(number: number): StoredEpoch {
     const where = `epoch ${this.image}@${number}`
     try {
-      return decodeEpoch(readFile(this.#env, this.layout.epoch(number), epochRecordBytesMax), where)
+      return this.#own(this.read(this.layout.epoch(number), epochWord(number), epochRecordBytesMax), where)
     } catch (error) {
       if (isCode(error, 'NOT_FOUND')) throw new HoldfastError('NOT_FOUND', `there is no ${where}`, { cause: error })
       throw error
@@ -78,7 +85,7 @@ export class ImageFiles {
 
   /** The head's own record, which may be older than the newest epoch's. Errors: as `epoch`. */
   head(): StoredEpoch {
-    return decodeEpoch(readFile(this.#env, this.layout.head, epochRecordBytesMax), `the head of ${this.image}`)
+    return this.#own(this.read(this.layout.head, headWord, epochRecordBytesMax), `the head of ${this.image}`)
   }
 
   /** An epoch as it will be read once it is published. */
@@ -87,11 +94,23 @@ export class ImageFiles {
   }
 
   publishEpoch(record: EpochRecord): StoredEpoch {
-    return this.#publish(this.layout.epoch(record.number), record, `epoch ${this.image}@${record.number}`)
+    return this.#publish(this.layout.epoch(record.number), record, epochWord(record.number))
   }
 
   publishHead(record: EpochRecord): StoredEpoch {
-    return this.#publish(this.layout.head, record, `the head of ${this.image}`)
+    return this.#publish(this.layout.head, record, headWord)
+  }
+
+  /** A whole file, opened where the store is encrypted. Errors: NOT_FOUND, IO, and those of `openObject`. */
+  read(path: string, what: string, bytesMax: number): Buffer {
+    const keys = this.keys
+    const bytes = readFile(this.#env, path, keys === null ? bytesMax : bytesMax + sealedObjectBytes)
+    return keys === null ? bytes : openObject(keys, what, bytes)
+  }
+
+  /** Publishes a file, sealed as `what` it is where the store is encrypted. */
+  write(path: string, what: string, bytes: Uint8Array): void {
+    publishFile(this.#env, path, this.keys === null ? bytes : sealObject(this.#env, this.keys, what, bytes))
   }
 
   removeEpoch(number: number): void {
@@ -113,27 +132,47 @@ export class ImageFiles {
     this.#env.syncDirectory(this.layout.pins)
   }
 
+  /** A sealed record is bound to its number; of which image it is, it says itself. */
+  #own(bytes: Buffer, where: string): StoredEpoch {
+    const record = decodeEpoch(bytes, where)
+    const imageId = this.keys === null ? null : this.#imageId()
+    if (imageId === null || record.imageId.equals(imageId)) return record
+    throw new HoldfastError('DAMAGED', `${where} is the record of another image: restore it from a replica`)
+  }
+
+  /** Null where the identity cannot be read: the records are what it is made from again. */
+  #imageId(): Buffer | null {
+    try {
+      return this.identity().id
+    } catch (error) {
+      if (isCode(error, 'NOT_FOUND', 'DAMAGED', 'BAD_FORMAT')) return null
+      throw error
+    }
+  }
+
   /** Nothing is published that could not be read again. */
-  #publish(path: string, record: EpochRecord, where: string): StoredEpoch {
+  #publish(path: string, record: EpochRecord, what: string): StoredEpoch {
     const bytes = encodeEpoch(record)
-    const stored = decodeEpoch(bytes, where)
-    publishFile(this.#env, path, bytes)
+    const stored = decodeEpoch(bytes, `${what} of ${this.image}`)
+    this.write(path, what, bytes)
     return stored
   }
 }
 
 /** Makes an image's directory with its first record, whole or not at all. Errors: EXISTS, IO, NO_SPACE. */
-export function createImageFiles(env: Env, storeDirectory: string, identity: ImageIdentity, first: EpochRecord): void {
+export function createImageFiles(
+  env: Env, storeDirectory: string, identity: ImageIdentity, first: EpochRecord, keys: DomainKeys | null,
+): void {
   const images = join(storeDirectory, 'images')
   if (!env.exists(images)) env.mkdir(images)
   // Who made the directory may have died before its name was durable.
   env.syncDirectory(storeDirectory)
-  const files = new ImageFiles(env, storeDirectory, identity.image)
+  const files = new ImageFiles(env, storeDirectory, identity.image, keys)
   if (files.exists()) {
     throw new HoldfastError('EXISTS', `there is an image ${identity.image} already: choose another name, or remove it`)
   }
   const temporary = `.new-${env.randomBytes(8).toString('hex')}`
-  const made = new ImageFiles(env, storeDirectory, temporary)
+  const made = new ImageFiles(env, storeDirectory, temporary, keys)
   try {
     writeImageFiles(env, made, identity, first)
     env.rename(made.layout.directory, files.layout.directory)
@@ -187,6 +226,11 @@ function removeTree(env: Env, path: string): void {
   }
   for (const name of env.readdir(path)) removeTree(env, join(path, name))
   env.rmdir(path)
+}
+
+/** What the sealed record of an epoch is bound to be. */
+function epochWord(number: number): string {
+  return `epoch ${number}`
 }
 
 function readFile(env: Env, path: string, bytesMax: number): Buffer {

@@ -8,6 +8,7 @@ import { HoldfastError } from '../errors.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
+import { secretOf } from '../store/keys.ts'
 import { openChunkStore } from '../store/open.ts'
 import type { OpenOptions } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
@@ -31,16 +32,18 @@ import type {
   HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
-export interface EngineOptions extends CallOptions, Pick<OpenOptions, 'packBytesMax'> {
+export interface EngineOptions extends CallOptions, Pick<OpenOptions, 'packBytesMax' | 'secret'> {
   env?: Env
 }
 
-/** Errors: NOT_FOUND (no store), LOCKED, NEWER_VERSION, DAMAGED, IO. */
+/** Errors: NOT_FOUND (no store), LOCKED, KEY_NEEDED, KEY_WRONG, NEWER_VERSION, DAMAGED, IO. */
 export async function openLocalEngine(directory: string, options: EngineOptions = {}): Promise<Engine> {
   const env = options.env ?? systemEnv()
   const store = await openChunkStore(env, directory, options)
   removeLeftovers(env, directory)
-  return new LocalEngine(env, directory, store, { packBytesMax: options.packBytesMax })
+  return new LocalEngine(env, directory, store, {
+    packBytesMax: options.packBytesMax, secret: secretOf(store.keys),
+  })
 }
 
 class LocalEngine implements Engine {
@@ -231,7 +234,7 @@ class LocalEngine implements Engine {
 
   async saveWorkingSet(args: { epoch: string; set: { path: string; chunks: number[] }[] }): Promise<void> {
     const { image, record } = this.#catalog.epoch(args.epoch)
-    writeWorkingSet(this.#env, image.files, record.number, args.set)
+    writeWorkingSet(image.files, record.number, args.set)
   }
 
   async close(): Promise<void> {
@@ -264,7 +267,7 @@ class LocalEngine implements Engine {
       image: identity.image, directory: this.directory, manifest: newest.manifest.toString('hex'),
       segment: newest.segment + 1, sequence: newest.sequence, nextInode: this.#manifest(newest).nextInode,
       imageId: identity.id.toString('hex'), domainId: this.#store.identity.domainId.toString('hex'),
-      keyId: this.#store.identity.keyId, takeover: null,
+      secret: secretOf(this.#store.keys), takeover: null,
     }
   }
 

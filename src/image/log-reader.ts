@@ -7,6 +7,8 @@
  * that lost a record are not read, as their records build on it; the log of a mounted image may lose nothing.
  */
 import { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import { SegmentSeal } from '../crypto/segment-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { decodeSegmentHeader, segmentHeaderBytes } from '../format/log.ts'
@@ -15,6 +17,7 @@ import { parseSegmentName } from './layout.ts'
 import type { ImageLayout } from './layout.ts'
 import { LogWindow, windowBytes } from './log-window.ts'
 import type { LogRecord } from './log-window.ts'
+import { SegmentBytes } from './segment-bytes.ts'
 
 /** Where the reading begins, and what is known of the log. */
 export interface LogStart {
@@ -56,9 +59,14 @@ export class LogReader {
   readonly #env: Env
   readonly #layout: ImageLayout
   readonly #imageId: Buffer
+  readonly #keys: DomainKeys | null
   readonly #files = { disk: new Map<number, EnvFile | null>(), memory: new Map<number, EnvFile | null>() }
+  /** Of the files whose records were asked for. */
+  readonly #contents = { disk: new Map<number, SegmentBytes>(), memory: new Map<number, SegmentBytes>() }
 
-  constructor(env: Env, layout: ImageLayout, imageId: Buffer) {
+  /** `keys` are null where nothing is encrypted. */
+  constructor(env: Env, layout: ImageLayout, imageId: Buffer, keys: DomainKeys | null) {
+    this.#keys = keys
     this.#env = env
     this.#layout = layout
     this.#imageId = imageId
@@ -93,7 +101,7 @@ export class LogReader {
 
   /** Fills `target` from a record's payload. The range was checked when the record was read. */
   read(lane: Lane, segment: number, target: Uint8Array, position: number): void {
-    this.#open(segment, lane)?.read(target, position)
+    this.#contents[lane].get(segment)?.read(target, position)
   }
 
   close(): void {
@@ -101,6 +109,7 @@ export class LogReader {
       for (const file of files.values()) file?.close()
       files.clear()
     }
+    for (const contents of Object.values(this.#contents)) contents.clear()
   }
 
   [Symbol.dispose](): void {
@@ -125,13 +134,28 @@ export class LogReader {
     if (header === null || progress.isTorn) return
     const { nonce } = header
     const { room, isGlance } = progress
-    const window = new LogWindow({ file, lane, segment, nonce, room, isGlance })
+    const content = this.#contentOf(file, header)
+    this.#contents[lane].set(segment, content)
+    const window = new LogWindow({ content, lane, segment, nonce, room, isGlance })
     for (let record = window.next(); record !== null; record = window.next()) {
       const { sequence } = record
       if (sequence <= progress.lastSequence) return
       progress.lastSequence = sequence
       yield record
     }
+  }
+
+  /** Errors: KEY_NEEDED, DAMAGED. */
+  #contentOf(file: EnvFile, { keyId, salt }: SegmentHeader): SegmentBytes {
+    const keys = this.#keys
+    if ((keys === null) !== (keyId === 0)) {
+      const how = keyId === 0 ? 'not sealed' : 'sealed'
+      throw new HoldfastError('DAMAGED', `${file.path} is ${how}, unlike the files of this store: move it away`)
+    }
+    if (keys === null) return new SegmentBytes(file, null)
+    const header = Buffer.alloc(segmentHeaderBytes)
+    file.read(header, 0)
+    return new SegmentBytes(file, new SegmentSeal(keys, keyId, salt, header))
   }
 
   /** Null where a crash left none. A record that is missing before this file tears the lane. */

@@ -6,16 +6,25 @@
  * failed leaves nothing behind: the next record goes to the same position.
  */
 import { Buffer } from 'node:buffer'
-import type { Env, EnvFile } from '../env/env.ts'
+import { tagBytes } from '../crypto/aead.ts'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import { SegmentSeal } from '../crypto/segment-seal.ts'
+import type { Env } from '../env/env.ts'
 import { assert, HoldfastError } from '../errors.ts'
-import { encodeSegmentHeader, logRecordHeaderBytes, segmentHeaderBytes, writeRecordHeader } from '../format/log.ts'
+import {
+  boundHeaderOf, encodeSegmentHeader, logCounterMax, logRecordHeaderBytes, recordType, segmentHeaderBytes,
+  segmentSaltBytes, writeRecordChecksum, writeRecordFields, writeRecordHeader,
+} from '../format/log.ts'
 import type { Lane, RecordType } from '../format/log.ts'
 import type { ImageLayout } from './layout.ts'
+import type { LogRecord } from './log-window.ts'
+import { SegmentBytes } from './segment-bytes.ts'
 
 export interface LogIdentity {
   domainId: Buffer
-  keyId: number
   imageId: Buffer
+  /** Seals the payloads; null where nothing is encrypted. */
+  keys?: DomainKeys | null
 }
 
 export interface AppendRequest {
@@ -28,10 +37,12 @@ export interface AppendRequest {
 }
 
 interface SegmentFile {
-  file: EnvFile
+  content: SegmentBytes
   bytes: number
   records: number
   nonce: number
+  /** Of all that was sealed in it, also for writes that failed. */
+  counter: number
 }
 
 export class LogWriter {
@@ -65,6 +76,11 @@ export class LogWriter {
     this.#sequence = start.sequence
     this.#firstSequence = start.sequence
     this.#connection = start.connection
+  }
+
+  /** Null where nothing is encrypted. */
+  get keys(): DomainKeys | null {
+    return this.#identity.keys ?? null
   }
 
   /** Number of the segment that the next record goes to. */
@@ -103,11 +119,7 @@ export class LogWriter {
     assert(payloadAt >= logRecordHeaderBytes, 'a record header fits before the payload')
     const segment = this.#current[lane] ?? this.#open(lane)
     const at = payloadAt - logRecordHeaderBytes
-    const lengthBytes = logRecordHeaderBytes + payloadBytes
-    writeRecordHeader(message, at, {
-      ...request, lengthBytes, nonce: segment.nonce, connection: this.#connection, sequence: this.#sequence,
-    })
-    segment.file.write(message.subarray(at, at + lengthBytes), segment.bytes)
+    const lengthBytes = this.#write(segment, request, message, at, payloadBytes)
     const position = segment.bytes + logRecordHeaderBytes
     segment.bytes += lengthBytes
     this.#lastSequence[lane] = this.#sequence
@@ -115,6 +127,7 @@ export class LogWriter {
     segment.records += 1
     this.#unretiredRecords += 1
     this.#unretiredBytes += lengthBytes
+    if (request.type === recordType.write) segment.content.note(position, segment.counter)
     return position
   }
 
@@ -122,15 +135,17 @@ export class LogWriter {
    * Takes over a record that another writer of the same log appended: it is read back like our own, what we
    * append comes behind it. Records come in their order, before the first of ours. Errors: NOT_FOUND, IO.
    */
-  adopt(record: { lane: Lane; segment: number; sequence: number; position: number; lengthBytes: number }): void {
+  adopt(record: LogRecord): void {
     const { lane, segment, sequence, position, lengthBytes } = record
     const name = key(lane, segment)
     let entry = this.#files.get(name)
     if (entry === undefined) {
-      entry = { file: this.#env.open(this.#layout.segment(segment, lane), 'read'), bytes: 0, records: 0, nonce: 0 }
+      const file = this.#env.open(this.#layout.segment(segment, lane), 'read')
+      entry = { content: new SegmentBytes(file, record.content.seal), bytes: 0, records: 0, nonce: 0, counter: 0 }
       this.#files.set(name, entry)
     }
     entry.bytes = position + lengthBytes - logRecordHeaderBytes
+    if (record.type === recordType.write) entry.content.note(position, record.counter)
     this.#lastSequence[lane] = sequence
     this.#sequence = sequence + 1
     this.#firstSequence = this.#sequence
@@ -149,8 +164,8 @@ export class LogWriter {
 
   /** Fills `target` with bytes that an append put at `position` of `segment`. Errors: DAMAGED, IO. */
   read(lane: Lane, segment: number, target: Uint8Array, position: number): void {
-    const file = this.#files.get(key(lane, segment))?.file
-    if (file === undefined || file.read(target, position) !== target.length) {
+    const content = this.#files.get(key(lane, segment))?.content
+    if (content === undefined || content.read(target, position) !== target.length) {
       throw new HoldfastError('DAMAGED', `segment ${segment} of the log is shorter than what was written to it: ` +
         'unmount and mount again to recover what was synced')
     }
@@ -162,13 +177,13 @@ export class LogWriter {
       if (Number(name.slice(name.indexOf('/') + 1)) > segment) continue
       this.#unretiredBytes -= entry.bytes - segmentHeaderBytes
       this.#unretiredRecords -= entry.records
-      entry.file.close()
+      entry.content.close()
       this.#files.delete(name)
     }
   }
 
   close(): void {
-    for (const entry of this.#files.values()) entry.file.close()
+    for (const entry of this.#files.values()) entry.content.close()
     this.#files.clear()
   }
 
@@ -176,20 +191,49 @@ export class LogWriter {
     this.close()
   }
 
+  /** Returns the record's length in the file. */
+  #write(segment: SegmentFile, request: AppendRequest, message: Buffer, at: number, payloadBytes: number): number {
+    const { file, seal } = segment.content
+    const payloadAt = at + logRecordHeaderBytes
+    const header = {
+      ...request, counter: 0, lengthBytes: logRecordHeaderBytes + payloadBytes, nonce: segment.nonce,
+      connection: this.#connection, sequence: this.#sequence,
+    }
+    if (seal === null) {
+      writeRecordHeader(message, at, header)
+      file.write(message.subarray(at, payloadAt + payloadBytes), segment.bytes)
+      return header.lengthBytes
+    }
+    segment.counter += 1
+    assert(segment.counter <= logCounterMax, 'a segment is rotated before its counter ends')
+    const lengthBytes = header.lengthBytes + tagBytes
+    writeRecordFields(message, at, { ...header, counter: segment.counter, lengthBytes })
+    const payload = message.subarray(payloadAt, payloadAt + payloadBytes)
+    const { body, tag } = seal.seal(boundHeaderOf(message, at), payload, segment.counter)
+    writeRecordChecksum(message, at, [body, tag])
+    file.writev([message.subarray(at, payloadAt), body, tag], segment.bytes)
+    return lengthBytes
+  }
+
   #open(lane: Lane): SegmentFile {
     const nonce = this.#env.randomBytes(4).readUInt32LE(0)
     const file = this.#env.open(this.#layout.segment(this.#segment, lane), 'create')
+    const { keys = null, ...identity } = this.#identity
+    const keyId = keys?.keyId ?? 0
+    const salt = keys === null ? Buffer.alloc(segmentSaltBytes) : this.#env.randomBytes(segmentSaltBytes)
+    const header = encodeSegmentHeader({
+      ...identity, keyId, lane, nonce, segment: this.#segment, firstSequence: this.#firstSequence,
+      previousSequence: this.#lastSequence[lane], salt,
+    })
     try {
       file.truncate(0)
-      file.write(encodeSegmentHeader({
-        ...this.#identity, lane, nonce, segment: this.#segment, firstSequence: this.#firstSequence,
-        previousSequence: this.#lastSequence[lane],
-      }), 0)
+      file.write(header, 0)
     } catch (error) {
       file.close()
       throw error
     }
-    const entry = { file, bytes: segmentHeaderBytes, records: 0, nonce }
+    const seal = keys === null ? null : new SegmentSeal(keys, keyId, salt, header)
+    const entry = { content: new SegmentBytes(file, seal), bytes: segmentHeaderBytes, records: 0, nonce, counter: 0 }
     this.#files.set(key(lane, this.#segment), entry)
     this.#current[lane] = entry
     return entry

@@ -1,7 +1,6 @@
 /** What a resume asks of an epoch: device state, and which chunks of memory are worth having first. */
 import { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
-import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError } from '../errors.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
@@ -54,20 +53,25 @@ export function likelyChunks(
   return readWorkingSet(env, files, epoch.number) ?? recentChunks(files, reader, nodes, epoch, paths)
 }
 
-export function writeWorkingSet(env: Env, files: ImageFiles, number: number, set: readonly FileChunks[]): void {
-  publishFile(env, files.layout.workingSet(number), Buffer.from(JSON.stringify(set)))
+export function writeWorkingSet(files: ImageFiles, number: number, set: readonly FileChunks[]): void {
+  files.write(files.layout.workingSet(number), setWord(number), Buffer.from(JSON.stringify(set)))
 }
 
 function readWorkingSet(env: Env, files: ImageFiles, number: number): FileChunks[] | null {
   const path = files.layout.workingSet(number)
   if (!env.exists(path)) return null
   try {
-    const set: unknown = JSON.parse(Buffer.from(readWhole(env, path, workingSetBytesMax)).toString())
+    const set: unknown = JSON.parse(files.read(path, setWord(number), workingSetBytesMax).toString())
     return isWorkingSet(set) ? set : null
   } catch {
     // It can be rebuilt: an unreadable one counts as none.
     return null
   }
+}
+
+/** What the sealed file is bound to be. */
+function setWord(number: number): string {
+  return `working set ${number}`
 }
 
 function recentChunks(

@@ -6,6 +6,7 @@
  * Calls for one image run one after the other, in the order they were made.
  */
 import type { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
@@ -33,6 +34,8 @@ export interface ImageContext {
   store: ChunkStore
   domainId: Buffer
   keyId: number
+  /** Null where nothing is encrypted. */
+  keys: DomainKeys | null
 }
 
 /** What a commit found in the log and made of it, before any record names it. */
@@ -60,7 +63,7 @@ export class OpenImage {
   /** Errors: NOT_FOUND, DAMAGED, NEWER_VERSION. */
   constructor(context: ImageContext, image: string) {
     this.#context = context
-    this.files = new ImageFiles(context.env, context.directory, image)
+    this.files = new ImageFiles(context.env, context.directory, image, context.keys)
     if (!this.files.exists()) throw new HoldfastError('NOT_FOUND', `there is no image ${image}: see 'holdfast images'`)
     this.identity = this.files.identity()
     this.statistics = new EpochStatistics(context.env, this.files.layout.stats)
@@ -191,7 +194,7 @@ export class OpenImage {
 
   async #replay(store: ChunkStore, nodes: NodeStore, upTo: number, options: CallOptions): Promise<Outcome> {
     const { env } = this.#context
-    using log = new LogReader(env, this.files.layout, this.identity.id)
+    using log = new LogReader(env, this.files.layout, this.identity.id, this.#context.keys)
     const segments = this.pendingSegments(upTo)
     const manifest = decodeManifest(store.read(this.newest.manifest))
     const first = segments.length === 0 ? null : log.firstSequence(segments[0])

@@ -3,6 +3,8 @@
  * threads. Digests and ids are lower-case hex here, sizes are bytes, times are milliseconds since 1970.
  */
 
+import type { Secret } from '../crypto/secret.ts'
+
 /** How far an epoch has got. `taken`: the cut is done; `durable`: its closure is synced locally. */
 export type EpochLevel = 'taken' | 'durable' | 'replicated'
 
@@ -97,7 +99,8 @@ export interface HeadStart {
   /** Ids for the headers of the log's segments, hex. */
   imageId: string
   domainId: string
-  keyId: number
+  /** Opens the keys of an encrypted store. */
+  secret?: Secret
   /** For a server that takes a mount over from one that was killed; null for a mount that begins. */
   takeover: Takeover | null
 }

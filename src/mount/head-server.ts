@@ -69,11 +69,11 @@ export class HeadServer {
     const { head: start, post } = options
     const env = systemEnv()
     await using resources = new AsyncDisposableStack()
-    const reader = resources.use(await openChunkReader(env, start.directory))
+    const reader = resources.use(await openChunkReader(env, start.directory, undefined, start.secret))
     const log = resources.use(new LogWriter(env, new ImageLayout(start.directory, start.image), {
       imageId: Buffer.from(start.imageId, 'hex'),
       domainId: Buffer.from(start.domainId, 'hex'),
-      keyId: start.keyId,
+      keys: reader.keys,
     }, { segment: start.segment, sequence: start.sequence, connection: options.connection }))
     const head = new Head(env, reader, log, start, {
       rotated: (segment) => post({ type: 'rotated', id: unasked, segment }),

@@ -26,6 +26,11 @@ export function rootOf(env: Env, directory: string, secret: Secret | undefined):
   return keysOf(env, layout, readIdentity(env, layout), secret)?.root.toString('hex') ?? null
 }
 
+/** For one more reader of a store that is open. */
+export function secretOf(keys: DomainKeys | null): Secret | undefined {
+  return keys === null ? undefined : { kind: 'root', root: keys.root.toString('hex') }
+}
+
 /** Errors: as keysOf. */
 export function unlockKeys(env: Env, layout: StoreLayout, secret: Secret | undefined): Unlocked {
   const file = readKeysFile(env, layout)

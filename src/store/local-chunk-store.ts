@@ -6,6 +6,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { chunkIdOf } from '../chunk/digest.ts'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Env } from '../env/env.ts'
 import type { FileLock } from '../env/lock.ts'
 import { HoldfastError, assert, isCode } from '../errors.ts'
@@ -69,6 +70,10 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
 
   get identity(): StoreIdentity {
     return this.#parts.identity
+  }
+
+  get keys(): DomainKeys | null {
+    return this.#packs.keys
   }
 
   get layout(): StoreLayout {

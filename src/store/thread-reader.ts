@@ -3,6 +3,7 @@
  * caller to ask for (`AbsentChunk`) where that must not wait. Without a source what is absent is NOT_FOUND.
  */
 import type { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { assert, isCode } from '../errors.ts'
 import { overlayBytes } from '../limits.ts'
 import type { ChunkId, ChunkReader } from './chunks.ts'
@@ -30,6 +31,11 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     this.#overlay = new RecordOverlay(index, files, overlayBytes)
     this.#reader = new RecordReader(this.#overlay, this.#overlay)
     this.#source = source
+  }
+
+  /** Null where nothing is encrypted. */
+  get keys(): DomainKeys | null {
+    return this.#files.keys
   }
 
   /** Errors: as ChunkReader, ABSENT, and those of the source. */

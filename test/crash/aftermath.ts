@@ -168,14 +168,14 @@ export class Aftermath {
 
   #isThere(image: string): boolean {
     const { env, workload } = this.#crash
-    return new ImageFiles(env, workload.directory, image).exists()
+    return new ImageFiles(env, workload.directory, image, null).exists()
   }
 
   /** The commit that the head stands on; null where that is a fault already. */
   #newest(history: ImageHistory): Commit | null {
     const { env, workload, at } = this.#crash
     try {
-      const { commit, manifest } = new ImageFiles(env, workload.directory, history.image).newest()
+      const { commit, manifest } = new ImageFiles(env, workload.directory, history.image, null).newest()
       const acknowledged = history.acknowledgedCommit(at)
       if (commit < acknowledged) this.#fault(`commit ${acknowledged} of ${history.image} is gone, ${commit} is there`)
       const known = history.commits.find((other) => other.commit === commit && other.manifest === manifest.toString('hex'))

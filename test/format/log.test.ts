@@ -22,8 +22,8 @@ function readRecordHeader(bytes: Buffer, at: number, ofSegment: number): LogReco
   if (lengthBytes === 0 || !isRecordWhole(bytes, at, lengthBytes)) return null
   const view = new LogRecordView()
   view.moveTo(bytes, at)
-  const { type, nonce, connection, sequence, unique, inode, chunk, within, timeNs } = view
-  return { type, lengthBytes, nonce, connection, sequence, unique, inode, chunk, within, timeNs }
+  const { type, counter, nonce, connection, sequence, unique, inode, chunk, within, timeNs } = view
+  return { type, counter, lengthBytes, nonce, connection, sequence, unique, inode, chunk, within, timeNs }
 }
 
 function recordAt(bytes: Buffer, at: number): { header: LogRecordHeader; payload: Buffer } {
@@ -87,7 +87,7 @@ test('lengths that no record can have are not believed', (t) => {
 
 test('numbers up to 2^53 and all bits of 64-bit fields survive', (t) => {
   const header: LogRecordHeader = {
-    type: recordType.zero, lengthBytes: logRecordHeaderBytes, nonce, connection: 0xffffffff, sequence: 2 ** 53 - 1,
+    type: recordType.zero, counter: 2 ** 24 - 1, lengthBytes: logRecordHeaderBytes, nonce, connection: 0xffffffff, sequence: 2 ** 53 - 1,
     unique: 2n ** 64n - 1n, inode: 2 ** 52 - 1, chunk: 2 ** 47 - 1, within: 65_535, timeNs: 2n ** 64n - 1n,
   }
   const bytes = Buffer.alloc(logRecordHeaderBytes)

@@ -8,7 +8,7 @@ import type { LogRecordHeader, RecordType, SegmentHeader } from '../../src/forma
 
 export const goldenSegment: SegmentHeader = {
   lane: 'disk', domainId: Buffer.alloc(16, 0xd0), keyId: 0, imageId: Buffer.alloc(16, 0x1a), nonce: 0xdeadbeef, segment: 7,
-  firstSequence: 1000, previousSequence: 998,
+  firstSequence: 1000, previousSequence: 998, salt: Buffer.alloc(16),
 }
 
 export const goldenInode = encodeInode({
@@ -38,7 +38,7 @@ function record(
   sequence: number, type: RecordType, at: { inode: number; chunk: number; within: number }, payload: Buffer,
 ): { header: LogRecordHeader; payload: Buffer } {
   const header = {
-    type, lengthBytes: logRecordHeaderBytes + payload.length, nonce: goldenSegment.nonce, connection: 3, sequence,
+    type, counter: 0, lengthBytes: logRecordHeaderBytes + payload.length, nonce: goldenSegment.nonce, connection: 3, sequence,
     unique: BigInt(sequence) * 2n, ...at, timeNs: 1_700_000_000_123_456_789n,
   }
   return { header, payload }

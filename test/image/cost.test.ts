@@ -84,7 +84,7 @@ function temporaryLayout(t: ExecutionContext): ImageLayout {
   return layout
 }
 
-const identity = { domainId: Buffer.alloc(16), keyId: 0, imageId: Buffer.alloc(16, 1) }
+const identity = { domainId: Buffer.alloc(16), imageId: Buffer.alloc(16, 1) }
 const env = systemEnv()
 
 /** Writes a few bytes to so many chunks of the file and commits them. */
@@ -99,7 +99,7 @@ async function commit(
     const at = { type: recordType.write, unique: 0n, inode: 2, chunk, within: 5, timeNs: 1n }
     writer.append('disk', at, message, logRecordHeaderBytes, message.length - logRecordHeaderBytes)
   }
-  using log = new LogReader(env, layout, identity.imageId)
+  using log = new LogReader(env, layout, identity.imageId, null)
   const nodes = new NodeStore(store)
   store.reset()
   const found = new Changes(nodes, manifest, { sequence: 1, lastRequest: { connection: 0, unique: 0n } })
@@ -144,7 +144,7 @@ test('the end of a run of data is found a leaf at a time, the next data at once'
   using log = new LogWriter(env, layout, identity, { segment: 1, sequence: 1, connection: 0 })
   const head = new Head(env, store, log, {
     image: 'image', directory: layout.directory, manifest: root.toString('hex'), segment: 1, sequence: 1, nextInode: 3,
-    imageId: '', domainId: '', keyId: 0, takeover: null,
+    imageId: '', domainId: '', takeover: null,
   }, { rotated: () => undefined, syncDue: () => undefined, failed: () => undefined })
   const state = head.inode(2)!
   store.reset()

@@ -11,8 +11,8 @@ import { rootInode } from '../../src/image/ingest.ts'
 import { listNames } from '../../src/image/listing.ts'
 import { fileType } from '../../src/image/modes.ts'
 import { chunkBytes } from '../../src/limits.ts'
-import { openChunkReader } from '../../src/store/open.ts'
 import { Work } from './work.ts'
+import { openChunkReader } from './variant.ts'
 
 const root = (work: Work): InodeState => work.head.inode(rootInode)!
 

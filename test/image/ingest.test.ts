@@ -6,7 +6,6 @@ import test from 'ava'
 import type { Env } from '../../src/env/env.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { readData } from '../../src/image/head-data.ts'
 import { lookup } from '../../src/image/head-names.ts'
@@ -17,6 +16,7 @@ import { FailingEnv } from '../store/failing-env.ts'
 import { Random } from '../tree/random.ts'
 import { temporaryRig, Work } from './work.ts'
 import type { Rig } from './rig.ts'
+import { openLocalEngine } from './variant.ts'
 
 /** The rig's store in an engine whose Env does as the test wants. */
 async function engineWith(rig: Rig, change: Partial<Env>): Promise<Engine> {

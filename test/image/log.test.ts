@@ -8,26 +8,35 @@ import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
-import { logRecordHeaderBytes, recordType, segmentHeaderBytes } from '../../src/format/log.ts'
+import type { DomainKeys } from '../../src/crypto/domain-keys.ts'
+import { logRecordHeaderBytes, recordType, segmentHeaderBytes, writeRecordChecksum } from '../../src/format/log.ts'
 import type { Lane } from '../../src/format/log.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
 import { listSegments, LogReader } from '../../src/image/log-reader.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
 import { logRecordBytesMax } from '../../src/limits.ts'
 import { FailingEnv } from '../store/failing-env.ts'
+import { testKeys } from '../crypto/keys.ts'
+import { isEncrypted } from '../store/variant.ts'
 
 const imageId = Buffer.alloc(16, 0x1a)
 const env = systemEnv()
+const keys = isEncrypted ? testKeys : null
+/** What sealing adds to a record. */
+const sealBytes = isEncrypted ? 16 : 0
 
 class Log {
   readonly layout: ImageLayout
   readonly writer: LogWriter
 
-  constructor(t: ExecutionContext, writing = env, sequence = 10) {
+  readonly #keys: DomainKeys | null
+
+  constructor(t: ExecutionContext, writing = env, sequence = 10, domainKeys: DomainKeys | null = keys) {
+    this.#keys = domainKeys
     const directory = fs.mkdtempSync(join(tmpdir(), 'holdfast-log-'))
     this.layout = new ImageLayout(directory, 'image')
     fs.mkdirSync(this.layout.log, { recursive: true })
-    const identity = { domainId: Buffer.alloc(16, 0xd0), keyId: 0, imageId }
+    const identity = { domainId: Buffer.alloc(16, 0xd0), imageId, keys: domainKeys }
     this.writer = new LogWriter(writing, this.layout, identity, { segment: 1, sequence, connection: 4 })
     t.teardown(() => {
       this.writer.close()
@@ -43,7 +52,7 @@ class Log {
 
   /** Payloads in order, after what is covered. */
   read(start: { sequence?: number; isWhole?: boolean; image?: Buffer } = {}): string[] {
-    using reader = new LogReader(env, this.layout, start.image ?? imageId)
+    using reader = new LogReader(env, this.layout, start.image ?? imageId, this.#keys)
     const from = { sequence: start.sequence ?? 10, isWhole: start.isWhole ?? false }
     return Array.from(reader.records(listSegments(env, this.layout), from), ({ payload }) => payload.toString())
   }
@@ -172,7 +181,8 @@ test('a segment of a newer version is refused, not skipped', (t) => {
 
 test('records as large as can be, across the reader’s window', (t) => {
   const log = new Log(t)
-  const sizes = [logRecordBytesMax - logRecordHeaderBytes, 0, 1, logRecordBytesMax - logRecordHeaderBytes, 700_000, 700_001, 3]
+  const largest = logRecordBytesMax - logRecordHeaderBytes - sealBytes
+  const sizes = [largest, 0, 1, largest, 700_000, 700_001, 3]
   sizes.forEach((size, index) => log.append('disk', Buffer.alloc(size, index + 1)))
   const read = log.read()
   t.deepEqual(read.map((text) => text.length), sizes)
@@ -186,7 +196,7 @@ test('the writer reads back what it wrote until it is retired', (t) => {
   const target = Buffer.alloc(5)
   log.writer.read('disk', 1, target, position)
   t.is(target.toString(), 'hello')
-  t.is(log.writer.unretiredBytes, logRecordHeaderBytes + 5)
+  t.is(log.writer.unretiredBytes, logRecordHeaderBytes + 5 + sealBytes)
   log.writer.retire(1)
   t.is(log.writer.unretiredBytes, 0)
   t.throws(() => log.writer.read('disk', 1, target, position), { code: 'DAMAGED' })
@@ -210,4 +220,57 @@ test('a file whose header could not be written is begun again', (t) => {
   t.throws(() => log.append('disk', 'lost'), { instanceOf: HoldfastError })
   log.append('disk', 'first')
   t.deepEqual(log.read({ isWhole: true }), ['first'])
+})
+
+test('a sealed record that was changed to fit its checksum is damage, not a torn tail', (t) => {
+  const log = new Log(t, env, 10, testKeys)
+  log.append('disk', 'first')
+  log.append('disk', 'second')
+  const path = log.path(1, 'disk')
+  const bytes = fs.readFileSync(path)
+  t.false(bytes.includes('first'))
+  const lengthBytes = logRecordHeaderBytes + 'first'.length + 16
+  const at = segmentHeaderBytes
+  // The inode, then the payload, then a record that stands in for another.
+  for (const place of [40, logRecordHeaderBytes + 2, lengthBytes - 1]) {
+    const changed = Buffer.from(bytes)
+    changed[at + place] ^= 1
+    const rest = changed.subarray(at + logRecordHeaderBytes, at + lengthBytes)
+    writeRecordChecksum(changed, at, [rest])
+    fs.writeFileSync(path, changed)
+    t.throws(() => log.read(), { code: 'DAMAGED' }, `byte ${place}`)
+  }
+  fs.writeFileSync(path, bytes)
+  t.deepEqual(log.read(), ['first', 'second'])
+})
+
+test('a write that failed, and what takes its place, are sealed with nonces of their own', (t) => {
+  let fails = false
+  const writes: Buffer[] = []
+  const failing = {
+    ...env,
+    open: (...args: Parameters<typeof env.open>) => {
+      const file = env.open(...args)
+      const writev = file.writev.bind(file)
+      file.writev = (sources, position) => {
+        writes.push(Buffer.concat(sources))
+        if (fails) throw new HoldfastError('NO_SPACE', 'no space')
+        writev(sources, position)
+      }
+      return file
+    },
+  }
+  const log = new Log(t, failing, 10, testKeys)
+  log.append('disk', 'one')
+  fails = true
+  t.throws(() => log.append('disk', 'the same length'), { code: 'NO_SPACE' })
+  fails = false
+  log.append('disk', 'the same length')
+  t.deepEqual(log.read(), ['one', 'the same length'])
+  const [, failed, written] = writes
+  t.is(failed.length, written.length)
+  t.notDeepEqual(failed.subarray(logRecordHeaderBytes), written.subarray(logRecordHeaderBytes))
+  const target = Buffer.alloc(4)
+  log.writer.read('disk', 1, target, segmentHeaderBytes + logRecordHeaderBytes + 3 + 16 + logRecordHeaderBytes + 4)
+  t.is(target.toString(), 'same')
 })

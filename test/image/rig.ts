@@ -7,12 +7,10 @@ import type { Engine } from '../../src/image/engine.ts'
 import { Head } from '../../src/image/head.ts'
 import { replayLog } from '../../src/image/head-replay.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
 import type { HeadStart } from '../../src/image/types.ts'
-import { initStore } from '../../src/store/identity.ts'
-import { openChunkReader } from '../../src/store/open.ts'
 import type { ThreadReader } from '../../src/store/thread-reader.ts'
+import { initStore, openChunkReader, openLocalEngine } from './variant.ts'
 
 export interface Rig {
   /** Holds the store and whatever a test puts beside it. */
@@ -52,7 +50,7 @@ export interface HeadRig {
 export async function openHead(start: HeadStart, env = systemEnv()): Promise<HeadRig> {
   const reader: ThreadReader = await openChunkReader(env, start.directory)
   const log = new LogWriter(env, new ImageLayout(start.directory, start.image), {
-    imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keyId: start.keyId,
+    imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keys: reader.keys,
   }, { segment: start.segment, sequence: start.sequence, connection: 1 })
   const rotated: number[] = []
   const failures: unknown[] = []

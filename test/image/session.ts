@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { parseSegmentName } from '../../src/image/layout.ts'
 import type { Lane } from '../../src/format/log.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import type { CommitResult } from '../../src/image/types.ts'
 import type { Random } from '../tree/random.ts'
@@ -18,6 +17,7 @@ import type { Operation } from './model.ts'
 import { randomOperation } from './random-operations.ts'
 import { openHead } from './rig.ts'
 import type { HeadRig } from './rig.ts'
+import { openLocalEngine } from './variant.ts'
 
 interface Logged {
   operation: Operation

@@ -7,11 +7,10 @@ import { join } from 'node:path'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { MIB } from '../../src/limits.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
-import { initStore } from '../../src/store/identity.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { Random } from '../tree/random.ts'
 import { Work } from './work.ts'
+import { initStore, openLocalEngine } from './variant.ts'
 
 const canMount = process.getuid?.() === 0 && spawnSync('sh', ['-c', 'command -v mount']).status === 0
 const withMount = canMount ? test.serial : test.serial.skip

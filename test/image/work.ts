@@ -10,11 +10,11 @@ import { offsetOf, readData, truncateData, writeData } from '../../src/image/hea
 import { lookup, make } from '../../src/image/head-names.ts'
 import type { InodeState } from '../../src/image/inode-state.ts'
 import { rootInode } from '../../src/image/ingest.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { fileType } from '../../src/image/modes.ts'
 import type { CommitResult, MachineState } from '../../src/image/types.ts'
 import { makeRig, openHead } from './rig.ts'
 import type { HeadRig, Rig } from './rig.ts'
+import { openLocalEngine } from './variant.ts'
 
 /** A rig that is removed when the test ends. */
 export async function temporaryRig(t: ExecutionContext): Promise<Rig> {

@@ -9,6 +9,7 @@ import { basename } from 'node:path'
 import { damagedIdsMax } from '../../limits.ts'
 import type { ChunkReader } from '../../store/chunks.ts'
 import type { Damage } from '../../store/damage.ts'
+import { secretOf } from '../../store/keys.ts'
 import { openChunkReader } from '../../store/open.ts'
 import type { VerifyOptions } from '../../store/verify.ts'
 import { isUnreadable } from '../catalog.ts'
@@ -43,10 +44,10 @@ async function surveyStore(target: CheckTarget, verify: VerifyOptions, options: 
   const faults = new FaultList()
   const damages: Damage[] = []
   const verified = await store.verify({ ...verify, ...options, onDamage: (damage) => note(faults, damages, damage) })
-  await using reader = await openChunkReader(env, directory, store.source)
+  await using reader = await openChunkReader(env, directory, store.source, secretOf(store.keys))
   const run = new SurveyRun(reader, unreadableOf(damages, reader), store.source !== undefined)
   const input: ImageSurveyInput = {
-    env, directory, run, faults, notes: [], logDamages: [], badRecords: [], badIdentities: [],
+    env, keys: store.keys, directory, run, faults, notes: [], logDamages: [], badRecords: [], badIdentities: [],
     isServed: (image) => target.isServed(image),
   }
   const epochs = await surveyImages(input, options)

@@ -1,5 +1,6 @@
 /** One image: its identity, each record with all that it refers to, the head, pins and log. */
 import { join } from 'node:path'
+import type { DomainKeys } from '../../crypto/domain-keys.ts'
 import type { Env } from '../../env/env.ts'
 import { HoldfastError, isCode } from '../../errors.ts'
 import type { EpochRecord } from '../../format/epoch.ts'
@@ -18,6 +19,8 @@ import type { SurveyRun } from './survey-run.ts'
 export interface ImageSurveyInput {
   readonly env: Env
   readonly directory: string
+  /** Null where nothing is encrypted. */
+  readonly keys: DomainKeys | null
   readonly run: SurveyRun
   readonly faults: FaultList
   readonly notes: string[]
@@ -49,7 +52,7 @@ class ImageSurvey {
   constructor(input: ImageSurveyInput, image: string, options: CallOptions) {
     this.#input = input
     this.#image = image
-    this.#files = new ImageFiles(input.env, input.directory, image)
+    this.#files = new ImageFiles(input.env, input.directory, image, input.keys)
     this.#options = options
   }
 
@@ -148,7 +151,7 @@ class ImageSurvey {
         logDamages.push(damage)
       }
     }
-    using log = new LogReader(env, layout, newest.imageId)
+    using log = new LogReader(env, layout, newest.imageId, this.#files.keys)
     for (const _ of log.records(pending, { sequence: newest.sequence, isWhole: false }));
   }
 

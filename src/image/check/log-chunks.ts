@@ -25,7 +25,7 @@ export class LogChunks implements ChunkSource {
       const { layout } = this.#files
       const { segment, sequence } = this.#files.newest()
       const pending = listSegments(this.#env, layout).filter((number) => number > segment)
-      using log = new LogReader(this.#env, layout, this.#files.identity().id)
+      using log = new LogReader(this.#env, layout, this.#files.identity().id, this.#files.keys)
       for (const { type, within, payload } of log.records(pending, { sequence, isWhole: false })) {
         if (wanted.size === 0) return
         if (type !== recordType.write) continue

@@ -27,7 +27,8 @@ export async function repairStore(
 ): Promise<string[]> {
   const { env, directory, store } = target
   const done: string[] = []
-  const logs = listImages(env, directory).map((image) => new LogChunks(env, new ImageFiles(env, directory, image)))
+  const images = listImages(env, directory).map((image) => new ImageFiles(env, directory, image, store.keys))
+  const logs = images.map((files) => new LogChunks(env, files))
   const sources: ChunkSource[] = [...logs, ...from.map((path) => new FileChunks(env, path))]
   const { damages: damaged, run: { wanted } } = survey
   if (damaged.length > 0 || wanted.size > 0) {
@@ -70,7 +71,7 @@ async function mendRecord({ env, store }: CheckTarget, path: string, options: Ca
 }
 
 function mendIdentity({ env, directory, store }: CheckTarget, image: string): boolean {
-  const files = new ImageFiles(env, directory, image)
+  const files = new ImageFiles(env, directory, image, store.keys)
   const identity = rebuildIdentity(files)
   if (identity === null) return false
   const { identity: path } = files.layout
