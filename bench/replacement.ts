@@ -2,10 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench, BenchRun, Cell } from './rig/bench.ts'
 import { highest, median, percentile } from './rig/figures.ts'
-import { FioVerify } from './rig/fio-verify.ts'
-import { KilledDaemon } from './rig/killed-daemon.ts'
 import type { Takeover } from './rig/killed-daemon.ts'
-import { NamespaceLoad } from './rig/namespace-load.ts'
+import { fioLoad, guestLoad, namesLoad } from './rig/killed-loads.ts'
+import type { KilledLoad } from './rig/killed-loads.ts'
 import type { Delay } from './rig/namespace-load.ts'
 
 /** At most so long after a process is ready to take over, the one that serves is killed. */
@@ -15,23 +14,18 @@ const columns = [
   'faults',
 ]
 
-interface Phase {
-  readonly name: string
-  readonly fio: boolean
-}
-
-const phases: readonly Phase[] = [
-  { name: 'names', fio: false },
-  { name: 'names and fio verify, depth 16', fio: true },
-]
+/** By their names in HOLDFAST_LOADS. */
+const loads: Record<string, KilledLoad> = { names: namesLoad, fio: fioLoad, guest: guestLoad }
 
 export const replacement: Bench = {
   name: 'replacement',
   question: 'what do the users of a mount notice when its serving process is killed under load?',
   async run(run) {
     const rows: Cell[][] = []
-    const kills = Number(process.env.HOLDFAST_KILLS ?? (run.quick ? 20 : 1000)) / phases.length
-    for (const phase of phases) rows.push(await measure(run, phase, Math.ceil(kills)))
+    const chosen = (process.env.HOLDFAST_LOADS ?? Object.keys(loads).join()).split(',').map((name) => loads[name])
+    if (chosen.includes(undefined!)) throw new Error(`HOLDFAST_LOADS names some of ${Object.keys(loads).join()}`)
+    const kills = Number(process.env.HOLDFAST_KILLS ?? (run.quick ? 21 : 1000)) / chosen.length
+    for (const load of chosen) rows.push(await measure(run, load, Math.ceil(kills)))
     return {
       tables: [{ title: 'From the kill to the answer of an operation that waited or came meanwhile', columns, rows }],
       targets: rows.map((row) => ({
@@ -41,35 +35,32 @@ export const replacement: Bench = {
       notes: [
         'A program changes names without a pause, checks each answer against a model, and the tree at the end; fio ' +
           'verifies what it wrote. A fault is an unexpected answer, a difference, or an error of fio.',
+        'The guest is a Debian with its disk and its memory on the mount, writing rows to a database; its gap is the ' +
+          'longest time between two rows around the kill, and a fault a row that is missing, an error in its log, a ' +
+          'database or a store that does not check, or a machine that is another.',
         `SIGKILL up to ${pauseMs} ms after another process stands by. A kill left requests unanswered when the kernel ` +
           'sent some again; already done are those of them that the killed process had carried out.',
+        'HOLDFAST_KILLS sets how many kills, shared by the loads; HOLDFAST_LOADS=names,fio,guest which of them.',
       ],
     }
   },
 }
 
-async function measure(run: BenchRun, phase: Phase, kills: number): Promise<Cell[]> {
-  run.note(`${kills} kills under ${phase.name}`)
-  const directory = run.scratch.path(phase.fio ? 'both' : 'names')
-  const daemon = await KilledDaemon.start(directory)
-  run.scratch.defer(() => daemon.abandon())
-  const load = new NamespaceLoad(daemon.mountPoint, kills)
-  const fio = phase.fio ? new FioVerify(daemon.mountPoint) : null
-  run.scratch.defer(() => load.kill())
-  run.scratch.defer(() => fio?.kill())
+async function measure(run: BenchRun, load: KilledLoad, kills: number): Promise<Cell[]> {
+  run.note(`${kills} kills under ${load.title}`)
+  const running = await load.start(run, kills)
+  const { daemon } = running
   for (let kill = 0; kill < kills; kill += 1) {
     await daemon.standsBy()
     await sleep(Math.random() * pauseMs)
     await daemon.kill()
     if (kill % 50 === 49) run.note(`${kill + 1} of ${kills}`)
   }
-  const { faults, delays } = await load.finish()
-  const failure = await fio?.finish() ?? null
-  if (failure !== null) faults.push(failure)
+  const { faults, delays } = await running.finish()
   for (const fault of faults) run.note(fault)
   const takeovers = daemon.takeovers()
   await daemon.stop()
-  return row(phase.name, takeovers, daemon.killsMs.map((killMs) => gapMs(killMs, delays)), faults)
+  return row(load.title, takeovers, daemon.killsMs.map((killMs) => gapMs(killMs, delays)), faults)
 }
 
 function row(

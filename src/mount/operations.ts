@@ -121,6 +121,10 @@ export class HeadOperations implements fuse.FileOperations {
     return data.write(this.#data, context, request)
   }
 
+  interrupt(_: fuse.RequestContext, { target }: fuse.InterruptRequest): void {
+    this.#data.parked.interrupt(target)
+  }
+
   fallocate(context: fuse.RequestContext, request: fuse.FallocateRequest): fuse.Completion {
     return data.fallocate(this.#head, request, BigInt(context.unique))
   }

@@ -5,8 +5,9 @@
  * (max_background and the writers that wait for their own). Before that writers are held up for some milliseconds.
  */
 import { Buffer } from 'node:buffer'
-import { DEFERRED } from '../../fuse/index.ts'
+import { DEFERRED, ERRNO } from '../../fuse/index.ts'
 import type { Deferred, LateReplies, RequestContext, WriteRequest } from '../../fuse/index.ts'
+import { isDying } from '../env/signals.ts'
 
 interface ParkedWrite {
   context: RequestContext
@@ -60,6 +61,14 @@ export class ParkedWrites {
     request.message.copy(message, headroomBytes, request.payloadAt, request.payloadAt + request.payloadBytes)
     this.#parked.push({ context: { ...context }, request: { ...request, message, payloadAt: headroomBytes } })
     return DEFERRED
+  }
+
+  /** The write is answered EINTR and forgotten where its asker is being killed; other signals wait as for a disk. */
+  interrupt(unique: number): void {
+    const found = this.#parked.find(({ context }) => context.unique === unique)
+    if (found === undefined || !isDying(found.context.pid)) return
+    this.#parked = this.#parked.filter((each) => each !== found)
+    this.#replies.failed(found.context, -ERRNO.EINTR)
   }
 
   /** Tries all again, in order; those that must wait on are parked again by `write`. */
