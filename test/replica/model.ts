@@ -31,6 +31,11 @@ interface Generation {
 interface Node {
   readonly state: OwnerState
   readonly action: Action | null
+  /** Sealed on its disk: epochs are named by their number, and published in their order. */
+  readonly sealed: number
+  readonly published: number
+  /** Kept on its disk before it asks for a generation: which one it asked for last, 0 for none. */
+  readonly kept: number
 }
 
 export interface Budget {
@@ -57,7 +62,7 @@ export interface Found {
 }
 
 export function explore(nodeCount: number, budget: Budget, flaw: Flaw): Found {
-  const nodes = Array.from({ length: nodeCount }, (_, at) => ({ state: begin(`n${at}`), action: null }))
+  const nodes = Array.from({ length: nodeCount }, (_, at) => fresh(`n${at}`))
   const first: World = { generations: [], nodes, late: [], released: [], budget }
   const seen = new Map<string, { from: string; what: string }>([[keyOf(first), { from: '', what: 'start' }]])
   let frontier = [first]
@@ -79,6 +84,10 @@ export function explore(nodeCount: number, budget: Budget, flaw: Flaw): Found {
     frontier = next
   }
   return { stateCount: seen.size, endCount, fault: null }
+}
+
+function fresh(self: string): Node {
+  return { state: begin(self), action: null, sealed: 0, published: 0, kept: 0 }
 }
 
 /** The obligations. */
@@ -124,11 +133,24 @@ function freeMoves(world: World, at: number, flaw: Flaw): Move[] {
       moves.push({ name: `n${at} takes over ${from}`, after: apply(spent, at, hurried(taken, flaw)) })
     }
   }
-  if (phase === 'owning' && budget.seals > 0) {
-    const spent = { ...world, budget: { ...budget, seals: budget.seals - 1 } }
-    moves.push({ name: `n${at} seals`, after: apply(spent, at, step(nodes[at].state, { type: 'seal' })) })
+  if (phase === 'idle' && nodes[at].kept > 0) {
+    const rejoined = step(nodes[at].state, { type: 'rejoin', generation: nodes[at].kept })
+    moves.push({ name: `n${at} rejoins`, after: apply(world, at, rejoined) })
   }
+  if (phase === 'owning' && (budget.seals > 0 || nodes[at].published < nodes[at].sealed)) moves.push(seal(world, at))
   return moves
+}
+
+/** The next epoch that is not known to be published; what was sealed before a crash comes first. */
+function seal(world: World, at: number): Move {
+  const { budget, nodes } = world
+  const node = nodes[at]
+  const isNew = node.published === node.sealed
+  const sealed = isNew ? { ...node, sealed: node.sealed + 1 } : node
+  const spent = isNew ? { ...world, budget: { ...budget, seals: budget.seals - 1 } } : world
+  const { self, generation } = node.state
+  const event = { type: 'seal', epoch: `${self}:${generation}.${node.published + 1}` } as const
+  return { name: `n${at} seals`, after: apply({ ...spent, nodes: nodes.with(at, sealed) }, at, step(node.state, event)) }
 }
 
 /** The request is carried out and answered; or the answer is lost; or the request is; or it comes late. */
@@ -145,14 +167,19 @@ function requestMoves(world: World, at: number, action: Action, flaw: Flaw): Mov
   return moves
 }
 
-/** The process is gone, its request may still come; a new one begins, which knows nothing. */
+/** The process is gone, its request may still come. A new one begins: of another node, or with what was kept. */
 function crash(world: World, at: number): Move[] {
   const { budget, nodes } = world
   if (budget.crashes === 0 || nodes[at].state.phase === 'idle') return []
-  const action = nodes[at].action
+  const { state, action, sealed, kept } = nodes[at]
   const late = action === null ? world.late : [...world.late, action]
-  const node = { state: begin(`${nodes[at].state.self}'`), action: null }
-  return [{ name: `n${at} crashes`, after: { ...world, nodes: nodes.with(at, node), late, budget: { ...budget, crashes: budget.crashes - 1 } } }]
+  const spent = { ...world, late, budget: { ...budget, crashes: budget.crashes - 1 } }
+  const after = (node: Node): World => ({ ...spent, nodes: nodes.with(at, node) })
+  const moves = [{ name: `n${at} crashes`, after: after(fresh(`${state.self}'`)) }]
+  if (kept > 0) {
+    moves.push({ name: `n${at} starts again`, after: after({ ...fresh(state.self), sealed, kept }) })
+  }
+  return moves
 }
 
 function answered(world: World, at: number, reply: Reply, flaw: Flaw): World {
@@ -162,8 +189,11 @@ function answered(world: World, at: number, reply: Reply, flaw: Flaw): World {
 }
 
 function apply(world: World, at: number, { state, action, release }: Step): World {
-  const released = release === null ? world.released : [...world.released, `${release.generation} ${release.epoch}`].toSorted()
-  return { ...world, nodes: world.nodes.with(at, { state, action }), released }
+  const released = release === null ? world.released : [...world.released, `${release.generation} ${release.epoch}`].toSorted().filter((each, index, all) => each !== all[index - 1])
+  const node = world.nodes[at]
+  const published = release === null ? node.published : node.published + 1
+  const kept = action?.type === 'open' ? action.generation : node.kept
+  return { ...world, nodes: world.nodes.with(at, { ...node, state, action, published, kept }), released }
 }
 
 /** A node that does not wait for the closing before it lists; it closes when it opens. */

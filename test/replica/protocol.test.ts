@@ -37,8 +37,9 @@ for (const [flaw, expected] of Object.entries(flaws) as [Flaw, RegExp][]) {
 
 test('events that do not fit change nothing', (t) => {
   const idle = begin('n')
-  t.deepEqual(step(idle, { type: 'seal' }), { state: idle, action: null, release: null })
+  t.deepEqual(step(idle, { type: 'seal', epoch: 'e' }), { state: idle, action: null, release: null })
   t.deepEqual(step(idle, { type: 'reply', reply: { type: 'done' } }).state, idle)
   const opening = step(idle, { type: 'takeOver', from: 0 })
   t.deepEqual(step(opening.state, { type: 'takeOver', from: 3 }).state, opening.state)
+  t.deepEqual(step(opening.state, { type: 'rejoin', generation: 3 }).state, opening.state)
 })

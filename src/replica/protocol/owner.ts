@@ -7,6 +7,10 @@
  * The rules: an epoch's output is released only after its publication was confirmed. A generation's list counts only
  * after the generation was closed. The next generation is opened by one node only, and on that list. What is unclear
  * is asked again, and nothing is released meanwhile.
+ *
+ * A node that starts again is the same owner, if it kept who it is before it first asked for a generation: it looks
+ * whether the generation is still its own and publishes on, also what it may have published before. Nobody else may
+ * be that owner: a store's lock sees to it, and a copy of a store is found by records that differ.
  */
 
 /** What a node wants from a replica: see `Replica` for the calls behind it. */
@@ -34,7 +38,8 @@ export type Reply =
 
 export type OwnerEvent =
   | { readonly type: 'takeOver'; readonly from: number } // the newest generation known; 0: there is none
-  | { readonly type: 'seal' } // there is an epoch to publish
+  | { readonly type: 'rejoin'; readonly generation: number } // that it opened, or asked for, before it started again
+  | { readonly type: 'seal'; readonly epoch: string } // there is an epoch to publish
   | { readonly type: 'reply'; readonly reply: Reply }
 
 /** idle: owns nothing. fenced: owned a generation and was replaced; its later epochs belong to a fork. */
@@ -42,14 +47,14 @@ export type Phase = 'idle' | 'closing' | 'listing' | 'opening' | 'asking' | 'own
 
 export interface OwnerState {
   readonly phase: Phase
-  /** This process of this node, never used again: how it knows what is its own. */
+  /** This owner, never used again for another generation chain: how it knows what is its own. */
   readonly self: string
   /** That is being taken over, opened or owned. */
   readonly generation: number
   /** Epochs that the generation before has left. */
   readonly basis: readonly string[]
-  /** Publications begun in this generation. */
-  readonly epochCount: number
+  /** What is being published. */
+  readonly epoch: string
 }
 
 export interface Step {
@@ -60,13 +65,14 @@ export interface Step {
 }
 
 export function begin(self: string): OwnerState {
-  return { phase: 'idle', self, generation: 0, basis: [], epochCount: 0 }
+  return { phase: 'idle', self, generation: 0, basis: [], epoch: '' }
 }
 
 /** Events that do not fit the phase change nothing. */
 export function step(state: OwnerState, event: OwnerEvent): Step {
   if (event.type === 'takeOver') return state.phase === 'idle' ? takeOver(state, event.from) : stay(state)
-  if (event.type === 'seal') return state.phase === 'owning' ? publishNext(state) : stay(state)
+  if (event.type === 'rejoin') return state.phase === 'idle' ? rejoin(state, event.generation) : stay(state)
+  if (event.type === 'seal') return state.phase === 'owning' ? publish(state, event.epoch) : stay(state)
   const { reply } = event
   if (reply.type === 'unclear') return { state, action: pendingAction(state), release: null }
   switch (state.phase) {
@@ -87,13 +93,13 @@ export function step(state: OwnerState, event: OwnerEvent): Step {
 
 /** What a node in this state waits for the answer of: it can always be asked again. */
 export function pendingAction(state: OwnerState): Action | null {
-  const { phase, generation, self, basis } = state
+  const { phase, generation, self, basis, epoch } = state
   switch (phase) {
     case 'closing': return { type: 'close', generation }
     case 'listing': return { type: 'list', generation }
     case 'opening': return { type: 'open', generation, owner: self, basis }
     case 'asking': return { type: 'readOwner', generation }
-    case 'publishing': return { type: 'publish', generation, epoch: epochName(state) }
+    case 'publishing': return { type: 'publish', generation, epoch }
     default: return null
   }
 }
@@ -103,22 +109,22 @@ function takeOver(state: OwnerState, from: number): Step {
 }
 
 function open(state: OwnerState, basis: readonly string[]): Step {
-  return go({ ...state, phase: 'opening', generation: state.generation + 1, basis, epochCount: 0 })
+  return go({ ...state, phase: 'opening', generation: state.generation + 1, basis, epoch: '' })
 }
 
-function publishNext(state: OwnerState): Step {
-  return go({ ...state, phase: 'publishing', epochCount: state.epochCount + 1 })
+function rejoin(state: OwnerState, generation: number): Step {
+  return go({ ...state, phase: 'asking', generation, basis: [], epoch: '' })
+}
+
+function publish(state: OwnerState, epoch: string): Step {
+  return go({ ...state, phase: 'publishing', epoch })
 }
 
 /** A generation has one owner, so a name that is taken is our own publication whose answer was lost. */
 function published(state: OwnerState, reply: Reply): Step {
   if (reply.type === 'gone') return go({ ...state, phase: 'fenced' })
-  const release: Release = { type: 'release', generation: state.generation, epoch: epochName(state) }
+  const release: Release = { type: 'release', generation: state.generation, epoch: state.epoch }
   return { ...go({ ...state, phase: 'owning' }), release }
-}
-
-function epochName({ self, generation, epochCount }: OwnerState): string {
-  return `${self}:${generation}.${epochCount}`
 }
 
 function go(state: OwnerState): Step {
