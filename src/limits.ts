@@ -126,6 +126,8 @@ export const epochBatchRecordsMax = 1000
 export const epochBatchBytesMax = 8 * MIB
 /** Packs that a batch names: 8 TiB of them. */
 export const epochBatchPacksMax = 65_536
+/** What their names take at most, the odd one of them uploaded again under a longer name. */
+export const epochBatchPacksBytesMax = 2 * MIB
 /** Records of packs that one index run names: 23 MB, held in memory while runs are merged. */
 export const indexRunEntriesMax = 512 * KIB
 /** A machine's device state (q35 has 0.9 MB); memory that lands in it by mistake is found here. */
@@ -141,5 +143,6 @@ assert(segmentBytesMax * 2 <= logBytesMax, 'one segment is written while another
 assert(segmentRecordsMax * 2 <= logRecordsMax, 'one segment is written while another is committed')
 assert(segmentBytesMax > 8 * logRecordBytesMax, 'a segment holds many records')
 assert(machineFactsBytesMax + noteBytesMax < epochRecordBytesMax / 2 + MIB, 'an epoch record holds its largest parts')
-assert(epochBatchBytesMax >= epochRecordBytesMax + 4 * KIB, 'a batch holds the largest record')
+const batchRoomBytes = epochBatchBytesMax - epochBatchPacksBytesMax - 4 * KIB
+assert(epochRecordBytesMax <= batchRoomBytes, 'a batch holds the largest record')
 assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')

@@ -23,6 +23,7 @@ export async function openThreadEngine(directory: string, options: CallOptions =
 const methods: readonly EngineMethod[] = [
   'createImage', 'images', 'log', 'show', 'diff', 'stats', 'pin', 'remove', 'fork', 'rollback', 'exportFile', 'check',
   'rebuildIndex', 'openHead', 'commit', 'closeHead', 'sealHead', 'machineState', 'recentChunks', 'saveWorkingSet',
+  'durablePacks', 'fence',
 ]
 /** Methods that take no arguments, only options. */
 const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex'])

@@ -2,12 +2,15 @@
 import type { Env } from '../env/env.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
+import { imageKey } from '../replica/layout.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { checkImageName, parseAddress, summarizeDamaged } from './epochs.ts'
+import { type Fence, fencedName, renameFenced, writeFence } from './fence.ts'
 import { createImageFiles, ImageFiles, listImages, removeImageFiles } from './image-files.ts'
 import type { ImageIdentity } from './image-files.ts'
 import { OpenImage } from './open-image.ts'
-import type { EpochSummary, ImageSummary } from './types.ts'
+import { ReplicaLevels } from './replica-levels.ts'
+import type { EpochSummary, FenceRequest, ImageSummary } from './types.ts'
 
 /** What an image's first epoch is made of besides what its identity says. */
 export type FirstEpoch = Pick<EpochRecord, 'manifest'> &
@@ -21,8 +24,10 @@ export class ImageCatalog {
   readonly #directory: string
   readonly #store: LocalChunkStore
   readonly #images = new Map<string, OpenImage>()
+  readonly #levels: ReplicaLevels
 
   constructor(env: Env, directory: string, store: LocalChunkStore) {
+    this.#levels = new ReplicaLevels(env, directory)
     this.#env = env
     this.#directory = directory
     this.#store = store
@@ -37,7 +42,9 @@ export class ImageCatalog {
     const known = this.#images.get(checkImageName(name))
     if (known !== undefined) return known
     const { identity: { domainId, keyId }, keys } = this.#store
-    const context = { env: this.#env, directory: this.#directory, store: this.#store, domainId, keyId, keys }
+    const context = {
+      env: this.#env, directory: this.#directory, store: this.#store, domainId, keyId, keys, levels: this.#levels,
+    }
     const image = new OpenImage(context, name)
     this.#images.set(name, image)
     return image
@@ -98,7 +105,7 @@ export class ImageCatalog {
     const numbers = image.files.epochNumbers()
     return {
       image: identity.image, id: identity.id.toString('hex'), origin: identity.origin, epochs: numbers.length,
-      newest: numbers.at(-1) ?? -1, createdMs: identity.createdMs,
+      newest: numbers.at(-1) ?? -1, createdMs: identity.createdMs, ...fencedOf(image.fence),
     }
   }
 
@@ -142,6 +149,26 @@ export class ImageCatalog {
     refusePinned(files, numbers)
     removeImageFiles(this.#env, this.#directory, name)
     return numbers.length
+  }
+
+  /** See `Engine.fence`. */
+  fence(image: OpenImage, { key, generation, last }: FenceRequest): string {
+    const generations = image.fence?.generations ?? []
+    if (imageKey(image.identity.id, generations) !== key) return image.fence?.name ?? image.identity.image
+    const name = fencedName(image.identity.image, generation, this.names())
+    image.fence = { generations: [...generations, generation], last: Math.max(last, image.fence?.last ?? -1), name }
+    writeFence(this.#env, image.files.layout, image.fence)
+    this.nameFenced(image)
+    return name
+  }
+
+  /** Gives a fenced image its name, if nobody serves it. */
+  nameFenced(image: OpenImage): void {
+    const { image: name } = image.identity
+    if (image.fence === null || image.isServed || image.fence.name === name) return
+    if (this.names().includes(image.fence.name)) return
+    renameFenced(this.#env, this.#directory, name, image.fence.name)
+    this.#images.delete(name)
   }
 
   /** Waits for what is under way, and forgets the images. Errors: BUSY when one is served. */
@@ -190,6 +217,10 @@ export function isUnreadable(read: () => unknown): boolean {
     if (!isCode(error, ...unreadable, 'IO')) throw error
     return true
   }
+}
+
+function fencedOf(fence: Fence | null): Pick<ImageSummary, 'fenced'> {
+  return fence === null ? {} : { fenced: { generation: fence.generations.at(-1) ?? 0, last: fence.last } }
 }
 
 /** Errors: BUSY. */

@@ -8,8 +8,8 @@
  */
 import type { MachineEpoch } from './machine-state.ts'
 import type {
-  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary,
-  HeadStart, ImageSummary, StoreStats,
+  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, DurablePack, EpochDetail,
+  EpochSummary, FenceRequest, HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
 export interface Engine {
@@ -55,6 +55,15 @@ export interface Engine {
   /** Chunks of memory files that the newest epochs up to this one changed: what to push before load. */
   recentChunks(args: { epoch: string; paths: string[] }): Promise<{ path: string; chunks: number[] }[]>
   saveWorkingSet(args: { epoch: string; set: { path: string; chunks: number[] }[] }): Promise<void>
+
+  /** Packs numbered from `from` with records that were put here, rising: the closure of all records there are. */
+  durablePacks(args: { from: number }): Promise<DurablePack[]>
+  /**
+   * Another writer has the image: its epochs after `last` go on as `IMAGE.fenced-GENERATION`. It gets that name at
+   * once, or when it is not served any more. Nothing happens when its key is another one by now. Returns the name
+   * that it has or will have.
+   */
+  fence(args: FenceRequest): Promise<{ image: string }>
 
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -26,7 +26,9 @@ export function checkImageName(name: string): string {
   return name
 }
 
-export function summarize(files: ImageFiles, record: StoredEpoch, storedBytes: number | null): EpochSummary {
+export function summarize(
+  files: ImageFiles, record: StoredEpoch, storedBytes: number | null, replicas: EpochSummary['replicas'],
+): EpochSummary {
   const { parent } = record
   return {
     image: files.image,
@@ -36,7 +38,8 @@ export function summarize(files: ImageFiles, record: StoredEpoch, storedBytes: n
     wallMs: record.wallMs,
     note: record.note,
     pinned: files.isPinned(record.number),
-    level: 'durable',
+    level: replicas.of > 0 && replicas.have === replicas.of ? 'replicated' : 'durable',
+    replicas,
     writtenBytes: record.writtenBytes,
     storedBytes,
     pauseMs: record.machine === null ? null : record.pauseUs / 1000,
@@ -48,7 +51,8 @@ export function summarize(files: ImageFiles, record: StoredEpoch, storedBytes: n
 export function summarizeDamaged(files: ImageFiles, number: number, reason: string): EpochSummary {
   return {
     image: files.image, number, id: '', parent: null, wallMs: 0, note: '', pinned: files.isPinned(number),
-    level: 'durable', writtenBytes: 0, storedBytes: null, pauseMs: null, machine: false, damaged: reason,
+    level: 'durable', replicas: { have: 0, of: 0 },
+    writtenBytes: 0, storedBytes: null, pauseMs: null, machine: false, damaged: reason,
   }
 }
 

@@ -7,6 +7,7 @@
  *   images/NAME/pins/12             empty: the epoch is pinned
  *   images/NAME/stats               JSON lines with what is not identity: stored bytes of each epoch
  *   images/NAME/log/00000007.disk   segments of the log, one file a lane
+ *   images/NAME/fenced              another writer has taken it over (fence.ts)
  *   images/NAME/sets/00000012       working set recorded for an epoch (rebuildable)
  */
 import { join } from 'node:path'
@@ -33,6 +34,10 @@ export class ImageLayout {
 
   get pins(): string {
     return join(this.directory, 'pins')
+  }
+
+  get fence(): string {
+    return join(this.directory, 'fenced')
   }
 
   get stats(): string {

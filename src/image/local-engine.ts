@@ -9,8 +9,7 @@ import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { secretOf } from '../store/keys.ts'
-import { openChunkStore } from '../store/open.ts'
-import type { OpenOptions } from '../store/open.ts'
+import { type OpenOptions, openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkStore } from './check/check.ts'
@@ -25,11 +24,12 @@ import { likelyChunks, readMachineState, writeWorkingSet } from './machine-state
 import type { MachineEpoch } from './machine-state.ts'
 import { fileType, typeOf } from './modes.ts'
 import type { OpenImage } from './open-image.ts'
+import { durableIn } from './outbox.ts'
 import { findPath } from './paths.ts'
 import { NodeStore } from './tree/index.ts'
 import type {
-  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail, EpochSummary,
-  HeadStart, ImageSummary, StoreStats,
+  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, DurablePack, EpochDetail,
+  EpochSummary, FenceRequest, HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
 export interface EngineOptions extends CallOptions, Pick<OpenOptions, 'packBytesMax' | 'secret'> {
@@ -210,6 +210,7 @@ class LocalEngine implements Engine {
     const image = this.#catalog.image(args.image)
     await image.inOrder(async () => {
       image.isServed = false
+      this.#catalog.nameFenced(image)
     })
   }
 
@@ -235,6 +236,15 @@ class LocalEngine implements Engine {
   async saveWorkingSet(args: { epoch: string; set: { path: string; chunks: number[] }[] }): Promise<void> {
     const { image, record } = this.#catalog.epoch(args.epoch)
     writeWorkingSet(image.files, record.number, args.set)
+  }
+
+  async durablePacks(args: { from: number }): Promise<DurablePack[]> {
+    return durableIn(this.#store.packs()).filter(({ number }) => number >= args.from)
+  }
+
+  async fence(args: FenceRequest): Promise<{ image: string }> {
+    const image = this.#catalog.image(args.image)
+    return image.inOrder(async () => ({ image: this.#catalog.fence(image, args) }))
   }
 
   async close(): Promise<void> {

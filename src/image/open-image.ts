@@ -10,8 +10,7 @@ import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
-import { decodeManifest } from '../format/manifest.ts'
-import type { Manifest } from '../format/manifest.ts'
+import { type Manifest, decodeManifest } from '../format/manifest.ts'
 import type { ChunkId, ChunkStore } from '../store/chunks.ts'
 import { applyChanges, storeManifest, withoutOrphans } from './apply.ts'
 import { storeBlob } from './blob.ts'
@@ -19,12 +18,12 @@ import { breathe } from '../store/progress.ts'
 import { Changes } from './changes.ts'
 import { CountingStore } from './counting-store.ts'
 import { EpochStatistics, summarize } from './epochs.ts'
-import { ImageFiles } from './image-files.ts'
-import type { ImageIdentity } from './image-files.ts'
+import { type Fence, readFence } from './fence.ts'
+import { ImageFiles, type ImageIdentity } from './image-files.ts'
 import { parseSegmentName } from './layout.ts'
 import { listSegments, LogReader } from './log-reader.ts'
-import { refuseTooLarge } from './seal-detail.ts'
-import type { SealDetail } from './seal-detail.ts'
+import type { ReplicaLevels } from './replica-levels.ts'
+import { type SealDetail, refuseTooLarge } from './seal-detail.ts'
 import { NodeStore } from './tree/index.ts'
 import type { CallOptions, CommitResult, EpochSummary, MachineState } from './types.ts'
 
@@ -36,14 +35,12 @@ export interface ImageContext {
   keyId: number
   /** Null where nothing is encrypted. */
   keys: DomainKeys | null
+  levels: ReplicaLevels
 }
 
 /** What a commit found in the log and made of it, before any record names it. */
-interface Outcome {
+interface Outcome extends Pick<EpochRecord, 'writtenBytes' | 'sequence' | 'lastRequest'> {
   manifest: Manifest
-  writtenBytes: number
-  sequence: number
-  lastRequest: EpochRecord['lastRequest']
 }
 
 export class OpenImage {
@@ -52,6 +49,8 @@ export class OpenImage {
   readonly statistics: EpochStatistics
   /** The head is served by a mount: only commits may touch it. */
   isServed = false
+  /** Another writer has taken it over. */
+  fence: Fence | null
   readonly #context: ImageContext
   /** Null until it is asked for, so that an image whose newest record is damaged still shows its epochs. */
   #newest: StoredEpoch | null = null
@@ -66,14 +65,15 @@ export class OpenImage {
     this.files = new ImageFiles(context.env, context.directory, image, context.keys)
     if (!this.files.exists()) throw new HoldfastError('NOT_FOUND', `there is no image ${image}: see 'holdfast images'`)
     this.identity = this.files.identity()
+    this.fence = readFence(context.env, this.files.layout)
     this.statistics = new EpochStatistics(context.env, this.files.layout.stats)
   }
 
   /** The record that the head stands on. Errors: DAMAGED, BAD_FORMAT, NEWER_VERSION, FAILED_STATE. */
   get newest(): StoredEpoch {
     if (this.#failure !== null) {
-      throw new HoldfastError('FAILED_STATE', `a record of ${this.identity.image} could not be written: open the ` +
-        'store again', { cause: this.#failure })
+      const message = `a record of ${this.identity.image} could not be written: open the store again`
+      throw new HoldfastError('FAILED_STATE', message, { cause: this.#failure })
     }
     this.#newest ??= this.files.newest()
     return this.#newest
@@ -87,13 +87,14 @@ export class OpenImage {
   }
 
   summary(record: StoredEpoch): EpochSummary {
-    return summarize(this.files, record, this.statistics.get(record.number))
+    const replicas = this.#context.levels.of(this.identity.id, this.fence, record.number)
+    return summarize(this.files, record, this.statistics.get(record.number), replicas)
   }
 
   /** Segments that no record covers yet. */
   pendingSegments(upTo = Infinity): number[] {
-    const { env } = this.#context
-    return listSegments(env, this.files.layout).filter((number) => number > this.newest.segment && number <= upTo)
+    const numbers = listSegments(this.#context.env, this.files.layout)
+    return numbers.filter((number) => number > this.newest.segment && number <= upTo)
   }
 
   /** Something was written or renamed since the epoch that the head descends from. */

@@ -16,6 +16,8 @@ export interface ImageSummary {
   epochs: number
   newest: number
   createdMs: number
+  /** Another writer has taken it over: its later epochs are a history of their own. Absent when not so. */
+  fenced?: { generation: number; last: number }
   /** Why nothing is known of it but its name and its epochs' numbers; absent when all is well. */
   damaged?: string
 }
@@ -30,6 +32,8 @@ export interface EpochSummary {
   note: string
   pinned: boolean
   level: EpochLevel
+  /** On how many of the store's replicas it is known to be. */
+  replicas: { have: number; of: number }
   /** Bytes written into the image since the epoch before. */
   writtenBytes: number
   /** Bytes that it added to the packs; null when the catalog was rebuilt and no longer knows. */
@@ -162,6 +166,26 @@ export interface CheckArguments {
   repair?: boolean
   /** Files and directories of this machine in which lost chunks may be found. */
   from?: string[]
+}
+
+/** An image that another writer has taken over in the generation after this one. */
+export interface FenceRequest {
+  image: string
+  /** What it is called on the replicas. */
+  key: string
+  generation: number
+  /** The last epoch that the history that was taken over has. */
+  last: number
+}
+
+/** A pack with records that were put here, as far as it is durable. */
+export interface DurablePack {
+  packId: string
+  number: number
+  path: string
+  /** They end where a record ends. */
+  bytes: number
+  isClosed: boolean
 }
 
 export interface CheckReport {

@@ -84,9 +84,9 @@ export function parseIndexRunName(name: string): IndexRunName | undefined {
   return match === null ? undefined : { level: Number(match[1]), number: Number(match[2]) }
 }
 
-/** What an image is called on a replica. `fenced`: the generation in which this history was left behind. */
-export function imageKey(imageId: Buffer, fenced: number | null = null): string {
-  return fenced === null ? imageId.toString('hex') : `${imageId.toString('hex')}.fenced-${fenced}`
+/** What an image is called on a replica. `fenced`: the generations in which this history was left behind. */
+export function imageKey(imageId: Buffer, fenced: readonly number[] = []): string {
+  return [imageId.toString('hex'), ...fenced.map((generation) => `fenced-${generation}`)].join('.')
 }
 
 export function imageDirectory(key: string): string {

@@ -50,5 +50,38 @@ export const hdfsBlockBytes = packBytesMax
 /** DataNodes that one call leaves out after they failed. */
 export const excludedNodesMax = 32
 
+/** Index runs of one level that are merged into one of the next: eight of them to look into, at most, for each. */
+export const runFanOut = 8
+/** One digit of a name; 8 levels of 8 hold more than there can be. */
+export const runLevelMax = 9
+/** A run of the largest size: 44 bytes an entry and its tables, rounded up. */
+export const indexRunBytesMax = 32 * MIB
+/** Before what is unclear is asked again; the call itself has tried long. */
+export const unclearPauseMs = 1_000
+/** Replicas of one store: each costs uploads of everything. */
+export const replicasMax = 16
+/** `replicas.json`, and the note of one replica: 100 bytes an image. */
+export const registryBytesMax = 64 * KIB
+export const noteBytesMax = 16 * MIB
+/** Packs that are brought to one replica at once, each read a piece at a time. */
+export const packsAtOnceMax = 3
+
+export interface ReplicationLimits {
+  /** Between the beginnings of two batches: what is sealed meanwhile shares objects with the next one. */
+  readonly batchEveryMs: number
+  /** Pauses after a failed step: doubled from the first to the second. */
+  readonly retryMinMs: number
+  readonly retryMaxMs: number
+  /** A replica that has lacked something for longer is worth an alarm. */
+  readonly lagAlarmMs: number
+}
+
+export const replicationLimits: ReplicationLimits = Object.freeze({
+  batchEveryMs: 1_000,
+  retryMinMs: 1_000,
+  retryMaxMs: 30_000,
+  lagAlarmMs: 30_000,
+})
+
 assert(objectBytesMax <= hdfsBlockBytes, 'an object is one block')
 assert(hdfsBlockBytes % hdfsChecksumSpanBytes === 0, 'HDFS takes only such block sizes')

@@ -26,15 +26,16 @@ export class OpenPack implements Disposable {
   readonly #buffer = Buffer.allocUnsafeSlow(packBufferBytes)
   #writtenBytes: number
   #bufferedBytes = 0
-  #synced = true
+  #syncedBytes: number
 
-  /** Goes on after `bytes` bytes of a file whose tail is known to be sound. */
+  /** Goes on after `bytes` bytes of a file whose tail is known to be sound, and synced. */
   constructor(file: EnvFile, name: PackName, bytes: number, totals: PackTotals, seal: PackSeal | null = null) {
     this.#file = file
     this.name = name
     this.totals = totals
     this.seal = seal
     this.#writtenBytes = bytes
+    this.#syncedBytes = bytes
   }
 
   /** A new, empty pack whose header and name are durable. */
@@ -55,6 +56,11 @@ export class OpenPack implements Disposable {
   /** Where the next record goes. */
   get bytes(): number {
     return this.#writtenBytes + this.#bufferedBytes
+  }
+
+  /** What is durable: up to the end of a record. */
+  get syncedBytes(): number {
+    return this.#syncedBytes
   }
 
   get records(): number {
@@ -84,7 +90,6 @@ export class OpenPack implements Disposable {
     const sealed = seal === null ? undefined : (bound: Buffer, plain: Uint8Array) => seal.seal(bound, plain, offset)
     const recordBytes = writeRecord(this.#buffer, this.#bufferedBytes, content, payload, sealed)
     this.#bufferedBytes += recordBytes
-    this.#synced = false
     countRecord(this.totals, content.kind, content.plainBytes, recordBytes)
     const { kind, codec, depth } = content
     return { packNumber: this.name.number, offset, recordBytes, kind, codec, depth }
@@ -108,9 +113,9 @@ export class OpenPack implements Disposable {
   /** On return everything appended is durable. */
   sync(): void {
     this.flush()
-    if (this.#synced) return
+    if (this.#syncedBytes === this.#writtenBytes) return
     this.#file.sync()
-    this.#synced = true
+    this.#syncedBytes = this.#writtenBytes
   }
 
   /** Ends the pack with its footer, durably. Returns the file's length. */

@@ -29,6 +29,8 @@ export interface PackInfo {
   /** Of records that a replica has: see pack-class.ts. */
   readonly isCopied: boolean
   readonly fileBytes: number
+  /** Durable; of a closed pack all. They end where a record ends. */
+  readonly syncedBytes: number
   readonly totals: PackTotals
 }
 
@@ -208,12 +210,14 @@ export class PackSet implements PackSource, Disposable {
 
   #info(name: PackName): PackInfo {
     const entry = this.#entryOf(name.number)
+    const fileBytes = entry === undefined || entry.closed ? (entry?.fileBytes ?? 0) : entry.indexedBytes
     return {
       ...name,
       path: this.#layout.pack(name),
       closed: entry?.closed ?? true,
       isCopied: entry?.isCopied ?? false,
-      fileBytes: entry === undefined || entry.closed ? (entry?.fileBytes ?? 0) : entry.indexedBytes,
+      fileBytes,
+      syncedBytes: this.#openOf(name.number)?.pack.syncedBytes ?? fileBytes,
       totals: entry?.totals ?? emptyTotals(),
     }
   }

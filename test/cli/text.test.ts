@@ -8,7 +8,7 @@ import type { EpochSummary } from '../../src/image/types.ts'
 
 const epoch: EpochSummary = {
   image: 'web', number: 12, id: 'ab', parent: { id: 'cd', image: 'web', number: 3 }, wallMs: 1000, note: 'a remark',
-  pinned: true, level: 'durable', writtenBytes: 1536, storedBytes: null, pauseMs: 4.25, machine: true,
+  pinned: true, level: 'durable', replicas: { have: 0, of: 0 }, writtenBytes: 1536, storedBytes: null, pauseMs: 4.25, machine: true,
 }
 
 test('sizes and times as people read them', (t) => {

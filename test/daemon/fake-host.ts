@@ -132,7 +132,7 @@ function untilAborted({ signal, progress }: CallOptions): Promise<never> {
 
 function epochOf(image: string, number: number, note: string): EpochSummary {
   return {
-    image, number, id: '00'.repeat(32), parent: null, wallMs: 0, note, pinned: false, level: 'durable',
+    image, number, id: '00'.repeat(32), parent: null, wallMs: 0, note, pinned: false, level: 'durable', replicas: { have: 0, of: 0 },
     writtenBytes: 0, storedBytes: 0, pauseMs: null, machine: false,
   }
 }

@@ -14,7 +14,7 @@ import { checkPath } from '../../src/replica/paths.ts'
 
 test('every path is one of a replica, and every name is read as it was written', (t) => {
   const id = Buffer.alloc(16, 0xab)
-  const key = layout.imageKey(id, 12)
+  const key = layout.imageKey(id, [12])
   t.is(key, `${'ab'.repeat(16)}.fenced-12`)
   for (const path of [
     layout.packDirectory(id), layout.indexDirectory(id), layout.imageDirectory(key), layout.prefetchPath(key, 3),

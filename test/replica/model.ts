@@ -189,7 +189,8 @@ function answered(world: World, at: number, reply: Reply, flaw: Flaw): World {
 }
 
 function apply(world: World, at: number, { state, action, release }: Step): World {
-  const released = release === null ? world.released : [...world.released, `${release.generation} ${release.epoch}`].toSorted().filter((each, index, all) => each !== all[index - 1])
+  const all = release === null ? world.released : [...world.released, `${release.generation} ${release.epoch}`].toSorted()
+  const released = all.filter((each, index) => each !== all[index - 1])
   const node = world.nodes[at]
   const published = release === null ? node.published : node.published + 1
   const kept = action?.type === 'open' ? action.generation : node.kept

@@ -1,0 +1,20 @@
+/** Some things at once, in order of their beginning. After a failure no more are begun; what runs is waited for. */
+export async function inGroups<T>(
+  things: readonly T[], atOnceMax: number, run: (thing: T) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  let failure: unknown
+  const lane = async (): Promise<void> => {
+    while (next < things.length && failure === undefined) {
+      const thing = things[next]
+      next += 1
+      try {
+        await run(thing)
+      } catch (error) {
+        failure ??= error
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnceMax, things.length) }, lane))
+  if (failure !== undefined) throw failure
+}

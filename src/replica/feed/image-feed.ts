@@ -1,0 +1,226 @@
+/**
+ * The records of one image on one replica: who may publish there is settled first, then batches go out in the order
+ * of their epochs. On the authority ownership is fought for; another replica follows the authority's generations.
+ */
+import { Buffer } from 'node:buffer'
+import type { Env } from '../../env/env.ts'
+import { isCode } from '../../errors.ts'
+import {
+  batchedBytes, decodeEpochBatch, emptyBatchBytes, encodeEpochBatch,
+} from '../../format/epoch-batch.ts'
+import { epochBatchBytesMax, epochBatchPacksBytesMax, epochBatchPacksMax, epochBatchRecordsMax } from '../../limits.ts'
+import {
+  type BatchName, batchName, generationDirectory, generationParts, imageDirectory, parseGenerationName,
+} from '../layout.ts'
+import { runFanOut } from '../limits.ts'
+import type { LocalImage, Outbox } from '../outbox.ts'
+import type { OwnerRecord } from '../owner-record.ts'
+import { joinPath } from '../paths.ts'
+import type { Publication, Publisher } from '../publisher.ts'
+import type { CallOptions, Replica } from '../replica.ts'
+import { ImageHistory, fenced } from './image-history.ts'
+import { followTo, newestGeneration, Ownership } from './ownership.ts'
+
+export interface ImageFeedParts {
+  readonly env: Env
+  readonly outbox: Outbox
+  readonly replica: Replica
+  readonly self: string
+  readonly image: LocalImage
+  /** The authority's generation; null on the authority itself. */
+  readonly follows: (() => number) | null
+  readonly publisher: Publisher
+  /** Names there of the packs that were put here and are here still. */
+  readonly packs: () => readonly string[]
+  readonly onEvent: (message: string) => void
+}
+
+export interface PublishedBatches {
+  /** Epochs up to this number are there. */
+  readonly published: number
+  readonly generation: number
+  readonly epochs: number
+}
+
+/** May publish in `generation`, where everything up to `published` is. */
+interface Place {
+  readonly generation: number
+  readonly publish: (batch: Publication, call: CallOptions) => Promise<void>
+  /** What its records may need that others brought: packs that the image's earlier batches name. */
+  readonly inherited: readonly string[]
+  published: number
+  /** In the open generation, in order. */
+  batches: BatchName[]
+}
+
+export class ImageFeed {
+  readonly #parts: ImageFeedParts
+  readonly #history: ImageHistory
+  #place: Place | null = null
+
+  constructor(parts: ImageFeedParts) {
+    this.#parts = parts
+    this.#history = new ImageHistory(parts.replica, parts.outbox, parts.image)
+  }
+
+  /**
+   * Publishes the records of these epochs. When another writer has taken over, the image is fenced, nothing is
+   * thrown, and the next look at the store finds it under its new key.
+   */
+  async publish(numbers: readonly number[], known: number, call: CallOptions): Promise<PublishedBatches> {
+    try {
+      const place = await this.#settled(known, call)
+      const wanted = numbers.filter((number) => number > place.published)
+      let epochs = 0
+      for (const batch of this.#batches(wanted)) epochs += await this.#publishOne(place, batch, call)
+      place.published = Math.max(place.published, ...numbers)
+      return { published: place.published, generation: place.generation, epochs }
+    } catch (error) {
+      if (!isCode(error, 'FENCED') || this.#parts.follows !== null) throw error
+      const generation = await this.#fence(known, call)
+      return { published: known, generation, epochs: 0 }
+    }
+  }
+
+  /** Makes one batch of some small ones, oldest first; all of them stay until it is there. */
+  async merge(call: CallOptions): Promise<void> {
+    const place = this.#place
+    const small = place === null ? null : fullClass(place.batches)
+    if (place === null || small === null) return
+    const [open] = generationParts(this.#parts.image.key, place.generation)
+    const records: Buffer[] = []
+    const packs = new Set<string>()
+    for (const name of small) {
+      const read = await this.#history.read(place.generation, name, call)
+      records.push(...read.records)
+      for (const pack of read.packs) packs.add(pack)
+    }
+    if (!fitsBatch(records, packs.size)) return
+    const merged = { first: small[0].first, last: small[small.length - 1].last, count: records.length }
+    await place.publish(this.#publication(merged, [...packs], records), call)
+    place.batches = [merged, ...place.batches.filter((name) => !small.includes(name))]
+    for (const name of small) await this.#parts.replica.remove(joinPath(open, batchName(name)), call)
+  }
+
+  async #settled(known: number, call: CallOptions): Promise<Place> {
+    const follows = this.#parts.follows?.() ?? null
+    if (this.#place !== null && (follows === null || follows === this.#place.generation)) return this.#place
+    this.#place = follows === null ? await this.#own(known, call) : await this.#follow(follows, call)
+    return this.#place
+  }
+
+  /** Errors: FENCED. */
+  async #own(known: number, call: CallOptions): Promise<Place> {
+    const { replica, image: { key }, self, outbox } = this.#parts
+    const ownership = new Ownership(replica, key, this.#claim())
+    const newest = await newestGeneration(replica, key, call)
+    const isOurs = newest === null || (newest.isOpen && newest.owner.storeId.equals(outbox.storeId))
+    const isSame = newest !== null && newest.owner.self === self
+    if (isOurs && isSame) await ownership.rejoin(newest.number, call)
+    else if (isOurs) await ownership.takeOver(newest?.number ?? 0, call)
+    if (!ownership.isOwner) throw fenced(key)
+    const { generation } = ownership
+    const published = newest === null ? -1 : await this.#history.common(newest, known, call, 'or fenced')
+    const batches = await this.#history.published(generation, call)
+    const { publisher } = this.#parts
+    const publish = (batch: Publication, options: CallOptions) => ownership.publish(publisher, batch, options)
+    return { generation, publish, published, batches, inherited: await this.#history.inherited(generation, call) }
+  }
+
+  /** Errors: FENCED: somebody owns this replica's copy who does not own the authority's. */
+  async #follow(generation: number, call: CallOptions): Promise<Place> {
+    const { replica, publisher, image: { key } } = this.#parts
+    const claim = { ...this.#claim(), last: -1 }
+    if (generation === 0 || !await followTo(replica, key, generation, claim, call)) throw fenced(key)
+    const directory = generationDirectory(key, generation)
+    const publish = (batch: Publication, options: CallOptions) => publisher.publish(directory, [batch], options)
+    let published = -1
+    for await (const { name } of replica.list(imageDirectory(key), call)) {
+      const number = parseGenerationName(name)
+      const batches = number === undefined ? [] : await this.#history.published(number, call)
+      published = Math.max(published, ...batches.map(({ last }) => last))
+    }
+    const batches = await this.#history.published(generation, call)
+    return { generation, publish, published, batches, inherited: await this.#history.inherited(generation, call) }
+  }
+
+  async #publishOne(place: Place, { records, numbers }: Batch, call: CallOptions): Promise<number> {
+    const name = { first: numbers[0], last: numbers[numbers.length - 1], count: records.length }
+    const packs = [...new Set([...place.inherited, ...this.#parts.packs()])]
+    await place.publish(this.#publication(name, packs, records), call)
+    place.batches.push(name)
+    place.published = name.last
+    return records.length
+  }
+
+  /** The generation that was ours is closed, so what it lists is final: what it lacks goes to the fork. */
+  async #fence(known: number, call: CallOptions): Promise<number> {
+    const { outbox, image, onEvent } = this.#parts
+    this.#place = null
+    const { generation, last } = await this.#history.lastOfOurs(known, call)
+    onEvent(`another writer took ${image.image} over after generation ${generation}: what was sealed here after ` +
+      `epoch ${last} goes on as ${image.image}.fenced-${generation}`)
+    await outbox.fence(image, generation, last)
+    return generation
+  }
+
+  *#batches(numbers: readonly number[]): Generator<Batch> {
+    let batch: Batch = { records: [], numbers: [] }
+    const emptyBytes = emptyBatchBytes + epochBatchPacksBytesMax
+    let bytes = emptyBytes
+    for (const number of numbers) {
+      const record = this.#parts.outbox.record(this.#parts.image, number)
+      if (record === null) continue
+      const added = batchedBytes(record.length)
+      const isFull = batch.records.length >= epochBatchRecordsMax || bytes + added > epochBatchBytesMax
+      if (isFull) {
+        yield batch
+        batch = { records: [], numbers: [] }
+        bytes = emptyBytes
+      }
+      batch.records.push(record)
+      batch.numbers.push(number)
+      bytes += added
+    }
+    if (batch.records.length > 0) yield batch
+  }
+
+  #publication(name: BatchName, packs: readonly string[], records: readonly Buffer[]): Publication {
+    const { domainId, keyId } = this.#parts.outbox
+    const batch = { domainId, keyId, imageId: this.#parts.image.imageId, records }
+    return {
+      name: batchName(name), packs, encode: (names) => encodeEpochBatch({ ...batch, packs: names }),
+      isSame: (bytes) => {
+        const there = decodeEpochBatch(bytes, batchName(name)).records
+        return there.length === records.length && there.every((record, at) => record.equals(records[at]))
+      },
+    }
+  }
+
+  #claim(): Omit<OwnerRecord, 'last'> {
+    const { env, self, outbox: { storeId }, image: { imageId, shown, origin, createdMs } } = this.#parts
+    return { self, storeId, imageId, image: shown, origin, createdMs, openedMs: Math.round(env.wallMs()) }
+  }
+}
+
+interface Batch {
+  readonly records: Buffer[]
+  readonly numbers: number[]
+}
+
+function fitsBatch(records: readonly Buffer[], packs: number): boolean {
+  const bytes = records.reduce((sum, { length }) => sum + batchedBytes(length), emptyBatchBytes)
+  return packs <= epochBatchPacksMax && bytes <= epochBatchBytesMax - epochBatchPacksBytesMax
+}
+
+/** The oldest neighbours of about one size: as many as are worth a merge, and as a batch can hold. */
+function fullClass(batches: readonly BatchName[]): BatchName[] | null {
+  const classOf = ({ count }: BatchName): number => Math.floor(Math.log(count) / Math.log(runFanOut))
+  for (const [at, first] of batches.entries()) {
+    const group = batches.slice(at, at + runFanOut)
+    const count = group.reduce((sum, each) => sum + each.count, 0)
+    if (group.length === runFanOut && group.every((each) => classOf(each) === classOf(first)) &&
+      count <= epochBatchRecordsMax) return group
+  }
+  return null
+}

@@ -1,0 +1,175 @@
+/**
+ * Brings packs to a replica: what is there of each is found out once and then known. Of a pack that is still open the
+ * new bytes go as a range; a closed one goes whole where nothing is there yet, else its whole comes later
+ * (`settle`), when nobody waits, and the ranges go at the next settling, when readers have long seen the whole.
+ */
+import type { Env } from '../../env/env.ts'
+import { HoldfastError, isCode } from '../../errors.ts'
+import { pieceBytes } from '../limits.ts'
+import { type PackRange, packsDirectory, parseRangeName, rangeName, wholeName } from '../layout.ts'
+import type { LocalPack } from '../outbox.ts'
+import { joinPath } from '../paths.ts'
+import type { CallOptions, ObjectSource, PutOptions, Replica } from '../replica.ts'
+
+interface Presence {
+  /** Of its beginning, in ranges without a gap. */
+  prefixBytes: number
+  isWhole: boolean
+  ranges: string[]
+}
+
+/** By the id of a pack: what it is called on the replica after it was replaced there. */
+export type PackAliases = Readonly<Record<string, string>>
+
+export class PackFeed {
+  readonly #env: Env
+  readonly #replica: Replica
+  readonly #saveAliases: (aliases: PackAliases) => void
+  #aliases: PackAliases
+  /** By the name on the replica. */
+  readonly #known = new Map<string, Presence>()
+  /** Wholes that were put, whose ranges are still there. */
+  readonly #doubled = new Set<string>()
+
+  constructor(env: Env, replica: Replica, aliases: PackAliases, saveAliases: (aliases: PackAliases) => void) {
+    this.#env = env
+    this.#replica = replica
+    this.#aliases = aliases
+    this.#saveAliases = saveAliases
+  }
+
+  /** What a pack is called on the replica. */
+  nameOf(pack: LocalPack): string {
+    const id = pack.packId.toString('hex')
+    return this.#aliases[id] ?? id
+  }
+
+  /** Brings packs again, under new names, as a collector may take the old ones away. Errors: as `bring`. */
+  async replace(packs: readonly LocalPack[], attempt: string, options: CallOptions): Promise<void> {
+    const renamed = packs.map((pack) => [pack.packId.toString('hex'), `${pack.packId.toString('hex')}.${attempt}`])
+    this.#aliases = { ...this.#aliases, ...Object.fromEntries(renamed) as PackAliases }
+    this.#saveAliases(this.#aliases)
+    for (const pack of packs) await this.bring(pack, options)
+  }
+
+  /** The pack is there, up to its bytes. Returns the bytes sent. Errors: NOT_FOUND (the pack left this store). */
+  async bring(pack: LocalPack, options: CallOptions): Promise<number> {
+    const presence = await this.#presence(pack, options)
+    if (presence.isWhole || presence.prefixBytes >= pack.bytes) return 0
+    if (pack.isClosed && presence.prefixBytes === 0) return this.#putWhole(pack, presence, options)
+    const range = { offset: presence.prefixBytes, bytes: pack.bytes - presence.prefixBytes }
+    await this.#put(pack, rangeName(range), range, options)
+    presence.ranges.push(rangeName(range))
+    presence.prefixBytes = pack.bytes
+    return range.bytes
+  }
+
+  /** Makes one name of many for a pack that is closed and there. Returns the bytes sent. Errors: as `bring`. */
+  async settle(pack: LocalPack, options: CallOptions): Promise<number> {
+    const presence = await this.#presence(pack, options)
+    if (presence.isWhole || !pack.isClosed) return 0
+    return this.#putWhole(pack, presence, options)
+  }
+
+  /** Removes the ranges that an earlier settling made superfluous. */
+  async tidy(options: CallOptions): Promise<void> {
+    for (const id of [...this.#doubled]) {
+      const presence = this.#known.get(id)
+      for (const name of presence?.ranges ?? []) {
+        await this.#replica.remove(joinPath(joinPath(packsDirectory, id), name), options)
+      }
+      if (presence !== undefined) presence.ranges = []
+      this.#doubled.delete(id)
+    }
+  }
+
+  /** What is known is found out again. */
+  forget(): void {
+    this.#aliases = {}
+    this.#known.clear()
+    this.#doubled.clear()
+  }
+
+  /** That there is nothing more to be known of it: it is there whole. */
+  isWhole(pack: LocalPack): boolean {
+    return this.#known.get(this.nameOf(pack))?.isWhole === true
+  }
+
+  async #putWhole(pack: LocalPack, presence: Presence, options: CallOptions): Promise<number> {
+    await this.#put(pack, wholeName, { offset: 0, bytes: pack.bytes }, options)
+    presence.isWhole = true
+    if (presence.ranges.length > 0) this.#doubled.add(this.nameOf(pack))
+    return pack.bytes
+  }
+
+  /** A name that is there already was put by an earlier run of ours: it was complete, or it would not be there. */
+  async #put(pack: LocalPack, name: string, range: PackRange, options: CallOptions): Promise<void> {
+    const directory = joinPath(packsDirectory, this.nameOf(pack))
+    const source = { bytes: range.bytes, open: () => piecesOf(this.#env, pack.path, range) }
+    try {
+      await putIn(this.#replica, directory, name, source, options)
+    } catch (error) {
+      if (!isCode(error, 'EXISTS')) throw error
+    }
+  }
+
+  async #presence(pack: LocalPack, options: CallOptions): Promise<Presence> {
+    const id = this.nameOf(pack)
+    const known = this.#known.get(id) ?? await this.#look(pack, options)
+    this.#known.set(id, known)
+    if (known.isWhole && known.ranges.length > 0) this.#doubled.add(id)
+    return known
+  }
+
+  async #look(pack: LocalPack, options: CallOptions): Promise<Presence> {
+    const ranges: PackRange[] = []
+    let isWhole = false
+    try {
+      for await (const { name, bytes } of this.#replica.list(joinPath(packsDirectory, this.nameOf(pack)), options)) {
+        const range = parseRangeName(name)
+        if (name === wholeName && bytes === pack.bytes) isWhole = true
+        else if (range !== undefined && range.bytes === bytes) ranges.push(range)
+      }
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND')) throw error
+    }
+    return { isWhole, ranges: ranges.map(rangeName), prefixBytes: prefixOf(ranges) }
+  }
+}
+
+/** How far ranges reach from 0 without a gap. */
+export function prefixOf(ranges: readonly PackRange[]): number {
+  let end = 0
+  for (const { offset, bytes } of ranges.toSorted((left, right) => left.offset - right.offset)) {
+    if (offset > end) break
+    end = Math.max(end, offset + bytes)
+  }
+  return end
+}
+
+/** Puts an object into a directory that is made when it turns out to be missing. Errors: EXISTS, those of a put. */
+export async function putIn(
+  replica: Replica, directory: string, name: string, source: ObjectSource | Uint8Array, options: PutOptions,
+): Promise<void> {
+  const path = joinPath(directory, name)
+  try {
+    await replica.put(path, source, options)
+  } catch (error) {
+    if (!isCode(error, 'NOT_FOUND') || await replica.stat(directory, options) !== null) throw error
+    // Not the root: a disk that is not mounted must not be filled in its place.
+    if (await replica.stat('', options) === null) throw error
+    await replica.makeDirectory(directory, options)
+    await replica.put(path, source, options)
+  }
+}
+
+function* piecesOf(env: Env, path: string, { offset, bytes }: PackRange): Generator<Uint8Array> {
+  using file = env.open(path, 'read')
+  for (let at = offset; at < offset + bytes;) {
+    const piece = new Uint8Array(Math.min(pieceBytes, offset + bytes - at))
+    const count = file.read(piece, at)
+    if (count === 0) throw new HoldfastError('DAMAGED', `${path} is shorter than it was: run check`)
+    yield piece.subarray(0, count)
+    at += count
+  }
+}

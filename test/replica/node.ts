@@ -1,0 +1,177 @@
+/** A store with an image and a replicator, and what its replicas make of it: a store built from a replica alone. */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import type { ExecutionContext } from 'ava'
+import { systemEnv } from '../../src/env/system.ts'
+import { encodeEpoch } from '../../src/format/epoch.ts'
+import { decodeEpochBatch } from '../../src/format/epoch-batch.ts'
+import { entriesOfRun } from '../../src/format/index-run.ts'
+import { packHeaderBytes } from '../../src/format/pack-header.ts'
+import { StoreOutbox } from '../../src/image/outbox.ts'
+import { readDomain } from '../../src/replica/domain.ts'
+import { newestGeneration } from '../../src/replica/feed/ownership.ts'
+import { prefixOf } from '../../src/replica/feed/pack-feed.ts'
+import * as layout from '../../src/replica/layout.ts'
+import type { ReplicationLimits } from '../../src/replica/limits.ts'
+import { openReplica } from '../../src/replica/open.ts'
+import { readObject } from '../../src/replica/read-object.ts'
+import { ReplicaRegistry } from '../../src/replica/registry.ts'
+import type { Replica } from '../../src/replica/replica.ts'
+import { Replicator } from '../../src/replica/replicator.ts'
+import { initStore } from '../../src/store/identity.ts'
+import { readFooter, scanRecords } from '../../src/store/pack-scan.ts'
+import { Work } from '../image/work.ts'
+import { testLimits } from './hdfs.ts'
+
+const env = systemEnv()
+
+export const quickLimits: ReplicationLimits = { batchEveryMs: 10, retryMinMs: 20, retryMaxMs: 200, lagAlarmMs: 1_000 }
+
+export class ReplicatedNode {
+  readonly work: Work
+  readonly registry: ReplicaRegistry
+  readonly events: string[] = []
+  replicator: Replicator
+
+  private constructor(work: Work) {
+    this.work = work
+    this.registry = new ReplicaRegistry(env, work.store)
+    this.replicator = this.#replicator()
+  }
+
+  static async start(t: ExecutionContext, urls: readonly string[], work?: Work): Promise<ReplicatedNode> {
+    const node = new ReplicatedNode(work ?? await Work.start(t))
+    for (const [at, url] of urls.entries()) node.add(`r${at}`, url)
+    await node.replicator.refresh()
+    t.teardown(() => node.replicator.close())
+    return node
+  }
+
+  add(name: string, url: string): void {
+    this.registry.add({ name, url, isAuthority: false, bytesPerSecondMax: null })
+  }
+
+  /** A new epoch with something new in it. */
+  async seal(text: string): Promise<number> {
+    this.work.write('file', text.padEnd(5000, '.'))
+    const { epoch } = await this.work.commit('epoch')
+    this.replicator.poke()
+    return epoch!.number
+  }
+
+  /** The replicator is another process from now on. */
+  async restart(t: ExecutionContext): Promise<void> {
+    await this.replicator.close()
+    this.replicator = this.#replicator()
+    await this.replicator.refresh()
+    t.teardown(() => this.replicator.close())
+  }
+
+  #replicator(): Replicator {
+    const engine = {
+      durablePacks: (args: { from: number }) => this.work.engine.durablePacks(args),
+      fence: (args: { image: string; key: string; generation: number; last: number }) => this.work.engine.fence(args),
+    }
+    return new Replicator({
+      env, outbox: new StoreOutbox(env, this.work.store, engine), registry: this.registry, limits: quickLimits,
+      open: ({ url }) => openReplica(env, url, { limits: testLimits }), onEvent: (message) => this.events.push(message),
+    })
+  }
+}
+
+/** What a replica says of an image, from all generations. */
+export async function publishedNumbers(replica: Replica, key: string): Promise<number[]> {
+  return (await epochsOn(replica, key)).map(({ number }) => number)
+}
+
+async function epochsOn(replica: Replica, key: string) {
+  const found = new Map<number, ReturnType<typeof decodeEpochBatch>['epochs'][number]>()
+  const newest = await newestGeneration(replica, key, {})
+  for (let generation = 1; generation <= (newest?.number ?? 0); generation++) {
+    for (const part of layout.generationParts(key, generation)) {
+      if (await replica.stat(part) === null) continue
+      for await (const { name } of replica.list(part)) {
+        if (name === layout.ownerName) continue
+        const bytes = await readObject(replica, `${part}/${name}`, 2 ** 23)
+        for (const epoch of decodeEpochBatch(bytes, name).epochs) {
+          const twin = found.get(epoch.number)
+          if (twin !== undefined && !twin.id.equals(epoch.id)) throw new Error(`two epochs ${epoch.number}`)
+          found.set(epoch.number, epoch)
+        }
+      }
+    }
+  }
+  return [...found.values()].sort((a, b) => a.number - b.number)
+}
+
+/** Keys of the images on a replica. */
+export async function imageKeys(replica: Replica): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { name } of replica.list(layout.epochsDirectory)) keys.push(name)
+  return keys
+}
+
+/** Builds a store in `directory` from nothing but a replica: packs from their ranges, images from their records. */
+export async function buildStore(replica: Replica, directory: string): Promise<void> {
+  initStore(env, directory)
+  const { domainId } = (await readDomain(replica))!
+  const identity = JSON.parse(fs.readFileSync(join(directory, 'store.json'), 'utf8')) as object
+  // As the store whose packs these are: one of them is still open.
+  let storeId = ''
+  for await (const { name } of replica.list(layout.indexesDirectory)) storeId = name
+  fs.writeFileSync(join(directory, 'store.json'), JSON.stringify({ ...identity, domainId: domainId.toString('hex'), storeId }))
+  let number = 0
+  for await (const { name } of replica.list(layout.packsDirectory)) {
+    number += 1
+    const path = join(directory, 'packs', `${number.toString(16).padStart(8, '0')}.${name}.pack`)
+    fs.writeFileSync(path, await packBytes(replica, name))
+  }
+  for (const key of await imageKeys(replica)) await buildImage(replica, key, directory)
+}
+
+async function packBytes(replica: Replica, pack: string): Promise<Buffer> {
+  const directory = `${layout.packsDirectory}/${pack}`
+  if (await replica.stat(`${directory}/whole`) !== null) return readObject(replica, `${directory}/whole`, 2 ** 28)
+  const ranges: layout.PackRange[] = []
+  for await (const { name } of replica.list(directory)) ranges.push(layout.parseRangeName(name)!)
+  const bytes = Buffer.alloc(prefixOf(ranges))
+  for (const range of ranges) bytes.set(await readObject(replica, `${directory}/${layout.rangeName(range)}`, 2 ** 28), range.offset)
+  return bytes
+}
+
+async function buildImage(replica: Replica, key: string, directory: string): Promise<void> {
+  const { owner } = (await newestGeneration(replica, key, {}))!
+  const image = join(directory, 'images', owner.image)
+  for (const part of ['epochs', 'pins', 'log', 'sets']) fs.mkdirSync(join(image, part), { recursive: true })
+  const { origin, createdMs, imageId } = owner
+  fs.writeFileSync(join(image, 'image.json'), JSON.stringify({ holdfast: 'image', version: 1, id: imageId.toString('hex'), origin, createdMs }))
+  for (const epoch of await epochsOn(replica, key)) {
+    fs.writeFileSync(join(image, 'epochs', String(epoch.number).padStart(8, '0')), encodeEpoch(epoch))
+  }
+}
+
+/** Records of the packs on a replica that no index run names: there are to be none. */
+export async function notIndexed(replica: Replica, storeDirectory: string): Promise<number> {
+  const named = new Set<string>()
+  for await (const { name: store } of replica.list(layout.indexesDirectory)) {
+    for await (const { name } of replica.list(`${layout.indexesDirectory}/${store}`)) {
+      const bytes = await readObject(replica, `${layout.indexesDirectory}/${store}/${name}`, 2 ** 28)
+      for (const { id, packId, place } of entriesOfRun(bytes)) {
+        named.add(`${packId.toString('hex')} ${place.offset} ${place.recordBytes} ${place.depth} ${id.toString('hex')}`)
+      }
+    }
+  }
+  let missing = 0
+  for (const file of fs.readdirSync(join(storeDirectory, 'packs'))) {
+    using pack = env.open(join(storeDirectory, 'packs', file), 'read')
+    const end = readFooter(pack)?.recordsEnd ?? pack.size()
+    for (const found of scanRecords(pack, packHeaderBytes, end)) {
+      if (found.type === 'gap') continue
+      const { header, offset, recordBytes } = found
+      const key = `${file.split('.')[1]} ${offset} ${recordBytes} ${header.depth} ${header.id.toString('hex')}`
+      if (!named.has(key)) missing += 1
+    }
+  }
+  return missing
+}
