@@ -62,6 +62,8 @@ export const passphraseBytesMax = 1024
 /** A key file is not stretched: it must hold as much chance as a key. */
 export const keyFileBytesMin = 32
 export const keyFileBytesMax = 64 * KIB
+/** `image.json`. */
+export const imageFileBytesMax = 64 * KIB
 /** `store.json`. */
 export const identityFileBytesMax = 4 * KIB
 /** Names of files and records in one verification's report; the rest is counted. */

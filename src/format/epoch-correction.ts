@@ -33,6 +33,21 @@ export function* correctEpoch(spoilt: Buffer): Generator<void, Buffer | null, un
   return null
 }
 
+/** The same for bytes of which only `isSound` can tell. */
+export function* correctByTrial(
+  spoilt: Buffer, isSound: (bytes: Buffer) => boolean,
+): Generator<void, Buffer | null, undefined> {
+  if (spoilt.length > bytesMax) return null
+  const bytes = Buffer.from(spoilt)
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    bytes[bit >> 3] ^= 1 << (bit & 7)
+    if (isSound(bytes)) return bytes
+    bytes[bit >> 3] ^= 1 << (bit & 7)
+    if (bit % triesBetweenSteps === 0) yield
+  }
+  return null
+}
+
 /** The checksum covers the id and the local part. */
 function correctLocal(bytes: Buffer, end: number): void {
   const id = bytes.subarray(end, end + digestBytes)

@@ -17,7 +17,7 @@ export type FirstEpoch = Pick<EpochRecord, 'manifest'> &
   Partial<Pick<EpochRecord, 'parent' | 'machine' | 'pauseUs' | 'note' | 'wallMs'>>
 
 /** What the bytes of a record or an identity can be guilty of. */
-const unreadable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'NOT_FOUND']
+const unreadable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'NOT_FOUND', 'KEY_NEEDED', 'WRONG_DOMAIN']
 
 export class ImageCatalog {
   readonly #env: Env

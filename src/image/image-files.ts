@@ -9,9 +9,10 @@ import { openObject, sealObject, sealedObjectBytes } from '../crypto/sealed-obje
 import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError, isCode } from '../errors.ts'
+import { decodeCheckedJson, encodeCheckedJson } from '../format/checked-json.ts'
 import { decodeEpoch, encodeEpoch } from '../format/epoch.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
-import { epochRecordBytesMax, KIB } from '../limits.ts'
+import { epochRecordBytesMax, imageFileBytesMax } from '../limits.ts'
 import { ImageLayout } from './layout.ts'
 
 export interface ImageIdentity {
@@ -45,8 +46,7 @@ export class ImageFiles {
 
   /** Errors: NOT_FOUND, DAMAGED, NEWER_VERSION. */
   identity(): ImageIdentity {
-    const text = readFile(this.#env, this.layout.identity, 64 * KIB).toString()
-    const fields = parseIdentity(text, this.layout.identity)
+    const fields = parseIdentity(readFile(this.#env, this.layout.identity, imageFileBytesMax), this.layout.identity)
     if (fields.version > identityVersion) {
       throw new HoldfastError('NEWER_VERSION', `image ${this.image} was made by a newer Holdfast: use that one`)
     }
@@ -132,6 +132,12 @@ export class ImageFiles {
     this.#env.syncDirectory(this.layout.pins)
   }
 
+  /** What a record's file must hold, of the head where `number` is null. Errors: as `epoch`. */
+  decode(bytes: Buffer, number: number | null): StoredEpoch {
+    const word = number === null ? headWord : epochWord(number)
+    return decodeEpoch(this.keys === null ? bytes : openObject(this.keys, word, bytes), `${word} of ${this.image}`)
+  }
+
   /** A sealed record is bound to its number; of which image it is, it says itself. */
   #own(bytes: Buffer, where: string): StoredEpoch {
     const record = decodeEpoch(bytes, where)
@@ -192,9 +198,9 @@ function writeImageFiles(env: Env, files: ImageFiles, identity: ImageIdentity, f
 }
 
 export function rewriteIdentity(env: Env, files: ImageFiles, { id, origin, createdMs }: ImageIdentity): void {
-  publishFile(env, files.layout.identity, Buffer.from(`${JSON.stringify({
+  publishFile(env, files.layout.identity, encodeCheckedJson({
     holdfast: 'image', version: identityVersion, id: id.toString('hex'), origin, createdMs,
-  })}\n`))
+  }))
 }
 
 /** Removes an image's directory: first from its name, so that a crash leaves no half image. */
@@ -245,18 +251,17 @@ interface IdentityFields {
   createdMs: number
 }
 
-function parseIdentity(text: string, path: string): IdentityFields {
-  try {
-    const fields: unknown = JSON.parse(text)
-    if (isIdentity(fields)) return fields
-  } catch (error) {
-    throw new HoldfastError('DAMAGED', `${path} is not readable: restore the image from a replica`, { cause: error })
+function parseIdentity(bytes: Buffer, path: string): IdentityFields {
+  const json = decodeCheckedJson(bytes)
+  if (json.type === 'noObject' || json.type === 'damaged') {
+    throw new HoldfastError('DAMAGED', `${path} is damaged: run check --repair`)
   }
-  throw new HoldfastError('BAD_FORMAT', `${path} is not the identity of an image`)
+  if (isIdentity(json.fields)) return json.fields
+  throw new HoldfastError('BAD_FORMAT', `${path} is not the identity of an image: run check --repair`)
 }
 
-function isIdentity(value: unknown): value is IdentityFields {
-  return typeof value === 'object' && value !== null && 'holdfast' in value && value.holdfast === 'image' &&
+function isIdentity(value: object): value is IdentityFields {
+  return 'holdfast' in value && value.holdfast === 'image' &&
     'version' in value && typeof value.version === 'number' && 'id' in value && typeof value.id === 'string' &&
     /^[0-9a-f]{32}$/.test(value.id) && 'origin' in value && 'createdMs' in value && typeof value.createdMs === 'number'
 }

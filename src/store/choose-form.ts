@@ -1,6 +1,7 @@
 /** The form of a chunk that is put, by what the store holds of its earlier versions. */
 import type { Buffer } from 'node:buffer'
-import { isCode } from '../errors.ts'
+import { assert, isCode } from '../errors.ts'
+import { codecRaw } from '../format/pack-record.ts'
 import { deltaDepthMax } from '../limits.ts'
 import type { ChunkId } from './chunks.ts'
 import { type ChunkForm, type Version, chooseForm, wholeForm } from './delta-policy.ts'
@@ -22,6 +23,17 @@ export function formFor(
     if (!isCode(error, 'DAMAGED', 'NOT_FOUND')) throw error
     return wholeForm(plain)
   }
+}
+
+/** The form, decoded and found to give the id; raw where a codec does not give back what it got. */
+export function provenForm(
+  reader: RecordReader, id: ChunkId, plain: Uint8Array, kind: number, form: ChunkForm,
+): ChunkForm {
+  const content = { kind, id, plainBytes: plain.length }
+  if (reader.admit({ ...content, ...form }, form.payload)) return form
+  const raw = { codec: codecRaw, depth: 0, payload: plain, paidBytes: 0, baseId: undefined, baseDepth: 0 }
+  assert(reader.admit({ ...content, ...raw }, plain), 'a chunk does not change while it is put')
+  return raw
 }
 
 function versionsOf(reader: RecordReader, base: ChunkId): Version[] {

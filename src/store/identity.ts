@@ -1,7 +1,7 @@
 /**
  * `store.json`: what makes a directory a store. One JSON object:
  *
- *   {"magic": "holdfast store", "version": 1, "storeId": HEX 32, "domainId": HEX 32, "keyId": 0 | 1}
+ *   {"magic": "holdfast store", "version": 1, "storeId": HEX 32, "domainId": HEX 32, "keyId": 0 | 1, "checksum": HEX 8}
  */
 import { Buffer } from 'node:buffer'
 import { dirname } from 'node:path'
@@ -12,9 +12,11 @@ import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError, isCode } from '../errors.ts'
+import { correctCheckedJson, decodeCheckedJson, encodeCheckedJson } from '../format/checked-json.ts'
 import { identityBytes } from '../format/pack-header.ts'
 import { identityFileBytesMax } from '../limits.ts'
 import { StoreLayout } from './layout.ts'
+import { quarantineCopy } from './quarantine.ts'
 
 export const storeVersion = 1
 const storeMagic = 'holdfast store'
@@ -52,17 +54,40 @@ export function initStore(env: Env, directory: string, options: InitOptions = {}
   return identity
 }
 
-/** Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED. */
+/** One flipped bit does no harm. Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED. */
 export function readIdentity(env: Env, layout: StoreLayout): StoreIdentity {
-  const fields = parse(readText(env, layout))
+  const bytes = readBytes(env, layout)
+  const corrected = correctedBytes(bytes)
+  return identityOf(corrected ?? bytes, layout)
+}
+
+/** Writes `store.json` anew where one bit of it was flipped; what it was goes to quarantine. The store is locked. */
+export function mendIdentity(env: Env, layout: StoreLayout): void {
+  const corrected = correctedBytes(readBytes(env, layout))
+  if (corrected === null) return
+  quarantineCopy(env, layout, layout.identity, 'one bit was wrong')
+  publishFile(env, layout.identity, corrected)
+}
+
+function identityOf(bytes: Buffer, layout: StoreLayout): StoreIdentity {
+  const json = decodeCheckedJson(bytes)
+  if (json.type === 'noObject') throw new HoldfastError('BAD_FORMAT', 'store.json is not JSON, or no object')
+  const { fields } = json
   if (fields.magic !== storeMagic) throw new HoldfastError('BAD_FORMAT', `${layout.identity} is not a store's`)
   if (typeof fields.version !== 'number' || fields.version < 1) throw damaged('version')
   if (fields.version > storeVersion) {
     const versions = `store version ${fields.version} is newer than ${storeVersion}`
     throw new HoldfastError('NEWER_VERSION', `${versions}: update Holdfast`)
   }
+  if (json.type === 'damaged') throw damaged('checksum')
   if (fields.keyId !== 0 && fields.keyId !== 1) throw damaged('keyId')
   return { storeId: hex(fields.storeId, 'storeId'), domainId: hex(fields.domainId, 'domainId'), keyId: fields.keyId }
+}
+
+/** Null where nothing needs correcting, or nothing helps. */
+function correctedBytes(bytes: Buffer): Buffer | null {
+  const { type } = decodeCheckedJson(bytes)
+  return type === 'sound' || type === 'unchecked' ? null : correctCheckedJson(bytes)
 }
 
 function newDomain(env: Env, secret: Secret | undefined): NonNullable<InitOptions['domain']> {
@@ -71,33 +96,22 @@ function newDomain(env: Env, secret: Secret | undefined): NonNullable<InitOption
 }
 
 function encodeIdentity(identity: StoreIdentity): Buffer {
-  const fields = {
+  return encodeCheckedJson({
     magic: storeMagic,
     version: storeVersion,
     storeId: identity.storeId.toString('hex'),
     domainId: identity.domainId.toString('hex'),
     keyId: identity.keyId,
-  }
-  return Buffer.from(`${JSON.stringify(fields, null, 2)}\n`)
+  })
 }
 
-function readText(env: Env, layout: StoreLayout): string {
+function readBytes(env: Env, layout: StoreLayout): Buffer {
   try {
-    return Buffer.from(readWhole(env, layout.identity, identityFileBytesMax)).toString()
+    return Buffer.from(readWhole(env, layout.identity, identityFileBytesMax))
   } catch (error) {
     if (!isCode(error, 'NOT_FOUND')) throw error
     throw new HoldfastError('NOT_FOUND', `${layout.directory} is not a store: make one with init`, { cause: error })
   }
-}
-
-function parse(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null) return { ...value }
-  } catch (error) {
-    throw new HoldfastError('BAD_FORMAT', 'store.json is not JSON', { cause: error })
-  }
-  throw new HoldfastError('BAD_FORMAT', 'store.json is not an object')
 }
 
 function hex(value: unknown, field: string): Buffer {

@@ -11,14 +11,14 @@ import type { Env } from '../env/env.ts'
 import type { FileLock } from '../env/lock.ts'
 import { HoldfastError, assert, isCode } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
-import { type RecordContent, codecRaw, kindData, kindNode } from '../format/pack-record.ts'
+import { type RecordContent, kindData, kindNode } from '../format/pack-record.ts'
 import {
   chunkBytes, deltaDepthMax, pendingRecordsMax, recordPlainBytesMax, settleBytes, settleOnCloseBytes,
   writerChunkCacheBytes,
 } from '../limits.ts'
-import type { ChunkId, ChunkKind, ChunkStore, PutResult } from './chunks.ts'
-import { formFor } from './choose-form.ts'
-import { type ChunkForm, wholeForm } from './delta-policy.ts'
+import type { ChunkId, ChunkKind, ChunkReader, ChunkStore, PutResult } from './chunks.ts'
+import { formFor, provenForm } from './choose-form.ts'
+import { wholeForm } from './delta-policy.ts'
 import type { StoreIdentity } from './identity.ts'
 import type { StoreLayout } from './layout.ts'
 import type { IndexedRecord, PackIndex } from './pack-index.ts'
@@ -102,7 +102,8 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const id = chunkIdOf(this.#packs.keys, plain)
     if (this.#reader.has(id)) return { id, storedBytes: 0 }
     const recordKind = kind === 'data' ? kindData : kindNode
-    const form = this.#proven(id, plain, recordKind, formFor(this.#reader, id, plain, base, this.#isIndexed(id)))
+    const chosen = formFor(this.#reader, id, plain, base, this.#isIndexed(id))
+    const form = provenForm(this.#reader, id, plain, recordKind, chosen)
     return { id, storedBytes: this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload) }
   }
 
@@ -142,6 +143,11 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
    */
   verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return verifyPacks(verifyInputOf(this.#inside()), options)
+  }
+
+  /** Reads what the index leads to from the disk, whatever the writer has in memory; for the writer's thread. */
+  freshReader(): ChunkReader {
+    return new RecordReader(this.#index, this.#packs)
   }
 
   /** See repair.ts. Errors: NO_SPACE, IO, FAILED_STATE, ABORTED. */
@@ -208,7 +214,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const id = chunkIdOf(this.#packs.keys, plain)
     this.#reader.forget(id)
     const recordKind = kind === 'data' ? kindData : kindNode
-    const form = this.#proven(id, plain, recordKind, wholeForm(plain))
+    const form = provenForm(this.#reader, id, plain, recordKind, wholeForm(plain))
     this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload, packClass)
   }
 
@@ -233,15 +239,6 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   #isIndexed(id: ChunkId): boolean {
     for (let depth = 0; depth <= deltaDepthMax; depth++) if (this.#locate(id, depth) !== undefined) return true
     return false
-  }
-
-  /** The form, decoded and found to give the id; raw where a codec does not give back what it got. */
-  #proven(id: ChunkId, plain: Uint8Array, kind: number, form: ChunkForm): ChunkForm {
-    const content = { kind, id, plainBytes: plain.length }
-    if (this.#reader.admit({ ...content, ...form }, form.payload)) return form
-    const raw = { codec: codecRaw, depth: 0, payload: plain, paidBytes: 0, baseId: undefined, baseDepth: 0 }
-    assert(this.#reader.admit({ ...content, ...raw }, plain), 'a chunk does not change while it is put')
-    return raw
   }
 
   async #syncNow(): Promise<void> {

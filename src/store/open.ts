@@ -5,7 +5,7 @@ import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { isCode } from '../errors.ts'
-import { type StoreIdentity, readIdentity } from './identity.ts'
+import { type StoreIdentity, mendIdentity, readIdentity } from './identity.ts'
 import { keysOf } from './keys.ts'
 import { StoreLayout } from './layout.ts'
 import { LocalChunkStore } from './local-chunk-store.ts'
@@ -39,6 +39,7 @@ export async function openChunkStore(env: Env, directory: string, options: OpenO
   const identity = readIdentity(env, layout)
   const lock = options.lockHeld ? undefined : FileLock.take(env, layout.lock)
   try {
+    mendIdentity(env, layout)
     const keys = keysOf(env, layout, identity, options.secret)
     return await openLocked({ env, layout, identity, keys, lock }, options)
   } catch (error) {

@@ -9,8 +9,6 @@ import { basename } from 'node:path'
 import { damagedIdsMax } from '../../limits.ts'
 import type { ChunkReader } from '../../store/chunks.ts'
 import type { Damage } from '../../store/damage.ts'
-import { secretOf } from '../../store/keys.ts'
-import { openChunkReader } from '../../store/open.ts'
 import type { VerifyOptions } from '../../store/verify.ts'
 import { isUnreadable } from '../catalog.ts'
 import { listImages } from '../image-files.ts'
@@ -44,13 +42,14 @@ async function surveyStore(target: CheckTarget, verify: VerifyOptions, options: 
   const faults = new FaultList()
   const damages: Damage[] = []
   const verified = await store.verify({ ...verify, ...options, onDamage: (damage) => note(faults, damages, damage) })
-  await using reader = await openChunkReader(env, directory, store.source, secretOf(store.keys))
-  const run = new SurveyRun(reader, unreadableOf(damages, reader), store.source !== undefined)
+  const reader = store.freshReader()
+  const run = new SurveyRun(reader, store, unreadableOf(damages, reader))
   const input: ImageSurveyInput = {
     env, keys: store.keys, directory, run, faults, notes: [], logDamages: [], badRecords: [], badIdentities: [],
     isServed: (image) => target.isServed(image),
   }
   const epochs = await surveyImages(input, options)
+  if (env.exists(store.layout.quarantine)) input.notes.push(`${store.layout.quarantine} holds what repairs replaced`)
   if (run.absentChunks > 0) input.notes.push(`${run.absentChunks} chunks are only on replicas: they were not looked at`)
   return { ...input, damages, epochs, unread: { packs: verified.unreadPacks, bytes: verified.unreadBytes } }
 }

@@ -25,11 +25,18 @@ export interface ImageSurveyInput {
   readonly faults: FaultList
   readonly notes: string[]
   readonly logDamages: LogDamage[]
-  /** Files of records that cannot be read. */
-  readonly badRecords: string[]
+  readonly badRecords: BadRecord[]
   /** Images whose identity cannot be read. */
   readonly badIdentities: string[]
   isServed(image: string): boolean
+}
+
+/** A file that should hold a record. */
+export interface BadRecord {
+  readonly files: ImageFiles
+  readonly path: string
+  /** Null of the head. */
+  readonly number: number | null
 }
 
 /** How long a walk goes on before others may work. */
@@ -77,8 +84,7 @@ class ImageSurvey {
 
   async #epoch(number: number, imageId: Buffer | null): Promise<void> {
     const address = `${this.#image}@${number}`
-    const path = this.#files.layout.epoch(number)
-    const record = this.#record('epoch', address, [address], path, () => this.#files.epoch(number))
+    const record = this.#record('epoch', address, [address], number, () => this.#files.epoch(number))
     if (record === null) return
     if (record.number !== number || record.kind !== 'epoch' || imageId?.equals(record.imageId) === false) {
       const message = `the record is another one's: ${record.kind} ${record.number} of ${record.image}`
@@ -91,9 +97,8 @@ class ImageSurvey {
   async #head(numbers: readonly number[]): Promise<void> {
     const where = `the head of ${this.#image}`
     const { layout } = this.#files
-    const last = numbers.at(-1)
-    const path = this.#input.env.exists(layout.head) || last === undefined ? layout.head : layout.epoch(last)
-    const newest = this.#record('head', where, [], path, () => this.#files.newest())
+    const isHead = this.#input.env.exists(layout.head)
+    const newest = this.#record('head', where, [], isHead ? null : numbers.at(-1) ?? null, () => this.#files.newest())
     if (newest === null) return
     if (newest.kind === 'head') await this.#walk(newest, where, [])
     if (this.#input.isServed(this.#image)) this.#input.notes.push(`${this.#image} is in use: its log was not looked at`)
@@ -155,9 +160,11 @@ class ImageSurvey {
     for (const _ of log.records(pending, { sequence: newest.sequence, isWhole: false }));
   }
 
-  #record<T>(what: string, where: string, epochs: string[], path: string, read: () => T): T | null {
+  #record<T>(what: string, where: string, epochs: string[], number: number | null, read: () => T): T | null {
     const record = this.#guarded(what, where, epochs, read)
-    if (record === null) this.#input.badRecords.push(path)
+    const files = this.#files
+    const path = number === null ? files.layout.head : files.layout.epoch(number)
+    if (record === null) this.#input.badRecords.push({ files, path, number })
     return record
   }
 

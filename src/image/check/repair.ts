@@ -7,15 +7,18 @@ import { dirname } from 'node:path'
 import type { Env } from '../../env/env.ts'
 import { publishFile, readWhole } from '../../env/publish.ts'
 import { isCode } from '../../errors.ts'
-import { correctEpoch } from '../../format/epoch-correction.ts'
+import { correctCheckedJson } from '../../format/checked-json.ts'
+import { correctByTrial, correctEpoch } from '../../format/epoch-correction.ts'
 import { epochRecordBytesMax } from '../../limits.ts'
 import type { ChunkSource } from '../../store/chunk-source.ts'
 import { breathe } from '../../store/progress.ts'
-import { quarantineCopy } from '../../store/quarantine.ts'
+import { quarantineCopy, quarantineFile } from '../../store/quarantine.ts'
 import type { RepairReport } from '../../store/repair.ts'
+import { isUnreadable } from '../catalog.ts'
 import { ImageFiles, listImages, rewriteIdentity } from '../image-files.ts'
 import type { CallOptions } from '../types.ts'
 import { FileChunks } from './file-chunks.ts'
+import type { BadRecord } from './image-survey.ts'
 import { LogChunks } from './log-chunks.ts'
 import type { LogDamage } from './log-survey.ts'
 import { rebuildIdentity } from './rebuilt-identity.ts'
@@ -34,7 +37,7 @@ export async function repairStore(
   if (damaged.length > 0 || wanted.size > 0) {
     done.push(...packSentences(await store.repair({ damaged, wanted, sources }, options)))
   }
-  for (const path of survey.badRecords) if (await mendRecord(target, path, options)) done.push(`corrected ${path}`)
+  for (const bad of survey.badRecords) if (await mendRecord(target, bad, options)) done.push(`corrected ${bad.path}`)
   for (const image of survey.badIdentities) {
     if (mendIdentity(target, image)) done.push(`rebuilt the identity of ${image}`)
   }
@@ -54,10 +57,13 @@ function packSentences(report: RepairReport): string[] {
   ]
 }
 
-async function mendRecord({ env, store }: CheckTarget, path: string, options: CallOptions): Promise<boolean> {
+async function mendRecord(
+  { env, store }: CheckTarget, { files, path, number }: BadRecord, options: CallOptions,
+): Promise<boolean> {
   const spoilt = readIfFile(env, path)
   if (spoilt === null) return false
-  const steps = correctEpoch(spoilt)
+  const isSound = (bytes: Buffer): boolean => !isUnreadable(() => files.decode(bytes, number))
+  const steps = files.keys === null ? correctEpoch(spoilt) : correctByTrial(spoilt, isSound)
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done !== true) {
       await breathe(options)
@@ -72,11 +78,15 @@ async function mendRecord({ env, store }: CheckTarget, path: string, options: Ca
 
 function mendIdentity({ env, directory, store }: CheckTarget, image: string): boolean {
   const files = new ImageFiles(env, directory, image, store.keys)
-  const identity = rebuildIdentity(files)
-  if (identity === null) return false
   const { identity: path } = files.layout
-  if (env.exists(path)) quarantineCopy(env, store.layout, path, 'this identity could not be read')
-  rewriteIdentity(env, files, identity)
+  const spoilt = readIfFile(env, path)
+  const corrected = spoilt === null ? null : correctCheckedJson(spoilt)
+  const identity = corrected === null ? rebuildIdentity(files) : null
+  if (corrected === null && identity === null) return false
+  if (spoilt !== null) quarantineCopy(env, store.layout, path, 'this identity could not be read')
+  else if (env.exists(path)) quarantineFile(env, store.layout, path, 'this is no file')
+  if (corrected !== null) publishFile(env, path, corrected)
+  else if (identity !== null) rewriteIdentity(env, files, identity)
   return true
 }
 

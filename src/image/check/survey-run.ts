@@ -1,8 +1,9 @@
 /** What the walks of one check share: how chunks are read, and what was found good or bad so far. */
 import { Buffer } from 'node:buffer'
-import { HoldfastError } from '../../errors.ts'
+import { HoldfastError, isCode } from '../../errors.ts'
 import { checkedNodesMax } from '../../limits.ts'
 import type { ChunkId, ChunkKind, ChunkReader } from '../../store/chunks.ts'
+import type { LocalChunkStore } from '../../store/local-chunk-store.ts'
 import { NodeReader } from '../tree/index.ts'
 import { RecentIds } from './recent-ids.ts'
 
@@ -19,12 +20,12 @@ export class SurveyRun {
   readonly #sound = new Set<string>()
   readonly #present = new RecentIds()
 
-  /** `chunks` reads from the disk; `bad`: ids that are known to be unreadable, whatever a cache says. */
-  constructor(chunks: ChunkReader, bad: ReadonlySet<string>, hasReplicas: boolean) {
-    this.chunks = chunks
-    this.nodes = new NodeReader(chunks)
+  /** `disk` reads from the disk; `bad`: ids that are known to be unreadable, whatever a cache says. */
+  constructor(disk: ChunkReader, store: LocalChunkStore, bad: ReadonlySet<string>) {
+    this.#hasReplicas = store.source !== undefined
+    this.chunks = this.#hasReplicas ? orFetched(disk, store) : disk
+    this.nodes = new NodeReader(this.chunks)
     this.#bad = bad
-    this.#hasReplicas = hasReplicas
   }
 
   isSound(role: string, id: ChunkId): boolean {
@@ -61,6 +62,19 @@ export class SurveyRun {
     this.wanted.set(id.toString('latin1'), 'data')
     return false
   }
+}
+
+/** Metadata that only replicas have is fetched: without it nothing is known of what is below. */
+function orFetched(disk: ChunkReader, store: LocalChunkStore): ChunkReader {
+  const read = (id: ChunkId): Buffer => {
+    try {
+      return disk.read(id)
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND')) throw error
+      return store.read(id)
+    }
+  }
+  return { read, has: (id) => disk.has(id) }
 }
 
 export function unreadable(id: ChunkId, how: string): HoldfastError {
