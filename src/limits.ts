@@ -52,6 +52,10 @@ export const storeFreeBytesMin = 2 * MIB
 /** LevelDB's own block cache and write buffer. */
 export const indexCacheBytes = 16 * MIB
 export const indexWriteBufferBytes = 4 * MIB
+/** Packs that a collection empties and removes together: one sync and one pause of the index for all of them. */
+export const collectionGroupPacksMax = 32
+/** What may have to be written before the first of them goes. */
+export const collectionGroupBytesMax = packBytesMax
 /** Records known to be bad that a thread remembers, so that the next put heals them. */
 export const damagedRecordsMax = 4 * KIB
 /** Secrets that open one domain. Each passphrase that is tried costs a third of a second. */

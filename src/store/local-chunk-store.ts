@@ -22,7 +22,8 @@ import { wholeForm } from './delta-policy.ts'
 import type { StoreIdentity } from './identity.ts'
 import type { StoreLayout } from './layout.ts'
 import type { IndexedRecord, PackIndex } from './pack-index.ts'
-import { adoptPack, dropPack } from './pack-moves.ts'
+import { PackCollection } from './collection/pack-collection.ts'
+import { adoptPack } from './pack-moves.ts'
 import type { PackClass } from './pack-class.ts'
 import type { PackInfo, PackSet, StoreStats } from './pack-set.ts'
 import type { LongCall } from './progress.ts'
@@ -54,6 +55,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   readonly #reader: RecordReader
   /** Where chunks may be had that are not here. */
   source: RecordSource | undefined
+  #collection: PackCollection | null = null
   #unsettledBytes: number
   #syncing: Promise<void> = Promise.resolve()
   #settling: Promise<void> = Promise.resolve()
@@ -100,7 +102,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     assert(plain.length > 0 && plain.length <= recordPlainBytesMax, 'a chunk has 1 to 65,536 bytes')
     assert(kind === 'node' || plain.length === chunkBytes, 'a data chunk has 65,536 bytes')
     const id = chunkIdOf(this.#packs.keys, plain)
-    if (this.#reader.has(id)) return { id, storedBytes: 0 }
+    if (this.#isHit(id)) return { id, storedBytes: 0 }
     const recordKind = kind === 'data' ? kindData : kindNode
     const chosen = formFor(this.#reader, id, plain, base, this.#isIndexed(id))
     const form = provenForm(this.#reader, id, plain, recordKind, chosen)
@@ -164,20 +166,12 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return pack
   }
 
-  /** See pack-moves.ts: the records that anybody needs were moved, and synced, before. */
-  async dropPack(pack: PackInfo): Promise<void> {
+  /** See collection/pack-collection.ts; one at a time. Errors: BUSY, FAILED_STATE. */
+  beginCollection(): PackCollection {
     this.#requireUsable()
-    await dropPack({ env: this.#parts.env, packs: this.#packs, index: this.#index }, pack)
-  }
-
-  /**
-   * Copies a record as it is into the open pack; after the next sync the index points to the copy. Its base
-   * must be kept too. Errors: as `put`, and DAMAGED, NOT_FOUND.
-   */
-  moveRecord({ id, location }: IndexedRecord): void {
-    this.#requireUsable()
-    const { content, payload } = this.#reader.copyAt(id, location)
-    this.#add(content, payload)
+    if (this.#collection !== null) throw new HoldfastError('BUSY', 'garbage is being collected already')
+    this.#collection = new PackCollection(this.#inside(), () => { this.#collection = null })
+    return this.#collection
   }
 
   /** Idempotent. What was put since the last sync may be lost. */
@@ -207,7 +201,14 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   }
 
   #locate(id: Buffer, depth: number): RecordLocation | undefined {
-    return this.#pending.locate(id, depth) ?? this.#index.locate(id, depth)
+    const found = this.#pending.locate(id, depth) ?? this.#index.locate(id, depth)
+    return found !== undefined && this.#collection?.hides(found.packNumber) ? undefined : found
+  }
+
+  #isHit(id: ChunkId): boolean {
+    const header = this.#reader.header(id, deltaDepthMax)
+    if (header !== undefined) this.#collection?.note(header)
+    return header !== undefined
   }
 
   #heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void {
@@ -220,7 +221,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
 
   #adopt(record: Buffer): number {
     const { content, payload } = partsOf(record)
-    if (this.#reader.has(content.id)) return 0
+    if (this.#isHit(content.id)) return 0
     this.#reader.forget(content.id)
     if (this.#reader.admit(content, payload)) return this.#add(content, payload, 'copied')
     throw new HoldfastError('DAMAGED', `what a replica has for chunk ${content.id.toString('hex')} is something else`)
@@ -233,6 +234,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const location = this.#packs.append(kind, content, payload)
     this.#unsettledBytes += location.recordBytes
     this.#pending.add(content.id, location)
+    this.#collection?.added(content, location)
     return location.recordBytes
   }
 

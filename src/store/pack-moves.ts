@@ -1,16 +1,13 @@
-/**
- * Whole packs that come (fetched from a replica) and go (emptied by the collector). A pack is named and synced
- * before the index points into it, and leaves the index, durably, before it leaves the disk.
- */
+/** Whole packs that come, fetched from a replica. A pack is named and synced before the index points into it. */
 import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
-import type { Env, EnvFile } from '../env/env.ts'
+import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
 import type { RecordLocation } from '../format/keys.ts'
 import type { PackFooter } from '../format/pack-footer.ts'
 import { type PackHeader, decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
-import { type IndexOperation, type PackIndex, deletePack, deleteRecord, putRecord } from './pack-index.ts'
-import { readFooter, scanRecords } from './pack-scan.ts'
+import { type IndexOperation, type PackIndex, putRecord } from './pack-index.ts'
+import { readFooter } from './pack-scan.ts'
 import type { PackInfo, PackSet } from './pack-set.ts'
 
 const batchRecords = 4096
@@ -47,27 +44,6 @@ export async function adoptPack({ env, packs, index }: PackMove, path: string): 
   return pack
 }
 
-/**
- * Removes a closed pack and every entry of the index that still points into it: whoever needs its records has
- * moved them before. Errors: IO.
- */
-export async function dropPack({ env, packs, index }: PackMove, pack: PackInfo): Promise<void> {
-  let operations: IndexOperation[] = [deletePack(pack.number)]
-  {
-    using file = env.open(pack.path, 'read')
-    for (const { id, depth, offset } of recordsIn(file)) {
-      const indexed = index.locate(id, depth)
-      if (indexed?.packNumber === pack.number && indexed.offset === offset) operations.push(deleteRecord(id, depth))
-      if (operations.length < batchRecords) continue
-      await index.write(operations)
-      operations = []
-    }
-  }
-  await index.write(operations)
-  await index.settle(new Map())
-  packs.remove(pack)
-}
-
 /** A pack of a store with other keys, or with keys where here are none, can never be read. */
 function refuseForeign(keys: DomainKeys | null, { domainId, keyId }: PackHeader): void {
   if (keys === null ? keyId === 0 : keyId !== 0 && domainId.equals(keys.domainId)) return
@@ -86,16 +62,4 @@ function examine(env: Env, path: string): { header: PackHeader; footer: PackFoot
 
 function isHeld(packs: PackSet, location: RecordLocation | undefined): boolean {
   return location !== undefined && packs.reaches(location.packNumber, location.offset + location.recordBytes)
-}
-
-function* recordsIn(file: EnvFile): Generator<{ id: Buffer; depth: number; offset: number }> {
-  const footer = readFooter(file)
-  if (footer !== undefined) {
-    for (let at = 0; at < footer.count; at++) yield { id: Buffer.from(footer.id(at)), ...footer.place(at) }
-    return
-  }
-  for (const found of scanRecords(file, packHeaderBytes, file.size())) {
-    if (found.type === 'gap') continue
-    yield { id: Buffer.from(found.header.id), depth: found.header.depth, offset: found.offset }
-  }
 }

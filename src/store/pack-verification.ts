@@ -125,7 +125,9 @@ class PackVerification {
       this.#run.input.reader.decodeRecord(this.#pack.number, bytes, header, offset)
     } catch (error) {
       if (!isCode(error, 'DAMAGED', 'NOT_FOUND', 'IO')) throw error
-      const kind = header.baseId !== undefined && !this.#hasBase(header) ? 'base' : 'record'
+      const isBaseless = header.baseId !== undefined && !this.#hasBase(header)
+      if (isBaseless && this.#isAbandoned(header)) return this.#run.sound(plainBytes, true)
+      const kind = isBaseless ? 'base' : 'record'
       this.report(kind, offset, recordBytes, messageOf(error), id)
       this.#condemn(id, depth, offset)
       return
@@ -135,6 +137,14 @@ class PackVerification {
 
   #hasBase({ baseId, baseDepth }: RecordHeader): boolean {
     return baseId !== undefined && this.#run.input.reader.canRead(Buffer.from(baseId), baseDepth)
+  }
+
+  /**
+   * Nobody has what it builds on: the collector took that away, and leaves the rest of a pack that is mostly needed.
+   * If it should be needed after all, whoever looks at what epochs need misses it.
+   */
+  #isAbandoned({ baseId, baseDepth }: RecordHeader): boolean {
+    return baseId !== undefined && this.#run.input.reader.isAbandoned(Buffer.from(baseId), baseDepth)
   }
 
   /** The footer lists exactly the records that are there, in their order. */

@@ -64,6 +64,20 @@ export class RecordReader implements ChunkReader {
     return undefined
   }
 
+  /**
+   * Whether there is no record of at most that depth, or none but those that end in a base of which there is none:
+   * what a collector leaves of garbage in packs that stay.
+   */
+  isAbandoned(id: ChunkId, depthMax: number): boolean {
+    for (let depth = 0; depth <= depthMax; depth++) {
+      const location = this.#lookup.locate(id, depth)
+      if (location === undefined) continue
+      const header = this.#headerAt(id, location)
+      if (header?.baseId === undefined || !this.isAbandoned(header.baseId, header.baseDepth)) return false
+    }
+    return true
+  }
+
   /** Whether a record of at most that depth decodes to the chunk, as the packs are now. */
   canRead(id: ChunkId, depthMax: number): boolean {
     try {

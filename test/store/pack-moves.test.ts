@@ -63,11 +63,10 @@ test('records move out of a pack that is then dropped; what stayed is gone, and 
     await store.sync()
     const pack = await store.adoptPack(fetched(directory))
     t.true(pack.packId.equals(goldenHeader.packId))
-    for await (const record of store.records()) {
-      if (record.location.packNumber === pack.number && !record.id.equals(digest(raw))) store.moveRecord(record)
-    }
-    await store.sync()
-    await store.dropPack(pack)
+    using collection = store.beginCollection()
+    for (const plain of [own, text, changed]) collection.live.keep(digest(plain))
+    const done = await collection.execute(await collection.plan({}, { unusedShareMax: 0, openUnusedBytesMin: Infinity }), {})
+    t.like(done, { droppedPacks: 0, rewrittenPacks: 1, kept: [] })
     t.deepEqual(store.packs().map(({ number }) => number), [1])
     await using reader = await openChunkReader(env, directory)
     for (const plain of [own, text, changed]) t.true(reader.read(digest(plain)).equals(plain))
@@ -90,9 +89,12 @@ test('a record that moves while it is read is found at its new place', async (t)
   for await (const record of store.records()) index.set(record.id.toString('hex'), record)
   const before = index.get(id.toString('hex'))
   t.truthy(before)
-  for (const record of index.values()) store.moveRecord(record)
-  await store.sync()
-  await store.dropPack(pack)
+  {
+    using collection = store.beginCollection()
+    for (const plain of goldenPlains) collection.live.keep(digest(plain))
+    await collection.execute(await collection.plan({}, { unusedShareMax: -1, openUnusedBytesMin: Infinity }), {})
+  }
+  t.false(store.packs().some(({ number }) => number === pack.number))
   for await (const record of store.records()) index.set(record.id.toString('hex'), record)
   let asked = 0
   const lookup = {

@@ -1,0 +1,226 @@
+/**
+ * One collection of garbage in the writer's thread, beside everything that goes on there. From its beginning on every
+ * chunk that is put, also one that was there already, is noted as needed, with all that its record builds on (`note`).
+ * So when what is needed was marked from records that were complete by then, nothing needed is missed:
+ *
+ *   begin -> [its owner waits for what had begun before, and marks] -> plan -> execute -> end
+ *
+ * A pack is given up in one turn of the event loop: nothing in it was noted since it was looked at, and from then on
+ * it is hidden from lookups, so that a put of what it holds is no hit. Only then its entries leave the index, durably,
+ * and its file the disk. Records that stay are copied, synced and indexed before. A crash leaves copies or garbage for
+ * the next collection.
+ */
+import type { Buffer } from 'node:buffer'
+import { isCode, messageOf } from '../../errors.ts'
+import type { RecordLocation } from '../../format/keys.ts'
+import type { RecordContent } from '../../format/pack-record.ts'
+import { collectionGroupBytesMax, collectionGroupPacksMax } from '../../limits.ts'
+import { classOf } from '../pack-class.ts'
+import type { PackInfo } from '../pack-set.ts'
+import { type LongCall, breathe } from '../progress.ts'
+import type { StoreInside } from '../store-inside.ts'
+import { LiveRecords } from './live-records.ts'
+import { type PackPlan, type PlanLimits, type SurveyedPack, planPacks } from './pack-plan.ts'
+import { PackRemoval } from './pack-removal.ts'
+import { packedRecords } from './packed-records.ts'
+import { surveyPacks } from './survey.ts'
+
+/** What a record says of itself and its base. */
+export type NotedRecord = Pick<RecordContent, 'id' | 'depth' | 'baseId' | 'baseDepth'>
+
+export interface CollectedPacks {
+  readonly droppedPacks: number
+  readonly rewrittenPacks: number
+  readonly freedBytes: number
+  readonly movedBytes: number
+  /** Packs that stay although they were to go, and why. */
+  readonly kept: { readonly pack: number; readonly reason: string }[]
+}
+
+const recordsBetweenTurns = 256
+/** A pack whose garbage is put again, again and again, while it is emptied, is left for the next time. */
+const roundsMax = 8
+
+export class PackCollection implements Disposable {
+  readonly live: LiveRecords
+  readonly #inside: StoreInside
+  readonly #removal: PackRemoval
+  readonly #onEnd: () => void
+  /** Packs with a record that was noted since it was looked at. */
+  readonly #touched = new Set<number>()
+  #isMoving = false
+
+  constructor(inside: StoreInside, onEnd: () => void) {
+    const { records } = totalsOf(inside)
+    this.#inside = inside
+    this.#onEnd = onEnd
+    this.#removal = new PackRemoval(inside)
+    this.live = new LiveRecords(records, inside.env.randomBytes(4).readInt32LE(0))
+  }
+
+  /** A record that was found for a put, or written for it. */
+  note(record: NotedRecord): void {
+    this.live.keep(record.id)
+    this.#touch(record.id, record.depth)
+    for (let at = record; at.baseId !== undefined;) {
+      this.live.keepBase(at.baseId, at.baseDepth)
+      const base = this.#inside.reader.header(at.baseId, at.baseDepth)
+      if (base === undefined) return
+      this.#touch(base.id, base.depth)
+      at = base
+    }
+  }
+
+  added(record: NotedRecord, location: RecordLocation): void {
+    if (!this.#isMoving) this.note(record)
+    this.#removal.added(record.id, location)
+  }
+
+  hides(packNumber: number): boolean {
+    return this.#removal.hides(packNumber)
+  }
+
+  /** What was marked before, and all that was put, is synced. Errors: ABORTED, IO. */
+  async plan(call: LongCall, limits?: PlanLimits): Promise<PackPlan> {
+    return planPacks(await surveyPacks(this.#inside, this.live, call), limits)
+  }
+
+  /** What is put from now on goes to other packs. Errors: NO_SPACE, IO. */
+  closePacks(numbers: readonly number[]): void {
+    for (const number of numbers) this.#inside.packs.closeIfOpen(number)
+  }
+
+  /** Packs without anything that stays go first, as that needs no space. Errors: ABORTED, IO, FAILED_STATE. */
+  async execute(plan: PackPlan, call: LongCall): Promise<CollectedPacks> {
+    const done = { droppedPacks: 0, rewrittenPacks: 0, freedBytes: 0, movedBytes: 0, kept: [] as CollectedPacks['kept'] }
+    this.closePacks([...plan.drop, ...plan.rewrite].map(({ number }) => number))
+    const infos = new Map(this.#inside.packs.packs().map((pack) => [pack.number, pack]))
+    const total = plan.freedBytes
+    const progress = (step: string): void => call.progress?.({ step, done: done.freedBytes, total, unit: 'bytes' })
+    for (const group of groupsOf(plan.drop)) {
+      const packs = group.map(({ number }) => infos.get(number)).filter((pack) => pack !== undefined)
+      const going = packs.filter(({ number }) => !this.#touched.has(number))
+      await this.#removal.remove(going, call)
+      done.droppedPacks += going.length
+      done.freedBytes += sumOf(going)
+      progress('dropping packs')
+    }
+    for (const group of groupsOf(plan.rewrite)) {
+      const { going, movedBytes } = await this.#empty(group, infos, done.kept, call)
+      await this.#removal.remove(going, call)
+      done.rewrittenPacks += going.length
+      done.movedBytes += movedBytes
+      done.freedBytes += sumOf(going) - movedBytes
+      progress('rewriting packs')
+    }
+    return done
+  }
+
+  /** Idempotent. */
+  end(): void {
+    this.#onEnd()
+  }
+
+  [Symbol.dispose](): void {
+    this.end()
+  }
+
+  /** Copies what stays of some packs and syncs it; those that may go then. They are given up in the same turn. */
+  async #empty(
+    group: readonly SurveyedPack[], infos: ReadonlyMap<number, PackInfo>, kept: CollectedPacks['kept'], call: LongCall,
+  ): Promise<{ going: PackInfo[]; movedBytes: number }> {
+    const emptied: PackInfo[] = []
+    let movedBytes = 0
+    try {
+      for (const { number } of group) {
+        const pack = infos.get(number)
+        if (pack === undefined) continue
+        const moved = await this.#moveAll(pack, call)
+        if (typeof moved === 'string') kept.push({ pack: number, reason: moved })
+        else emptied.push(pack)
+        movedBytes += typeof moved === 'string' ? 0 : moved
+      }
+      await this.#inside.sync()
+    } catch (error) {
+      if (!isCode(error, 'NO_SPACE')) throw error
+      for (const { number } of group) kept.push({ pack: number, reason: messageOf(error) })
+      return { going: [], movedBytes }
+    }
+    const going = emptied.filter(({ number }) => !this.#touched.has(number))
+    for (const pack of emptied) if (!going.includes(pack)) kept.push({ pack: pack.number, reason: 'it is in use' })
+    this.#removal.hide(going)
+    return { going, movedBytes }
+  }
+
+  /** Bytes that were moved, or why the pack cannot be emptied. Errors: NO_SPACE, IO, ABORTED. */
+  async #moveAll(pack: PackInfo, call: LongCall): Promise<number | string> {
+    let movedBytes = 0
+    try {
+      for (let round = 0; round < roundsMax; round++) {
+        this.#touched.delete(pack.number)
+        movedBytes += await this.#moveOnce(pack, call)
+        if (!this.#touched.has(pack.number)) return movedBytes
+      }
+    } catch (error) {
+      if (isCode(error, 'DAMAGED', 'NOT_FOUND')) return messageOf(error)
+      throw error
+    }
+    return 'its records are put again all the time'
+  }
+
+  /** Errors: DAMAGED, NOT_FOUND (a record or its base cannot be read), NO_SPACE, IO. */
+  async #moveOnce(pack: PackInfo, call: LongCall): Promise<number> {
+    using file = this.#inside.env.open(pack.path, 'read')
+    const records = packedRecords(file)
+    let movedBytes = 0
+    for (let index = 0; index < records.count; index++) {
+      if (index % recordsBetweenTurns === 0) await breathe(call)
+      movedBytes += this.#moveOne(pack, records.id(index), records.place(index))
+    }
+    return movedBytes
+  }
+
+  #moveOne(pack: PackInfo, id: Buffer, place: Omit<RecordLocation, 'packNumber'>): number {
+    if (!this.live.stays(id, place.depth)) return 0
+    const { lookup, reader } = this.#inside
+    const location = lookup.locate(id, place.depth)
+    if (location?.packNumber !== pack.number || location.offset !== place.offset) return 0
+    const { content, payload } = reader.copyAt(id, location)
+    this.#isMoving = true
+    try {
+      this.#inside.add(content, payload, classOf(pack.isCopied))
+    } finally {
+      this.#isMoving = false
+    }
+    return place.recordBytes
+  }
+
+  #touch(id: Buffer, depth: number): void {
+    const location = this.#inside.lookup.locate(id, depth)
+    if (location !== undefined) this.#touched.add(location.packNumber)
+  }
+}
+
+/** Packs that are moved, synced and removed together. */
+function groupsOf(packs: readonly SurveyedPack[]): SurveyedPack[][] {
+  const groups: SurveyedPack[][] = []
+  let bytes = 0
+  for (const pack of packs) {
+    const last = groups.at(-1)
+    const fits = last !== undefined && last.length < collectionGroupPacksMax &&
+      bytes + pack.liveBytes <= collectionGroupBytesMax
+    if (fits) last.push(pack)
+    else groups.push([pack])
+    bytes = (fits ? bytes : 0) + pack.liveBytes
+  }
+  return groups
+}
+
+function totalsOf({ packs }: StoreInside): { records: number } {
+  const { data, node } = packs.stats()
+  return { records: data.records + node.records }
+}
+
+function sumOf(packs: readonly PackInfo[]): number {
+  return packs.reduce((sum, { fileBytes }) => sum + fileBytes, 0)
+}
