@@ -92,7 +92,8 @@ export class PackCollection implements Disposable {
 
   /** Packs without anything that stays go first, as that needs no space. Errors: ABORTED, IO, FAILED_STATE. */
   async execute(plan: PackPlan, call: LongCall): Promise<CollectedPacks> {
-    const done = { droppedPacks: 0, rewrittenPacks: 0, freedBytes: 0, movedBytes: 0, kept: [] as CollectedPacks['kept'] }
+    const kept: CollectedPacks['kept'] = []
+    const done = { droppedPacks: 0, rewrittenPacks: 0, freedBytes: 0, movedBytes: 0, kept }
     this.closePacks([...plan.drop, ...plan.rewrite].map(({ number }) => number))
     const infos = new Map(this.#inside.packs.packs().map((pack) => [pack.number, pack]))
     const total = plan.freedBytes
@@ -106,7 +107,7 @@ export class PackCollection implements Disposable {
       progress('dropping packs')
     }
     for (const group of groupsOf(plan.rewrite)) {
-      const { going, movedBytes } = await this.#empty(group, infos, done.kept, call)
+      const { going, movedBytes } = await this.#empty(group, infos, kept, call)
       await this.#removal.remove(going, call)
       done.rewrittenPacks += going.length
       done.movedBytes += movedBytes

@@ -15,6 +15,8 @@ const spaceBytesMin = 4 * storeFreeBytesMin
 /** Of all records: where more go, one walk through the index is faster than so many looks into it. */
 const walkShareMin = 0.1
 
+type IndexedPlace = Pick<RecordLocation, 'packNumber' | 'depth' | 'offset'>
+
 export class PackRemoval {
   readonly #inside: StoreInside
   readonly #hidden = new Set<number>()
@@ -89,7 +91,7 @@ export class PackRemoval {
   }
 
   /** Whether the index, as it is now, has the record at that place, and no other one is on its way into it. */
-  #isStill(id: Buffer, { packNumber, depth, offset }: Pick<RecordLocation, 'packNumber' | 'depth' | 'offset'>): boolean {
+  #isStill(id: Buffer, { packNumber, depth, offset }: IndexedPlace): boolean {
     const indexed = this.#inside.index.locate(id, depth)
     const isThere = indexed?.packNumber === packNumber && indexed.offset === offset
     return isThere && this.#inside.lookup.locate(id, depth) === undefined

@@ -35,6 +35,8 @@ export async function surveyPacks(inside: StoreInside, live: LiveRecords, call: 
   }
 }
 
+type Found = Pick<SurveyedPack, 'isDamaged' | 'recordBytes' | 'liveBytes' | 'liveRecords'>
+
 class PackSurvey {
   readonly #inside: StoreInside
   readonly #live: LiveRecords
@@ -61,7 +63,7 @@ class PackSurvey {
     }
   }
 
-  async #records(file: EnvFile, call: LongCall): Promise<Pick<SurveyedPack, 'isDamaged' | 'recordBytes' | 'liveBytes' | 'liveRecords'>> {
+  async #records(file: EnvFile, call: LongCall): Promise<Found> {
     const records = packedRecords(file, this.#pack.closed ? file.size() : this.#pack.fileBytes)
     const headers = new HeaderWindow(file)
     let [recordBytes, liveBytes, liveRecords] = [0, 0, 0]
@@ -74,7 +76,8 @@ class PackSurvey {
       if (!this.#live.stays(id, place.depth)) continue
       liveBytes += place.recordBytes
       liveRecords += 1
-      if (place.codec === codecDelta && this.#isToFollow(id)) isDamaged = !this.#follow(headers, place.offset) || isDamaged
+      if (place.codec !== codecDelta || !this.#isToFollow(id)) continue
+      if (!this.#follow(headers, place.offset)) isDamaged = true
     }
     return { isDamaged, recordBytes, liveBytes, liveRecords }
   }
