@@ -122,6 +122,8 @@ export const chunkCacheBytes = 32 * MIB
 export const nodeCacheBytes = 8 * MIB
 /** Records from replicas that a reading thread holds until the writer has them: more than one request needs. */
 export const overlayBytes = 64 * MIB
+/** Chunks asked of replicas at once: with what they build on they fit in memory. */
+export const fetchedAtOnceMax = 256
 /** The writer's: the newest version and the deepest base of 500 chunks, twice what a busy epoch dirties. */
 export const writerChunkCacheBytes = 64 * MIB
 
@@ -140,6 +142,10 @@ export const indexRunEntriesMax = 512 * KIB
 export const machineStateBytesMax = 64 * MIB
 /** A machine's description as JSON: what is left of a record besides names and note, and far more than it takes. */
 export const machineFactsBytesMax = 2 * MIB
+
+/** A prefetch list: the records of 1 GiB of memory, and a working set in words. */
+export const prefetchRecordsMax = 64 * KIB
+export const prefetchListBytesMax = 16 * MIB
 
 assert(nodeWeightMax === nodeFanOut * digestBytes, 'a dense leaf holds one inner node’s worth of chunk ids')
 assert(packBytesMax > 2 * MIB + logRecordBytesMax, 'a pack holds many records')

@@ -2,14 +2,16 @@
 import { AssertionFailure, HoldfastError, messageOf } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
 import type { Progress } from '../image/types.ts'
 
 /** The calls of an engine that go through to its thread. */
-export type EngineMethod = Exclude<keyof Engine, 'directory' | 'close' | typeof Symbol.asyncDispose>
+export type EngineMethod = Exclude<keyof Engine, 'directory' | 'attachSource' | 'close' | typeof Symbol.asyncDispose>
 
 export type ToEngine =
   | { type: 'call'; id: number; method: EngineMethod; args: unknown }
   | { type: 'abort'; id: number }
+  | { type: 'source'; source: FetcherPort }
   | { type: 'close'; id: number }
 
 export type FromEngine =

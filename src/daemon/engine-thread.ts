@@ -20,6 +20,7 @@ class EngineThread {
 
   #receive(message: ToEngine): void {
     if (message.type === 'abort') return this.#aborts.get(message.id)?.abort()
+    if (message.type === 'source') return this.#engine.attachSource(message.source)
     if (message.type === 'call') return void this.#answer(message.id, () => this.#call(message))
     void this.#answer(message.id, () => this.#engine.close()).then(() => this.#port.close())
   }

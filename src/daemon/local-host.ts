@@ -7,6 +7,7 @@ import { systemEnv } from '../env/system.ts'
 import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
 import type { Spawn } from '../machine/spawner.ts'
@@ -17,10 +18,15 @@ import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ResumeResult, SealResult,
 } from './host.ts'
 
+export type HostEvent =
+  | MountEvent
+  | { type: 'machine'; image: string; message: string }
+  | { type: 'replica'; message: string }
+
 export interface LocalHostOptions extends CallOptions {
   /** The engine gets a thread of its own, so that this one's event loop is never held up. */
   thread: boolean
-  onEvent?: (event: MountEvent | { type: 'machine'; image: string; message: string }) => void
+  onEvent?: (event: HostEvent) => void
   /** Who keeps the mounts' connections; this process unless another is named. */
   keeper?: ConnectionKeeper
   /** Who starts hypervisors; this process unless another is named. */
@@ -38,6 +44,7 @@ export async function openHost(directory: string, options: LocalHostOptions): Pr
     : await (await import('../image/local-engine.ts')).openLocalEngine(store, { signal, progress })
   const host = new LocalHost(engine, options)
   try {
+    await host.readFromReplicas()
     await host.adopt()
   } catch (error) {
     await engine.close()
@@ -51,11 +58,18 @@ class LocalHost implements Host {
   readonly #options: LocalHostOptions
   readonly #mounts = new Map<string, ImageMount>()
   #machines: Promise<Machines> | null = null
+  #remote: RemoteRecords | null = null
   #closed: Promise<void> | null = null
 
   constructor(engine: Engine, options: LocalHostOptions) {
     this.engine = engine
     this.#options = options
+  }
+
+  /** Starts what reads from replicas, where the store has chunks on replicas only. */
+  async readFromReplicas(): Promise<void> {
+    const urls = await this.engine.sources()
+    if (urls.length > 0) (await this.#remoteRecords()).use(urls)
   }
 
   /** Looks after what a daemon that died left behind: its mounts and its machines. */
@@ -147,7 +161,19 @@ class LocalHost implements Host {
       await mounted.close({ lazy: force })
       this.#mounts.delete(mounted.directory)
     }
+    await this.#remote?.close()
     await this.engine.close()
+  }
+
+  async #remoteRecords(): Promise<RemoteRecords> {
+    const { RemoteRecords } = await import('../image/remote/remote-records.ts')
+    const { engine } = this
+    this.#remote ??= new RemoteRecords({
+      directory: engine.directory, attach: (port) => engine.attachSource(port),
+      keep: (parcel) => engine.keepRecords({ parcel }),
+      onEvent: (message) => this.#options.onEvent?.({ type: 'replica', message }),
+    })
+    return this.#remote
   }
 
   get #machinesDirectory(): string {
@@ -170,6 +196,7 @@ class LocalHost implements Host {
         mount: (image, directory, readBytesMax) => this.#mountAhead({ image, directory, readBytesMax }),
         serve: (image, mounted) => this.#open({ image, directory: mounted.directory, mounted }),
       },
+      connect: () => this.#remote?.connect(),
       reopenMount: (runDirectory) => this.#handOver(join(basename(runDirectory), 'mount')),
       onEvent: (event) => this.#options.onEvent?.(event),
     })
@@ -185,7 +212,7 @@ class LocalHost implements Host {
   ): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     return ImageMount.open({
-      ...wanted, engine: this.engine, keeper: this.#options.keeper,
+      ...wanted, engine: this.engine, keeper: this.#options.keeper, remote: this.#remote ?? undefined,
       onEvent: (event) => this.#note(event),
     })
   }
@@ -203,7 +230,8 @@ class LocalHost implements Host {
     const { ImageMount } = await import('../mount/image-mount.ts')
     try {
       const onEvent = (event: MountEvent): void => this.#note(event)
-      const mounted = await ImageMount.takeOver({ engine: this.engine, onEvent }, orphan)
+      const remote = this.#remote ?? undefined
+      const mounted = await ImageMount.takeOver({ engine: this.engine, remote, onEvent }, orphan)
       this.#mounts.set(mounted.directory, mounted)
     } catch (error) {
       const message = `its mount on ${orphan.directory} cannot be served on: ${messageOf(error)}`

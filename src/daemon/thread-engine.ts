@@ -2,6 +2,7 @@
 import type { Worker } from 'node:worker_threads'
 import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
 import type { CallOptions } from '../image/types.ts'
 import { errorOf } from './engine-messages.ts'
 import { takeEngineThread } from './engine-threads.ts'
@@ -24,9 +25,10 @@ const methods: readonly EngineMethod[] = [
   'createImage', 'images', 'log', 'show', 'diff', 'stats', 'pin', 'remove', 'fork', 'rollback', 'exportFile', 'check',
   'rebuildIndex', 'openHead', 'commit', 'closeHead', 'sealHead', 'machineState', 'recentChunks', 'saveWorkingSet',
   'durablePacks', 'fence',
+  'sources', 'addSource', 'joinDomain', 'installImage', 'installFork', 'addEpochs', 'keepRecords', 'absentChunks',
 ]
 /** Methods that take no arguments, only options. */
-const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex'])
+const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex', 'sources'])
 
 class EngineLink {
   readonly #directory: string
@@ -57,8 +59,11 @@ class EngineLink {
       ? (options: CallOptions = {}) => this.#call(method, undefined, options)
       : (args: unknown, options: CallOptions = {}) => this.#call(method, args, options)])
     const close = (): Promise<void> => this.#close()
+    const attachSource = (source: FetcherPort): void => {
+      this.#worker.postMessage({ type: 'source', source } satisfies ToEngine, [source.port])
+    }
     return {
-      directory: this.#directory, ...Object.fromEntries(calls), close, [Symbol.asyncDispose]: close,
+      directory: this.#directory, ...Object.fromEntries(calls), attachSource, close, [Symbol.asyncDispose]: close,
     } as unknown as Engine
   }
 

@@ -120,8 +120,19 @@ export class ImageCatalog {
     const identity = {
       image: name, id: this.#env.randomBytes(16), origin, createdMs: Math.round(this.#env.wallMs()),
     }
-    createImageFiles(this.#env, this.#directory, identity, this.#firstRecord(identity, first), this.#store.keys)
+    createImageFiles(this.#env, this.#directory, identity, [this.#firstRecord(identity, first)], this.#store.keys)
     return this.image(name)
+  }
+
+  /**
+   * An image as a replica has it, whose head begins at one of its epochs. Its chunks may be on replicas only.
+   * Errors: EXISTS, NO_SPACE, IO.
+   */
+  install(identity: ImageIdentity, epochs: readonly StoredEpoch[], at: StoredEpoch, nextNumber: number): OpenImage {
+    const isNewest = epochs.at(-1) === at && at.nextNumber === nextNumber
+    const head = isNewest ? [] : [headAt(at, identity, nextNumber)]
+    createImageFiles(this.#env, this.#directory, identity, [...epochs, ...head], this.#store.keys)
+    return this.image(identity.image)
   }
 
   /** A damaged record too, unless the head stands on it. Errors: NOT_FOUND, PINNED, DAMAGED, IO. */
@@ -221,6 +232,13 @@ export function isUnreadable(read: () => unknown): boolean {
 
 function fencedOf(fence: Fence | null): Pick<ImageSummary, 'fenced'> {
   return fence === null ? {} : { fenced: { generation: fence.generations.at(-1) ?? 0, last: fence.last } }
+}
+
+function headAt(epoch: StoredEpoch, { id: imageId, image }: ImageIdentity, nextNumber: number): EpochRecord {
+  return {
+    ...epoch, kind: 'head', nextNumber, commit: epoch.commit + 1, machine: null, note: '', pauseUs: 0, writtenBytes: 0,
+    parent: { id: epoch.id, imageId, image, number: epoch.number },
+  }
 }
 
 /** Errors: BUSY. */

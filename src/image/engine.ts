@@ -7,12 +7,13 @@
  * Every call rejects with a HoldfastError. Addresses of epochs are strings `IMAGE@N`.
  */
 import type { MachineEpoch } from './machine-state.ts'
+import type { RestoringEngine } from './restoring.ts'
 import type {
   CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, DurablePack, EpochDetail,
   EpochSummary, FenceRequest, HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
-export interface Engine {
+export interface Engine extends RestoringEngine {
   readonly directory: string
 
   /** Takes the bases in (BASE_UNREADABLE, BASE_CHANGED, BASE_CLASH) and seals them as epoch 0. */

@@ -165,9 +165,10 @@ export class ImageFiles {
   }
 }
 
-/** Makes an image's directory with its first record, whole or not at all. Errors: EXISTS, IO, NO_SPACE. */
+/** Makes an image's directory with its first records, whole or not at all. Errors: EXISTS, IO, NO_SPACE. */
 export function createImageFiles(
-  env: Env, storeDirectory: string, identity: ImageIdentity, first: EpochRecord, keys: DomainKeys | null,
+  env: Env, storeDirectory: string, identity: ImageIdentity, records: readonly EpochRecord[],
+  keys: DomainKeys | null,
 ): void {
   const images = join(storeDirectory, 'images')
   if (!env.exists(images)) env.mkdir(images)
@@ -180,7 +181,7 @@ export function createImageFiles(
   const temporary = `.new-${env.randomBytes(8).toString('hex')}`
   const made = new ImageFiles(env, storeDirectory, temporary, keys)
   try {
-    writeImageFiles(env, made, identity, first)
+    writeImageFiles(env, made, identity, records)
     env.rename(made.layout.directory, files.layout.directory)
   } catch (error) {
     if (env.exists(made.layout.directory)) removeTree(env, made.layout.directory)
@@ -189,11 +190,16 @@ export function createImageFiles(
   env.syncDirectory(images)
 }
 
-function writeImageFiles(env: Env, files: ImageFiles, identity: ImageIdentity, first: EpochRecord): void {
+function writeImageFiles(
+  env: Env, files: ImageFiles, identity: ImageIdentity, records: readonly EpochRecord[],
+): void {
   const { layout } = files
   for (const directory of [layout.directory, layout.epochs, layout.pins, layout.log, layout.sets]) env.mkdir(directory)
   rewriteIdentity(env, files, identity)
-  files.publishEpoch(first)
+  for (const record of records) {
+    if (record.kind === 'head') files.publishHead(record)
+    else files.publishEpoch(record)
+  }
   env.syncDirectory(layout.directory)
 }
 

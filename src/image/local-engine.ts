@@ -8,6 +8,7 @@ import { HoldfastError } from '../errors.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
+import { writeIdentity } from '../store/identity.ts'
 import { secretOf } from '../store/keys.ts'
 import { type OpenOptions, openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
@@ -24,12 +25,14 @@ import { likelyChunks, readMachineState, writeWorkingSet } from './machine-state
 import type { MachineEpoch } from './machine-state.ts'
 import { fileType, typeOf } from './modes.ts'
 import type { OpenImage } from './open-image.ts'
-import { durableIn } from './outbox.ts'
 import { findPath } from './paths.ts'
+import { RestoringCalls } from './restoring.ts'
+import type { OpenStore } from './restoring.ts'
+import { statsOf } from './store-stats.ts'
 import { NodeStore } from './tree/index.ts'
 import type {
-  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, DurablePack, EpochDetail,
-  EpochSummary, FenceRequest, HeadStart, ImageSummary, StoreStats,
+  CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, EpochDetail,
+  EpochSummary, HeadStart, ImageSummary, StoreStats,
 } from './types.ts'
 
 export interface EngineOptions extends CallOptions, Pick<OpenOptions, 'packBytesMax' | 'secret'> {
@@ -46,7 +49,7 @@ export async function openLocalEngine(directory: string, options: EngineOptions 
   })
 }
 
-class LocalEngine implements Engine {
+class LocalEngine extends RestoringCalls implements Engine {
   readonly directory: string
   readonly #env: Env
   #store: LocalChunkStore
@@ -55,6 +58,7 @@ class LocalEngine implements Engine {
   readonly #reopening: OpenOptions
 
   constructor(env: Env, directory: string, store: LocalChunkStore, reopening: OpenOptions) {
+    super()
     this.#env = env
     this.#reopening = reopening
     this.directory = directory
@@ -100,17 +104,7 @@ class LocalEngine implements Engine {
   }
 
   async stats(): Promise<StoreStats> {
-    const stats = this.#store.stats()
-    const images = this.#catalog.summaries()
-    return {
-      store: this.#store.identity.storeId.toString('hex'), directory: this.directory, formatVersion: 1,
-      images: images.length,
-      epochs: images.reduce((sum, image) => sum + image.epochs, 0),
-      packs: stats.packs, records: stats.data.records + stats.node.records,
-      plainBytes: stats.data.plainBytes + stats.node.plainBytes, storedBytes: stats.packBytes,
-      dataStoredBytes: stats.data.storedBytes, nodeStoredBytes: stats.node.storedBytes,
-      freeBytes: this.#env.freeBytes(this.directory),
-    }
+    return statsOf(this.#env, this.#store, this.#catalog.summaries())
   }
 
   async pin(args: { epoch: string; pinned: boolean }): Promise<EpochSummary> {
@@ -174,12 +168,21 @@ class LocalEngine implements Engine {
   async rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {
     await this.#catalog.forget()
     await this.#store.close()
-    const opening = { ...this.#reopening, ...options, rebuildIndex: true }
-    this.#store = await openChunkStore(this.#env, this.directory, opening)
-    this.#nodes = new NodeStore(this.#store)
-    this.#catalog = new ImageCatalog(this.#env, this.directory, this.#store)
+    await this.#openAnew({ ...options, rebuildIndex: true })
     const stats = this.#store.stats()
     return { packs: stats.packs, records: stats.data.records + stats.node.records }
+  }
+
+  protected get open(): OpenStore {
+    return { env: this.#env, directory: this.directory, store: this.#store, catalog: this.#catalog }
+  }
+
+  protected async reopen(domainId: Buffer): Promise<void> {
+    await this.#catalog.forget()
+    const { storeId, keyId } = this.#store.identity
+    await this.#store.close()
+    writeIdentity(this.#env, this.directory, { storeId, domainId, keyId })
+    await this.#openAnew({})
   }
 
   async openHead(args: { image: string; takeover?: boolean }, options: CallOptions = {}): Promise<HeadStart> {
@@ -238,15 +241,6 @@ class LocalEngine implements Engine {
     writeWorkingSet(image.files, record.number, args.set)
   }
 
-  async durablePacks(args: { from: number }): Promise<DurablePack[]> {
-    return durableIn(this.#store.packs()).filter(({ number }) => number >= args.from)
-  }
-
-  async fence(args: FenceRequest): Promise<{ image: string }> {
-    const image = this.#catalog.image(args.image)
-    return image.inOrder(async () => ({ image: this.#catalog.fence(image, args) }))
-  }
-
   async close(): Promise<void> {
     await this.#catalog.settle()
     await this.#store.close()
@@ -254,6 +248,13 @@ class LocalEngine implements Engine {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #openAnew(options: OpenOptions): Promise<void> {
+    this.#store = await openChunkStore(this.#env, this.directory, { ...this.#reopening, ...options })
+    this.#nodes = new NodeStore(this.#store)
+    this.#catalog = new ImageCatalog(this.#env, this.directory, this.#store)
+    this.bindSource()
   }
 
   async #removeImage(name: string): Promise<{ removedEpochs: number }> {

@@ -56,6 +56,7 @@ export class LogWriter {
   #current: Record<Lane, SegmentFile | null> = { disk: null, memory: null }
   #segment: number
   #sequence: number
+  #lastUnique = 0n
   /** The sequence when the current segment's number began. */
   #firstSequence: number
   /** The sequence of each lane's last record; 0: none yet. */
@@ -93,6 +94,11 @@ export class LogWriter {
     return this.#sequence
   }
 
+  /** Number of the request that the newest record of ours is the last one of; 0 where more of it follow. */
+  get lastUnique(): bigint {
+    return this.#lastUnique
+  }
+
   get unretiredBytes(): number {
     return this.#unretiredBytes
   }
@@ -123,6 +129,7 @@ export class LogWriter {
     const position = segment.bytes + logRecordHeaderBytes
     segment.bytes += lengthBytes
     this.#lastSequence[lane] = this.#sequence
+    this.#lastUnique = request.unique
     this.#sequence += 1
     segment.records += 1
     this.#unretiredRecords += 1

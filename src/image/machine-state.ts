@@ -46,11 +46,13 @@ export function readMachineState(
   return { state, facts, manifest: record.manifest.toString('hex') }
 }
 
-/** The working set recorded for the epoch, else what the epochs up to it changed. */
+/** The working set recorded for the epoch, else what the epochs up to it changed; with `recent` only that. */
 export function likelyChunks(
   env: Env, files: ImageFiles, reader: ChunkReader, nodes: NodeReader, epoch: StoredEpoch, paths: readonly string[],
+  from: 'set or recent' | 'recent' = 'set or recent',
 ): FileChunks[] {
-  return readWorkingSet(env, files, epoch.number) ?? recentChunks(files, reader, nodes, epoch, paths)
+  const set = from === 'recent' ? null : readWorkingSet(env, files, epoch.number)
+  return set ?? recentChunks(files, reader, nodes, epoch, paths)
 }
 
 export function writeWorkingSet(files: ImageFiles, number: number, set: readonly FileChunks[]): void {

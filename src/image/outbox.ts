@@ -13,8 +13,10 @@ import { readIdentity } from '../store/identity.ts'
 import { StoreLayout } from '../store/layout.ts'
 import type { PackInfo } from '../store/pack-set.ts'
 import { readFooter, scanRecords } from '../store/pack-scan.ts'
+import type { ThreadReader } from '../store/thread-reader.ts'
 import { readFence } from './fence.ts'
 import { ImageFiles, listImages } from './image-files.ts'
+import { prefetchListOf } from './prefetch.ts'
 import type { DurablePack, FenceRequest } from './types.ts'
 
 /** What only the thread can tell, or do, that writes the store. */
@@ -48,10 +50,14 @@ export class StoreOutbox implements Outbox {
   readonly #env: Env
   readonly #directory: string
   readonly #engine: OutboxEngine
+  readonly #reader: ThreadReader | undefined
   readonly #known = new Map<string, KnownImage>()
 
-  /** Errors: as reading the store's identity; UNSUPPORTED where it is encrypted: nothing leaves it in the clear. */
-  constructor(env: Env, storeDirectory: string, engine: OutboxEngine) {
+  /**
+   * `reader` is the calling thread's; without one there are no prefetch lists. Errors: as reading the store's identity;
+   * UNSUPPORTED where it is encrypted: nothing leaves it in the clear.
+   */
+  constructor(env: Env, storeDirectory: string, engine: OutboxEngine, reader?: ThreadReader) {
     const { storeId, domainId, keyId } = readIdentity(env, new StoreLayout(storeDirectory))
     if (keyId !== 0) {
       throw new HoldfastError('UNSUPPORTED', 'replicas of an encrypted store are not possible yet: keep it local')
@@ -62,6 +68,7 @@ export class StoreOutbox implements Outbox {
     this.#env = env
     this.#directory = storeDirectory
     this.#engine = engine
+    this.#reader = reader
   }
 
   images(): LocalImage[] {
@@ -118,8 +125,9 @@ export class StoreOutbox implements Outbox {
     return entries
   }
 
-  prefetch(): Buffer | null {
-    return null
+  prefetch({ image }: LocalImage, number: number): Buffer | null {
+    return this.#reader === undefined
+      ? null : prefetchListOf(this.#env, this.#directory, this.#reader, image, number)
   }
 
   async fence(image: LocalImage, generation: number, last: number): Promise<void> {

@@ -132,7 +132,10 @@ export class Incarnation {
   /** Kills the hypervisor if it lives and waits for its end, after which all that it wrote has reached the head. */
   async endMachine(): Promise<void> {
     this.isEnding = true
-    if (this.#machine !== null && this.#machine.state() !== 'exited') await this.#machine.kill()
+    if (this.#machine === null || this.#machine.state() === 'exited') return
+    // One that waits for a replica could not end.
+    this.#mount?.releaseMemory()
+    await this.#machine.kill()
   }
 
   /** Ends the hypervisor and takes the mount down: what stays are the files in the run directory. Idempotent. */

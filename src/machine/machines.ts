@@ -12,6 +12,7 @@ import type { Env } from '../env/env.ts'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
 import { warmServingThread } from '../mount/serving-threads.ts'
@@ -40,6 +41,8 @@ export interface MachinesOptions {
   /** Exists, of mode 0700, for this object alone. */
   directory: string
   mounting: Mounting
+  /** A connection to what reads from replicas, for the thread that pushes pages; undefined where nothing does. */
+  connect?: () => FetcherPort | undefined
   /** Mounts that outlived the process that served them, for `adopt`. */
   reopenMount?: ReopenMount
   onEvent?: (event: MachineNotice) => void
@@ -61,7 +64,7 @@ export class Machines implements AsyncDisposable {
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const host = { ...linuxHost, spawn }
     const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json'), host })
-    const pusher = new PageCachePusher(engine.directory)
+    const pusher = new PageCachePusher(engine.directory, options.connect)
     this.#context = { env, engine, driver, directory, mounting, reopenMount, onEvent, pusher, limits }
   }
 

@@ -1,5 +1,6 @@
 /** What is asked of the pushing thread, and its answer. */
 import type { FileChunks } from '../image/machine-state.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
 
 export interface PushStart {
   /** The store's. */
@@ -31,6 +32,13 @@ export interface PushRequest {
   /** One Int32: pushing ends early once it is not 0. */
   stop: SharedArrayBuffer
 }
+
+export type ToPusher =
+  | FindRequest
+  | PushRequest
+  /** Where records come from that the store lacks. */
+  | { type: 'source'; source: FetcherPort }
+  | 'close'
 
 /** `held`: null for a file of which no copy is held. */
 export type PushAnswer =

@@ -12,16 +12,19 @@ import type { InodeRecord } from '../format/inode.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { findPath } from '../image/paths.ts'
+import { WaitingFetchClient } from '../image/remote/fetch-client.ts'
 import { get, NodeReader } from '../image/tree/index.ts'
 import { chunkBytes, MIB } from '../limits.ts'
 import { storePages } from '../mount/page-cache.ts'
 import { openChunkReader } from '../store/open.ts'
 import { BootFiles } from './boot-files.ts'
-import type { FindRequest, PushAnswer, PushRequest, PushStart } from './push-messages.ts'
+import type { FindRequest, PushAnswer, PushRequest, PushStart, ToPusher } from './push-messages.ts'
 
 const env = systemEnv()
 /** One notification takes a MiB. */
 const runChunksMax = MIB / chunkBytes
+/** What a thread holds in memory of fetched records is bounded; what comes behind is fetched one by one. */
+const fetchedChunksMax = 512
 const zeroChunk = Buffer.alloc(chunkBytes)
 
 type StoreReader = Awaited<ReturnType<typeof openChunkReader>>
@@ -45,6 +48,7 @@ class Pusher {
     const manifest = this.#manifest(request.manifest)
     return request.paths.map((path) => {
       const { inode } = findPath(this.#nodes, manifest, path)
+      if (request.isToHold) this.#fetch(inode.dataRoot, allChunks(Number(inode.size)))
       if (request.isToHold) this.#boot.hold(inode, () => this.#pieces(inode))
       return this.#boot.find(inode)
     })
@@ -56,7 +60,9 @@ class Pusher {
     let pushedBytes = 0
     for (const { path, chunks } of [...request.whole.map((path) => ({ path, chunks: null })), ...request.files]) {
       const { number, inode } = findPath(this.#nodes, manifest, path)
-      for (const run of runsOf(chunks ?? allChunks(Number(inode.size)))) {
+      const wanted = chunks ?? allChunks(Number(inode.size))
+      this.#fetch(inode.dataRoot, wanted)
+      for (const run of runsOf(wanted)) {
         if (Atomics.load(stop, 0) !== 0) return pushedBytes
         const pieces = run.map((chunk) => this.#piece(inode.dataRoot, chunk, Number(inode.size)))
         storePages(request.descriptor, number, run[0], 0, pieces.filter((piece) => piece.length > 0))
@@ -64,6 +70,13 @@ class Pusher {
       }
     }
     return pushedBytes
+  }
+
+  /** Together what has to come from replicas, not one after the other. */
+  #fetch(dataRoot: Buffer | null, chunks: readonly number[]): void {
+    if (this.#reader.source === undefined) return
+    const first = chunks.slice(0, fetchedChunksMax)
+    this.#reader.fetchAbsent(first.flatMap((chunk) => get(this.#nodes, dataRoot, chunk) ?? []))
   }
 
   #manifest(id: string): Manifest {
@@ -101,10 +114,14 @@ async function serve(port: MessagePort, { directory }: PushStart): Promise<void>
   const reader = await openChunkReader(env, directory)
   const pusher = new Pusher(reader)
   const answer = (message: PushAnswer): void => port.postMessage(message)
-  port.on('message', (request: FindRequest | PushRequest | 'close') => {
+  port.on('message', (request: ToPusher) => {
     if (request === 'close') {
       port.close()
       return pusher.close()
+    }
+    if (request.type === 'source') {
+      reader.source = new WaitingFetchClient(request.source)
+      return
     }
     try {
       if (request.type === 'find') answer({ id: request.id, held: pusher.find(request) })

@@ -5,7 +5,8 @@
 import { Worker } from 'node:worker_threads'
 import { entryUrl } from '../env/entry.ts'
 import { messageOf } from '../errors.ts'
-import type { FindRequest, PushAnswer, PushRequest, PushStart } from './push-messages.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
+import type { FindRequest, PushAnswer, PushRequest, PushStart, ToPusher } from './push-messages.ts'
 
 export interface Pushed {
   bytes: number
@@ -17,12 +18,16 @@ export interface Pushed {
 
 export class PageCachePusher {
   readonly #directory: string
+  readonly #connect: () => FetcherPort | undefined
+  #hasSource = false
   readonly #pending = new Map<number, (pushed: Pushed) => void>()
   #worker: Worker | null = null
   #lastId = 0
 
-  constructor(storeDirectory: string) {
+  /** `connect`: to what reads from replicas, where anything does. */
+  constructor(storeDirectory: string, connect: () => FetcherPort | undefined = () => undefined) {
     this.#directory = storeDirectory
+    this.#connect = connect
   }
 
   /** Starts the thread ahead of its first use. */
@@ -52,7 +57,9 @@ export class PageCachePusher {
     const id = this.#lastId
     return new Promise((resolve) => {
       this.#pending.set(id, resolve)
-      this.#running().postMessage(request(id))
+      const worker = this.#running()
+      this.#bind(worker)
+      worker.postMessage(request(id) satisfies ToPusher)
     })
   }
 
@@ -61,12 +68,20 @@ export class PageCachePusher {
     const worker = this.#worker
     if (worker === null) return
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
-    worker.postMessage('close')
+    worker.postMessage('close' satisfies ToPusher)
     await ended
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** The thread may be older than the first replica that chunks are read from. */
+  #bind(worker: Worker): void {
+    const source = this.#hasSource ? undefined : this.#connect()
+    if (source === undefined) return
+    this.#hasSource = true
+    worker.postMessage({ type: 'source', source } satisfies ToPusher, [source.port])
   }
 
   #running(): Worker {
@@ -75,6 +90,7 @@ export class PageCachePusher {
       workerData: { directory: this.#directory } satisfies PushStart, name: 'pushing pages',
     })
     this.#worker = worker
+    this.#hasSource = false
     worker.on('message', (answer: PushAnswer) => this.#receive(answer))
     worker.on('error', (error) => this.#end(worker, messageOf(error)))
     worker.on('exit', () => this.#end(worker, 'the pushing thread ended'))

@@ -58,8 +58,8 @@ export class Commits {
       if (this.#waiting === group) this.#waiting = null
       return this.#commit({ image, segment: group.segment, kind: 'head' })
     }).catch((error: unknown) => {
-      // Without space nothing is lost: the segments stay, and the next commit covers them too.
-      if (!isCode(error, 'NO_SPACE')) return onFailure(messageOf(error))
+      // Without space, or while no replica answers, nothing is lost: the segments stay, the next commit covers them.
+      if (!isCode(error, 'NO_SPACE', 'REPLICA_UNREACHABLE')) return onFailure(messageOf(error))
       onDelay(messageOf(error))
       this.#retry = setTimeout(() => this.behind(group.segment), retryMs).unref()
     })

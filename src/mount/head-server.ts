@@ -3,7 +3,9 @@
  * operations on it, and what the owning thread tells and asks between two of them.
  */
 import { ERRNO } from '../../fuse/index.ts'
-import type { Deferred, FileOperations, LateReplies, RequestContext, WriteRequest } from '../../fuse/index.ts'
+import type {
+  Deferred, FileOperations, LateReplies, PostponedRequests, RequestContext, WriteRequest,
+} from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import { truncateData, offsetOf } from '../image/head-data.ts'
@@ -15,8 +17,12 @@ import { rootInode } from '../image/ingest.ts'
 import { ImageLayout } from '../image/layout.ts'
 import { LogWriter } from '../image/log-writer.ts'
 import { fileType } from '../image/modes.ts'
+import { WaitingFetchClient } from '../image/remote/fetch-client.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
 import type { HeadStart } from '../image/types.ts'
 import { openChunkReader } from '../store/open.ts'
+import type { ThreadReader } from '../store/thread-reader.ts'
+import { AbsentChunks } from './absent-chunks.ts'
 import type { DataContext } from './data-operations.ts'
 import { write } from './data-operations.ts'
 import type { FromServer, ServingStatistics, ToServer } from './messages.ts'
@@ -36,6 +42,10 @@ export interface HeadServerOptions {
   post: (message: FromServer) => void
   /** Why the server before accepted nothing more, in a takeover. */
   failure?: string | null
+  /** Where records come from that the store lacks. */
+  source?: FetcherPort
+  /** Requests that the transport keeps to be tried again; without it an operation waits for what it lacks. */
+  postponed?: () => PostponedRequests
   /** Of the transport, for the statistics. */
   requestCounts: () => RequestCounts
 }
@@ -51,15 +61,21 @@ export class HeadServer {
   readonly #context: DataContext
   readonly #requestCounts: () => RequestCounts
   readonly #carriedOut: CarriedOut
+  readonly #absent: AbsentChunks | null
+  readonly #postponed: (() => PostponedRequests) | undefined
   readonly #resources: AsyncDisposableStack
 
-  private constructor(options: HeadServerOptions, head: Head, resources: AsyncDisposableStack) {
-    this.#context = {
-      head, post: options.post, parked: new ParkedWrites(options.replies), recorder: new ReadRecorder(),
-    }
-    const operations = new HeadOperations(this.#context)
+  private constructor(options: HeadServerOptions, head: Head, reader: ThreadReader, resources: AsyncDisposableStack) {
+    const { post, postponed } = options
+    this.#context = { head, post, parked: new ParkedWrites(options.replies), recorder: new ReadRecorder() }
+    this.#postponed = postponed
     this.#carriedOut = takeOver(options, head)
-    this.operations = options.head.takeover === null ? operations : answeringRepeated(operations, this.#carriedOut)
+    const plain = new HeadOperations(this.#context)
+    const isPlain = options.head.takeover === null && options.source === undefined
+    const operations = isPlain ? plain : answeringRepeated(plain, this.#carriedOut)
+    const waits = options.source !== undefined && postponed !== undefined
+    this.#absent = waits ? new AbsentChunks({ head, reader, carriedOut: this.#carriedOut, postponed, post }) : null
+    this.operations = this.#absent === null ? operations : this.#absent.guarding(operations)
     this.#requestCounts = options.requestCounts
     this.#resources = resources
   }
@@ -69,7 +85,8 @@ export class HeadServer {
     const { head: start, post } = options
     const env = systemEnv()
     await using resources = new AsyncDisposableStack()
-    const reader = resources.use(await openChunkReader(env, start.directory, undefined, start.secret))
+    const source = options.source && new WaitingFetchClient(options.source)
+    const reader = resources.use(await openChunkReader(env, start.directory, source, start.secret))
     const log = resources.use(new LogWriter(env, new ImageLayout(start.directory, start.image), {
       imageId: Buffer.from(start.imageId, 'hex'),
       domainId: Buffer.from(start.domainId, 'hex'),
@@ -80,12 +97,12 @@ export class HeadServer {
       syncDue: (segment) => post({ type: 'syncDue', segment }),
       failed: (error) => post({ type: 'failed', message: messageOf(error) }),
     }, options.limits)
-    return new HeadServer(options, head, resources.move())
+    return new HeadServer(options, head, reader, resources.move())
   }
 
   /** Between two requests, and after all that the kernel sent again. */
   handle(message: ToServer): void {
-    this.#carriedOut.end()
+    if (this.#postponedCount === 0) this.#carriedOut.end()
     const { head, post, recorder } = this.#context
     switch (message.type) {
       case 'rotate':
@@ -99,6 +116,12 @@ export class HeadServer {
       case 'fail':
         head.fail(new Error(message.reason))
         return this.#retryParked()
+      case 'arrived':
+        return this.#absent?.arrived(message.chunks, message.parcel)
+      case 'missing':
+        return this.#absent?.missing(message.chunks, message.reason)
+      case 'releaseMemory':
+        return this.#absent?.releaseMemory()
       case 'makeMemory':
         return post({ type: 'made', id: message.id, ...makeMemory(head, message.name, message.bytes) })
       case 'record':
@@ -116,6 +139,10 @@ export class HeadServer {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  get #postponedCount(): number {
+    return this.#postponed?.().count ?? 0
   }
 
   #retryParked(): void {
@@ -139,7 +166,8 @@ export class HeadServer {
     const { head, parked } = this.#context
     const { count, waited } = parked
     const { answered: repeated } = this.#carriedOut
-    return { ...head.statistics(), parked: count, waited, ...this.#requestCounts(), repeated }
+    const postponed = this.#postponedCount
+    return { ...head.statistics(), parked: count, waited, postponed, ...this.#requestCounts(), repeated }
   }
 }
 

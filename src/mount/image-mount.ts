@@ -14,10 +14,12 @@ import { Commits } from './commits.ts'
 import type { OpenCommit } from './commits.ts'
 import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
-import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
+import type { FromServer, ServingStatistics, ToServer, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
 import type { Mounted, Serving, Transport, TransportName } from './transport.ts'
 import { transportNamed } from './transports.ts'
+import { WantedChunks } from './wanted-chunks.ts'
+import type { MountRemote } from './wanted-chunks.ts'
 
 export interface ImageMountOptions {
   engine: Engine
@@ -35,6 +37,8 @@ export interface ImageMountOptions {
   mounted?: Mounted
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
+  /** Where chunks come from that the store lacks. */
+  remote?: MountRemote
   onEvent?: (event: MountEvent) => void
 }
 
@@ -52,7 +56,7 @@ export interface Cut extends OpenCommit {
   barrierMs: number
 }
 
-type ServeOptions = Pick<ImageMountOptions, 'engine' | 'image' | 'limits' | 'onEvent'>
+type ServeOptions = Pick<ImageMountOptions, 'engine' | 'image' | 'limits' | 'remote' | 'onEvent'>
 
 const clock = systemEnv()
 const newConnection = (): number => clock.randomBytes(4).readUInt32LE(0)
@@ -71,6 +75,7 @@ export class ImageMount {
   readonly #serving: Serving
   readonly #sync: LaneSync
   readonly #commits: Commits
+  readonly #wanted: WantedChunks
   #retry: NodeJS.Timeout | null = null
   #failure: string | null = null
   #closed: Promise<void> | null = null
@@ -85,12 +90,15 @@ export class ImageMount {
     this.device = serving.device
     this.descriptor = serving.descriptor
     const firstSegment = start.takeover?.segments[0] ?? start.segment
+    const tell = (message: string): void => options.onEvent?.({ type: 'fault', image: options.image, message })
     this.#commits = new Commits({
       engine: options.engine, image: options.image, committedTo: firstSegment - 1,
       onCommitted: ({ segment, manifest }) => serving.send({ type: 'retire', segment, manifest }),
-      onDelay: (message) => options.onEvent?.({ type: 'fault', image: options.image, message }),
+      onDelay: tell,
       onFailure: (message) => this.#fail(message),
     })
+    const send = (message: ToServer): void => serving.send(message)
+    this.#wanted = new WantedChunks({ provider: options.remote, send, onWait: tell })
     const layout = new ImageLayout(options.engine.directory, options.image)
     this.#sync = new LaneSync(layout, serving.replies, firstSegment, (error) => this.#fail(messageOf(error)))
   }
@@ -109,7 +117,9 @@ export class ImageMount {
     const transport = await transportNamed(options.transport ?? 'kernel')
     const head = await options.engine.openHead({ image: options.image })
     return ImageMount.#serve(options, transport, head, (onMessage) =>
-      transport.open({ ...options, connection: newConnection(), head, onMessage }))
+      transport.open({
+        ...options, source: options.remote?.connect(), connection: newConnection(), head, onMessage,
+      }))
   }
 
   /**
@@ -121,7 +131,7 @@ export class ImageMount {
     const transport = await transportNamed('kernel')
     const head = await options.engine.openHead({ image, takeover: true })
     const mounted = await ImageMount.#serve({ ...options, image }, transport, head, (onMessage) =>
-      transport.takeOver!({ ...options, head, onMessage }, orphan))
+      transport.takeOver!({ ...options, source: options.remote?.connect(), head, onMessage }, orphan))
     mounted.#failure = orphan.failure
     // A worker that ends meanwhile says so itself.
     mounted.#commitInherited(head).catch(() => undefined)
@@ -198,6 +208,11 @@ export class ImageMount {
     return (await this.#serving.ask<'touched'>({ type: 'record', on: false })).touched
   }
 
+  /** Reads of memory files that wait for a replica fail: nobody needs them any more. */
+  releaseMemory(): void {
+    this.#serving.send({ type: 'releaseMemory' })
+  }
+
   async statistics(): Promise<ServingStatistics> {
     return (await this.#serving.ask<'statistics'>({ type: 'statistics' })).statistics
   }
@@ -215,6 +230,7 @@ export class ImageMount {
 
   async #close(options: { lazy?: boolean; force?: boolean }): Promise<void> {
     await this.#serving.unmount(options)
+    this.#wanted.close()
     this.#resumed()
     await this.#sync.close()
     await this.#commits.close()
@@ -240,6 +256,8 @@ export class ImageMount {
         return this.#fail(message.message)
       case 'fault':
         return this.#options.onEvent?.({ type: 'fault', image, message: message.message })
+      case 'wanted':
+        return void this.#wanted.ask(message.chunks)
       case 'parked':
         return this.#parked(message.memory)
       case 'heldUp':

@@ -74,12 +74,12 @@ async function open(options: TransportOptions): Promise<Serving> {
   }
 }
 
-async function serve({ head, limits, onMessage }: TransportOptions, mounted: KernelMounted): Promise<Serving> {
+async function serve({ head, limits, source, onMessage }: TransportOptions, mounted: KernelMounted): Promise<Serving> {
   mounted.take()
   const { directory, device, kept } = mounted
   const { controlName, connection } = mounted.claim
   const agreement = Promise.withResolvers<Negotiated>()
-  const link = new WorkerLink(kept, { controlName, head, limits, connection, failure: null }, (message) => {
+  const link = new WorkerLink(kept, { controlName, head, limits, source, connection, failure: null }, (message) => {
     if (message.type === 'negotiated') agreement.resolve(message.negotiated)
     else onMessage(message)
   })
@@ -96,9 +96,10 @@ async function serve({ head, limits, onMessage }: TransportOptions, mounted: Ker
   return new KernelServing({ directory, device }, kept, link)
 }
 
-async function takeOver({ head, limits, onMessage }: TakeoverOptions, orphan: OrphanedMount): Promise<Serving> {
+async function takeOver({ head, limits, source, onMessage }: TakeoverOptions, orphan: OrphanedMount): Promise<Serving> {
   const { kept, controlName, connection, negotiated, failure } = orphan
-  const link = new WorkerLink(kept, { controlName, head, limits, connection, negotiated, failure }, onMessage)
+  const start = { controlName, head, limits, source, connection, negotiated, failure }
+  const link = new WorkerLink(kept, start, onMessage)
   await link.ready
   await link.attach(true)
   return new KernelServing(orphan, kept, link)

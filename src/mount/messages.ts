@@ -6,6 +6,7 @@
  * transport both are in one thread, and messages are calls.
  */
 import type { Negotiated, Ticket } from '../../fuse/index.ts'
+import type { FetcherPort, RecordParcel } from '../image/remote/messages.ts'
 import type { HeadLimits } from '../image/head-limits.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { MessagePort } from 'node:worker_threads'
@@ -21,6 +22,8 @@ export interface WorkerStart {
   negotiated?: Negotiated
   /** Why the server before accepted nothing more; null when it did. */
   failure: string | null
+  /** Where records come from that the store lacks, while nobody waits for the kernel. */
+  source?: FetcherPort
   port: MessagePort
 }
 
@@ -35,6 +38,12 @@ export type ToServer =
   /** Starts (or with false ends, answered with `touched`) noting which chunks are read. */
   | { type: 'record'; id: number; on: boolean }
   | { type: 'statistics'; id: number }
+  /** Records that were asked for. */
+  | { type: 'arrived'; chunks: string[]; parcel: RecordParcel }
+  /** These chunks cannot be had, or not within the time that a request may wait. */
+  | { type: 'missing'; chunks: string[]; reason: string }
+  /** Nobody needs the memory files any more: what waits for them fails. */
+  | { type: 'releaseMemory' }
   /** Space may have come free: parked writes are tried again. */
   | { type: 'retry' }
 
@@ -50,6 +59,8 @@ export interface ServingStatistics {
   parked: number
   /** Writes that waited or were held up since the mount is served. */
   waited: number
+  /** Requests that wait for chunks. */
+  postponed: number
   requests: number
   /** Requests that the kernel sent again to this server, and those of them that only had to be answered. */
   resent: number
@@ -69,6 +80,8 @@ export type FromServer =
   | { type: 'statistics'; id: number; statistics: ServingStatistics }
   | { type: 'failed'; message: string }
   | { type: 'fault'; message: string }
+  /** Requests wait for these chunks, by their ids in hex: answered with `arrived` or `missing`. */
+  | { type: 'wanted'; chunks: string[] }
   /** Writes wait for commits or for space. */
   | { type: 'parked'; memory: boolean }
   /** Writes wait for a 'retry' that is to come so soon. */

@@ -38,11 +38,11 @@ class NativeServing implements Serving {
   }
 
   /** Errors: as `Transport.open`. */
-  async start({ head, limits, connection, directory, image }: TransportOptions): Promise<void> {
+  async start({ head, limits, connection, directory, image, source }: TransportOptions): Promise<void> {
     const replies = this.replies
     const post = (message: FromServer): void => this.#post(message)
     const requestCounts = (): RequestCounts => ({ requests: this.#mounted.counts.requestCount, resent: 0 })
-    const server = await HeadServer.open({ head, limits, connection, replies, post, requestCounts })
+    const server = await HeadServer.open({ head, limits, connection, source, replies, post, requestCounts })
     this.#server = server
     try {
       this.#mount = NativeMount.open({

@@ -11,13 +11,20 @@ import type * as fuse from '../../fuse/index.ts'
 /** Numbers of the requests that the log holds, while those that are sent again come in. */
 export class CarriedOut {
   #uniques: ReadonlySet<number>
+  readonly #unanswered = new Set<number>()
   answered = 0
 
   constructor(uniques: ReadonlySet<number>) {
     this.#uniques = uniques
   }
 
+  /** A request that was carried out here, and whose answer could not be made yet. */
+  add(unique: number): void {
+    this.#unanswered.add(unique)
+  }
+
   has({ resent, unique }: fuse.RequestContext): boolean {
+    if (this.#unanswered.delete(unique)) return true
     if (!resent || !this.#uniques.has(unique)) return false
     this.answered += 1
     return true

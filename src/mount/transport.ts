@@ -5,6 +5,7 @@
  */
 import type { LateReplies, TransportSupports, UnmountOptions } from '../../fuse/index.ts'
 import type { HeadLimits } from '../image/head-limits.ts'
+import type { FetcherPort } from '../image/remote/messages.ts'
 import type { HeadStart } from '../image/types.ts'
 import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import type { FromServer, ToServer } from './messages.ts'
@@ -33,6 +34,8 @@ export interface TransportOptions {
   grantsPrivileges?: boolean
   /** A mount of this transport that is to be served, instead of a new one. */
   mounted?: Mounted
+  /** Where the server gets records that the store lacks. */
+  source?: FetcherPort
   /** Called in the owning thread, one message at a time, in the order in which they were said. */
   onMessage: (message: FromServer) => void
 }
@@ -57,7 +60,7 @@ export interface Transport {
   takeOver?(options: TakeoverOptions, orphan: OrphanedMount): Promise<Serving>
 }
 
-export type TakeoverOptions = Pick<TransportOptions, 'head' | 'limits' | 'onMessage'>
+export type TakeoverOptions = Pick<TransportOptions, 'head' | 'limits' | 'source' | 'onMessage'>
 
 /** A mount that nobody serves yet. */
 export interface Mounted {

@@ -35,7 +35,8 @@ export class WorkerLink {
     this.#onMessage = onMessage
     this.#worker = takeServingThread()
     const { descriptor } = kept
-    this.#worker.postMessage({ ...start, descriptor, port: port2 } satisfies WorkerStart, [port2])
+    const transferred = start.source === undefined ? [port2] : [port2, start.source.port]
+    this.#worker.postMessage({ ...start, descriptor, port: port2 } satisfies WorkerStart, transferred)
     let isReady: () => void = () => undefined
     let isServing = false
     this.ready = new Promise((resolve, reject) => {

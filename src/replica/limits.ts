@@ -82,6 +82,16 @@ export const replicationLimits: ReplicationLimits = Object.freeze({
   retryMaxMs: 30_000,
   lagAlarmMs: 30_000,
 })
+/** An index run that is read and kept whole: 47,000 records. */
+export const indexRunWholeBytesMax = 2 * MIB
+/** Twice what the most entries take. */
+export const indexRunObjectBytesMax = 64 * MIB
+/** Runs that a reader looks into: many times what merging leaves. */
+export const indexRunsMax = 4096
+/** Records less than this apart are read in one go: about what a request costs in bytes. */
+export const readGapBytesMax = 128 * KIB
+/** And so much at most in one go, so that several servers can work at once. */
+export const readRunBytesMax = 4 * MIB
 
 assert(objectBytesMax <= hdfsBlockBytes, 'an object is one block')
 assert(hdfsBlockBytes % hdfsChecksumSpanBytes === 0, 'HDFS takes only such block sizes')

@@ -54,6 +54,11 @@ export function initStore(env: Env, directory: string, options: InitOptions = {}
   return identity
 }
 
+/** Of a store that nobody has open, and that holds nothing that another domain would make wrong. */
+export function writeIdentity(env: Env, directory: string, identity: StoreIdentity): void {
+  publishFile(env, new StoreLayout(directory).identity, encodeIdentity(identity))
+}
+
 /** One flipped bit does no harm. Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED. */
 export function readIdentity(env: Env, layout: StoreLayout): StoreIdentity {
   const bytes = readBytes(env, layout)

@@ -29,7 +29,7 @@ import type { PackInfo, PackSet, StoreStats } from './pack-set.ts'
 import type { LongCall } from './progress.ts'
 import { type Generation, PendingRecords, operationsOf } from './pending-records.ts'
 import { RecordReader } from './record-reader.ts'
-import { type RecordSource, partsOf } from './record-source.ts'
+import { type RecordSource, adoptRecord, fetchEach } from './record-source.ts'
 import { type RepairReport, type RepairRequest, repairPacks } from './repair.ts'
 import { type StoreInside, verifyInputOf } from './store-inside.ts'
 import { type VerifyOptions, type VerifyReport, verifyPacks } from './verify.ts'
@@ -109,13 +109,21 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return { id, storedBytes: this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload) }
   }
 
+  /** Has those fetched that are not here, with few large reads. Errors: as `read`. */
+  fetchAbsent(ids: readonly ChunkId[]): void {
+    const absent = ids.filter((id) => !this.#reader.has(id))
+    if (this.source !== undefined) fetchEach(this.source, absent, (records) => this.adoptRecords(records))
+  }
+
   /**
    * Keeps records that a replica has, bases first, each decoded and found right; those of chunks that are here already
    * are left out. Durable, and seen by others, after `sync`. Returns the bytes added. Errors: as put, and DAMAGED.
    */
   adoptRecords(records: readonly Buffer[]): number {
     this.#requireUsable()
-    return records.reduce((sum, record) => sum + this.#adopt(record), 0)
+    const add = (content: RecordContent, payload: Buffer): number => this.#add(content, payload, 'copied')
+    const isHit = (id: ChunkId): boolean => this.#isHit(id)
+    return records.reduce((sum, record) => sum + adoptRecord(this.#reader, record, isHit, add), 0)
   }
 
   sync(): Promise<void> {
@@ -217,14 +225,6 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const recordKind = kind === 'data' ? kindData : kindNode
     const form = provenForm(this.#reader, id, plain, recordKind, wholeForm(plain))
     this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload, packClass)
-  }
-
-  #adopt(record: Buffer): number {
-    const { content, payload } = partsOf(record)
-    if (this.#isHit(content.id)) return 0
-    this.#reader.forget(content.id)
-    if (this.#reader.admit(content, payload)) return this.#add(content, payload, 'copied')
-    throw new HoldfastError('DAMAGED', `what a replica has for chunk ${content.id.toString('hex')} is something else`)
   }
 
   /** Returns the record's length. */

@@ -2,11 +2,12 @@
  * The packs of a directory by number, for one thread: a listing, and a bounded number of open descriptors.
  * Packs that others add are seen when somebody asks for their number.
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { isCode } from '../errors.ts'
+import { decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import { packFilesOpenMax } from '../limits.ts'
 import { type PackName, type StoreLayout, parsePackName } from './layout.ts'
 import { sealOfFile } from './pack-sealing.ts'
@@ -36,6 +37,7 @@ export class PackFiles implements PackSource, Disposable {
   readonly #layout: StoreLayout
   readonly #names = new Map<number, PackName>()
   readonly #open = new Map<number, OpenFile>()
+  readonly #origins = new Map<number, { packId: Buffer; isCopied: boolean }>()
 
   constructor(env: Env, layout: StoreLayout, keys: DomainKeys | null = null) {
     this.keys = keys
@@ -65,12 +67,28 @@ export class PackFiles implements PackSource, Disposable {
   /** Forgets a pack whose file is gone or is about to be. */
   remove(packNumber: number): void {
     this.#names.delete(packNumber)
+    this.#origins.delete(packNumber)
     this.#open.get(packNumber)?.file.close()
     this.#open.delete(packNumber)
   }
 
   has(packNumber: number): boolean {
     return this.#names.has(packNumber)
+  }
+
+  /** What the pack's header says of it; undefined where the pack is gone or its header is damaged. */
+  origin(packNumber: number): { packId: Buffer; isCopied: boolean } | undefined {
+    const known = this.#origins.get(packNumber)
+    if (known !== undefined) return known
+    const bytes = Buffer.alloc(packHeaderBytes)
+    try {
+      const header = decodePackHeader(bytes.subarray(0, this.read(packNumber, bytes, 0)))
+      this.#origins.set(packNumber, header)
+      return header
+    } catch (error) {
+      if (!isCode(error, 'BAD_FORMAT', 'DAMAGED', 'NEWER_VERSION', 'UNSUPPORTED')) throw error
+      return undefined
+    }
   }
 
   read(packNumber: number, target: Buffer, offset: number): number {

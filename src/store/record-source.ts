@@ -10,7 +10,9 @@ import { HoldfastError } from '../errors.ts'
 import {
   type RecordContent, type RecordHeader, readRecordHeader, recordBytesOf, recordChecksumHolds,
 } from '../format/pack-record.ts'
+import { fetchedAtOnceMax } from '../limits.ts'
 import type { ChunkId } from './chunks.ts'
+import type { RecordReader } from './record-reader.ts'
 
 export interface RecordSource {
   /**
@@ -30,6 +32,11 @@ export class AbsentChunk extends HoldfastError {
   }
 }
 
+/** Fetches many, so many at once. Errors: as `RecordSource.fetch`. */
+export function fetchEach(source: RecordSource, ids: readonly ChunkId[], take: (records: Buffer[]) => void): void {
+  for (let at = 0; at < ids.length; at += fetchedAtOnceMax) take(source.fetch(ids.slice(at, at + fetchedAtOnceMax)))
+}
+
 /** The header of a record that lies in `bytes` whole, alone and undamaged, else undefined. */
 export function soundHeader(bytes: Buffer): RecordHeader | undefined {
   const header = readRecordHeader(bytes, 0)
@@ -44,4 +51,16 @@ export function partsOf(record: Buffer): { content: RecordContent; payload: Buff
   if (header === undefined) throw new HoldfastError('DAMAGED', 'a replica gave a record that is not sound')
   const content = { ...header, id: Buffer.from(header.id), baseId: header.baseId && Buffer.from(header.baseId) }
   return { content, payload: record.subarray(header.headerBytes) }
+}
+
+/** Has a record added that is decoded and found right, unless its chunk is here already. Returns the bytes added. */
+export function adoptRecord(
+  reader: RecordReader, record: Buffer, isHit: (id: ChunkId) => boolean,
+  add: (content: RecordContent, payload: Buffer) => number,
+): number {
+  const { content, payload } = partsOf(record)
+  if (isHit(content.id)) return 0
+  reader.forget(content.id)
+  if (reader.admit(content, payload)) return add(content, payload)
+  throw new HoldfastError('DAMAGED', `what a replica has for chunk ${content.id.toString('hex')} is something else`)
 }

@@ -2,16 +2,18 @@
  * A reader for a thread that is not the writer's. What is not in the store it asks of a source, waiting, or tells its
  * caller to ask for (`AbsentChunk`) where that must not wait. Without a source what is absent is NOT_FOUND.
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { assert, isCode } from '../errors.ts'
-import { overlayBytes } from '../limits.ts'
+import type { RunEntry } from '../format/index-run.ts'
+import type { RecordHeader } from '../format/pack-record.ts'
+import { deltaDepthMax, overlayBytes } from '../limits.ts'
 import type { ChunkId, ChunkReader } from './chunks.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackIndex } from './pack-index.ts'
 import { RecordOverlay } from './record-overlay.ts'
 import { RecordReader } from './record-reader.ts'
-import { AbsentChunk, type RecordSource } from './record-source.ts'
+import { AbsentChunk, type RecordSource, fetchEach } from './record-source.ts'
 
 /** wait: read blocks until the source has answered. tell: read throws AbsentChunk at once. */
 export type AbsentPolicy = 'wait' | 'tell'
@@ -21,7 +23,8 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
   readonly #index: PackIndex
   readonly #overlay: RecordOverlay
   readonly #reader: RecordReader
-  readonly #source: RecordSource | undefined
+  /** Where chunks may be had that are not here. */
+  source: RecordSource | undefined
   absentPolicy: AbsentPolicy = 'wait'
 
   /** Takes both over. Use `openChunkReader`. */
@@ -30,7 +33,7 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     this.#index = index
     this.#overlay = new RecordOverlay(index, files, overlayBytes)
     this.#reader = new RecordReader(this.#overlay, this.#overlay)
-    this.#source = source
+    this.source = source
   }
 
   /** Null where nothing is encrypted. */
@@ -43,14 +46,37 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     try {
       return this.#reader.read(id)
     } catch (error) {
-      if (this.#source === undefined || !isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+      if (this.source === undefined || !isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
       if (this.absentPolicy === 'tell') throw new AbsentChunk(id, error)
-      return this.#fetched(this.#source, id)
+      return this.#fetched(this.source, id)
     }
   }
 
   has(id: ChunkId): boolean {
     return this.#reader.has(id)
+  }
+
+  /** Whether a record is here that one of a greater depth can build on. */
+  holds(id: ChunkId, depthMax: number): boolean {
+    return this.#reader.header(id, depthMax) !== undefined
+  }
+
+  /** Has those fetched that are not here, with few large reads. Errors: those of the source. */
+  fetchAbsent(ids: readonly ChunkId[]): void {
+    const absent = ids.filter((id) => !this.has(id))
+    if (this.source !== undefined) fetchEach(this.source, absent, (records) => this.admit(records))
+  }
+
+  /**
+   * Where the store's own packs have the record that a read would use, and those that it builds on, bases first; empty
+   * where one of them is not in an own pack.
+   */
+  places(id: ChunkId): RunEntry[] {
+    const header = this.#reader.header(id, deltaDepthMax)
+    if (header === undefined) return []
+    const records = [...this.#reader.bases(header).reverse(), header]
+    const entries = records.flatMap((record) => this.#place(record))
+    return entries.length === records.length ? entries : []
   }
 
   /** Keeps records that came from elsewhere, for the next reads. What is no sound record is left out. */
@@ -69,6 +95,13 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #place({ id, depth }: RecordHeader): RunEntry[] {
+    const location = this.#overlay.locate(id, depth)
+    const pack = location && this.#files.origin(location.packNumber)
+    return location === undefined || pack === undefined || pack.isCopied
+      ? [] : [{ id: Buffer.from(id), packId: pack.packId, place: location }]
   }
 
   #fetched(source: RecordSource, id: ChunkId): Buffer {

@@ -1,0 +1,31 @@
+/** Sizes, counts and times of reading from replicas, each with its reason. */
+import { MIB } from '../../limits.ts'
+import type { ReplicaLimits } from '../../replica/limits.ts'
+import { replicaLimits } from '../../replica/limits.ts'
+
+/** A replica that has not given all by then is left for the next one. */
+export const tryTimeoutMs = 8_000
+/** The last one may take its time: longer than a NameNode's restart. */
+export const lonelyTimeoutMs = 45_000
+/** One that failed is asked after the others for so long. */
+export const restAfterFailureMs = 10_000
+/** How long a thread waits for the fetching thread: longer than all replicas together may take. */
+export const fetchTimeoutMs = 120_000
+/** Requests are small and somebody waits: a hung server is left sooner than in uploads. */
+export const readLimits: ReplicaLimits = Object.freeze({
+  ...replicaLimits,
+  connectTimeoutMs: 1_000,
+  replyTimeoutMs: 2_500,
+  idleTimeoutMs: 2_500,
+  callTimeoutMs: lonelyTimeoutMs,
+})
+/** Chunks gathered at once when many are wanted: with their bases they fit in memory twice over. */
+export const windowChunks = 256
+/** What a read of an absent chunk asks for along with it: 1 MiB of a file. */
+export const readAheadChunks = 16
+/** Windows under way at once: one is read while the one before is verified and kept. */
+export const windowsMax = 3
+/** Records that wait for the writer; beyond, they are not kept, and read again when they are wanted. */
+export const unkeptBytesMax = 128 * MIB
+/** An owner that published within this may well be alive: it is replaced on request only. */
+export const ownerSilentMs = 5 * 60_000

@@ -1,0 +1,92 @@
+/**
+ * What a store has only on replicas, for all who read in this process: the fetching thread, started when the first
+ * replica is named, its clients, and what they were given put into the store by its writer.
+ */
+import { Buffer } from 'node:buffer'
+import { HoldfastError, isCode, messageOf } from '../../errors.ts'
+import { FetchClient } from './fetch-client.ts'
+import type { Fetched } from './fetch-client.ts'
+import { Fetcher } from './fetcher.ts'
+import { unkeptBytesMax } from './limits.ts'
+import type { FetcherPort, RecordParcel } from './messages.ts'
+
+export interface RemoteRecordsOptions {
+  /** The store's. */
+  readonly directory: string
+  /** Gives the store's writer what it reads itself. */
+  readonly attach: (port: FetcherPort) => void
+  /** Puts records into the store, durably. */
+  readonly keep: (parcel: RecordParcel) => Promise<unknown>
+  /** A sentence for the log. */
+  readonly onEvent: (message: string) => void
+}
+
+export class RemoteRecords implements AsyncDisposable {
+  readonly #options: RemoteRecordsOptions
+  #fetcher: Fetcher | null = null
+  #client: FetchClient | null = null
+  #unkeptBytes = 0
+  #keeping: Promise<unknown> = Promise.resolve()
+  #closed: Promise<void> | null = null
+
+  constructor(options: RemoteRecordsOptions) {
+    this.#options = options
+  }
+
+  /** From now on these replicas are read from, by their URLs. None: nothing is. */
+  use(urls: readonly string[]): void {
+    if (this.#fetcher !== null) return this.#fetcher.use(urls)
+    if (urls.length === 0) return
+    const { directory, attach, onEvent } = this.#options
+    this.#fetcher = new Fetcher({ directory, urls }, {
+      gathered: (parcel) => this.#keep(parcel),
+      event: onEvent,
+    })
+    this.#client = new FetchClient(this.#fetcher.connect(false))
+    attach(this.#fetcher.connect(true))
+  }
+
+  /** For a thread that may wait; undefined where there are no replicas. */
+  connect(): FetcherPort | undefined {
+    return this.#fetcher?.connect(false)
+  }
+
+  /** Errors: as `RecordSource.fetch`. */
+  async fetch(ids: readonly Buffer[], hints?: Uint8Array): Promise<Fetched> {
+    if (this.#client === null) throw new HoldfastError('NOT_FOUND', 'this store reads from no replica')
+    return this.#client.fetch(ids, hints)
+  }
+
+  /** Resolves when all that was given so far is in the store. */
+  async kept(): Promise<void> {
+    await this.#keeping
+  }
+
+  /** Idempotent. To be called before the store is closed. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#client?.close()
+    await this.#fetcher?.close()
+    await this.#keeping
+  }
+
+  /** What comes faster than it can be written is let go: it is read again when it is wanted again. */
+  #keep(parcel: RecordParcel): void {
+    const { length } = parcel.bytes
+    if (length === 0 || this.#unkeptBytes + length > unkeptBytesMax) return
+    this.#unkeptBytes += length
+    this.#keeping = this.#keeping.then(() => this.#options.keep(parcel)).catch((error: unknown) => {
+      if (!isCode(error, 'NO_SPACE')) this.#options.onEvent(`records were not kept: ${messageOf(error)}`)
+    }).finally(() => {
+      this.#unkeptBytes -= length
+    })
+  }
+}

@@ -1,0 +1,98 @@
+/** Records from one replica: found by its index runs or where a prefetch list says, and read with few large reads. */
+import type { Buffer } from 'node:buffer'
+import { isCode } from '../errors.ts'
+import type { RunEntry } from '../format/index-run.ts'
+import { recordBytesMax } from '../format/pack-record.ts'
+import { IndexReader } from './index-reader.ts'
+import { readGapBytesMax, readRunBytesMax } from './limits.ts'
+import { PackReader } from './pack-reader.ts'
+import type { CallOptions, Replica } from './replica.ts'
+
+export interface WantedRecord {
+  readonly id: Buffer
+  /** Only records so shallow are of use: those that a record may build on. */
+  readonly depthMax: number
+}
+
+/** The bytes where a record is said to lie: whoever reads them proves what they are. */
+export interface ClaimedRecord {
+  readonly entry: RunEntry
+  readonly bytes: Buffer
+}
+
+export interface RecordAnswers {
+  readonly records: ClaimedRecord[]
+  /** Errors of reads that failed, while others went on. */
+  readonly failures: unknown[]
+}
+
+export class ReplicaRecordReader {
+  readonly #packs: PackReader
+  readonly #index: IndexReader
+
+  constructor(replica: Replica, onDamage: (message: string) => void) {
+    this.#packs = new PackReader(replica)
+    this.#index = new IndexReader(replica, onDamage)
+  }
+
+  /** Whether what `find` did not find is certainly not there. */
+  get isIndexComplete(): boolean {
+    return this.#index.isComplete
+  }
+
+  /** The shallowest record of each id that is shallow enough. Errors: those of every call. */
+  async find(wanted: readonly WantedRecord[], options?: CallOptions): Promise<RunEntry[]> {
+    const found = await this.#index.find(wanted.map(({ id }) => id), options)
+    return wanted.flatMap(({ id, depthMax }) => {
+      const entries = found.get(id.toString('hex')) ?? []
+      const fit = entries.filter(({ place }) => place.depth <= depthMax && place.recordBytes <= recordBytesMax)
+      return fit.sort((left, right) => left.place.depth - right.place.depth).slice(0, 1)
+    })
+  }
+
+  /** What can be read of them. `onBytes` is told of bytes as they come, gaps between records included. */
+  async read(
+    entries: readonly RunEntry[], options?: CallOptions, onBytes?: (bytes: number) => void,
+  ): Promise<RecordAnswers> {
+    const records: ClaimedRecord[] = []
+    const failures: unknown[] = []
+    await Promise.all(readRuns(entries).map(async (run) => {
+      const { packId, place: { offset } } = run[0]
+      const last = run[run.length - 1].place
+      try {
+        const bytes = await this.#packs.read(packId, offset, last.offset + last.recordBytes - offset, options)
+        onBytes?.(bytes.length)
+        for (const entry of run) {
+          const start = entry.place.offset - offset
+          records.push({ entry, bytes: bytes.subarray(start, start + entry.place.recordBytes) })
+        }
+      } catch (error) {
+        if (isCode(error, 'ABORTED')) throw error
+        failures.push(error)
+      }
+    }))
+    return { records, failures }
+  }
+}
+
+/** Neighbours of one pack together, in their order, within the limits on gaps and lengths. */
+export function readRuns(entries: readonly RunEntry[]): RunEntry[][] {
+  const sorted = [...entries].sort((left, right) => {
+    return left.packId.compare(right.packId) || left.place.offset - right.place.offset
+  })
+  const runs: RunEntry[][] = []
+  for (const entry of sorted) {
+    const run = runs.at(-1)
+    if (run !== undefined && fits(run, entry)) run.push(entry)
+    else runs.push([entry])
+  }
+  return runs
+}
+
+function fits(run: readonly RunEntry[], next: RunEntry): boolean {
+  const [first, last] = [run[0], run[run.length - 1]]
+  if (!first.packId.equals(next.packId)) return false
+  const gap = next.place.offset - last.place.offset - last.place.recordBytes
+  const bytes = next.place.offset + next.place.recordBytes - first.place.offset
+  return gap >= 0 && gap <= readGapBytesMax && bytes <= readRunBytesMax
+}
