@@ -14,7 +14,9 @@ import { startDaemon } from './daemon/launch.ts'
 import { Store } from './daemon/store.ts'
 import { HoldfastError } from './errors.ts'
 
-export type { CheckpointResult, MachineSummary, MountSummary, ResumeResult, SealResult } from './daemon/host.ts'
+export type {
+  CheckpointResult, MachineSummary, MountSummary, ReplicaSummary, ResumeResult, SealResult,
+} from './daemon/host.ts'
 export { Image, type MachineOptions } from './daemon/image.ts'
 export { Store, type CheckOptions } from './daemon/store.ts'
 export { version } from './daemon/version.ts'
@@ -23,6 +25,7 @@ export type {
   AffectedFile, CallOptions, CheckFault, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary,
   Progress, StoreStats,
 } from './image/types.ts'
+export type { ReplicaStatus } from './replica/replicator.ts'
 export type { TransportName } from './mount/transport.ts'
 
 /**

@@ -33,5 +33,9 @@ export function exitCodeOf(code: ErrorCode): number {
 
 /** A verb can succeed and still have bad news. */
 export function exitCodeOfResult(verb: VerbName, result: unknown): number {
+  if (verb === 'seal' || verb === 'vm checkpoint') {
+    const { replicas } = result as { replicas?: { have: number; wanted: number } }
+    return replicas !== undefined && replicas.have < replicas.wanted ? exitCodes.incomplete : exitCodes.done
+  }
   return verb === 'check' && (result as CheckReport).damaged.length > 0 ? exitCodes.damaged : exitCodes.done
 }

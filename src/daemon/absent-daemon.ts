@@ -16,7 +16,7 @@ export class AbsentDaemonCaller implements VerbCaller {
     requireStore(this.#store)
     const status: DaemonStatus = {
       running: false, pid: null, servingPid: null, directory: this.#store, version: null, protocol: null,
-      startedMs: null, clients: 0, replacements: 0, survivesKills: false, mounts: [], machines: [],
+      startedMs: null, clients: 0, replacements: 0, survivesKills: false, mounts: [], machines: [], replicas: [],
     }
     return status as ResultOf<V>
   }

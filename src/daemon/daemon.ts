@@ -85,7 +85,7 @@ export class Daemon implements DaemonControl {
   }
 
   async status(): Promise<DaemonStatus> {
-    const machines = await this.#host.machines()
+    const [machines, replicas] = await Promise.all([this.#host.machines(), this.#host.replicas.status()])
     return {
       running: true, pid: this.#front.pid, servingPid: process.pid,
       directory: this.#store, version, protocol: controlProtocol,
@@ -93,6 +93,7 @@ export class Daemon implements DaemonControl {
       replacements: this.#supervision?.replacements ?? 0, survivesKills: this.#supervision?.survivesKills() ?? false,
       mounts: this.#host.mounts().map(({ image, directory, machine }) => ({ image, directory, machine })),
       machines: machines.map(({ image, state, pid }) => ({ image, state, pid })),
+      replicas: replicas.map(({ name, state, epochsBehind, alarm }) => ({ name, state, epochsBehind, alarm })),
     }
   }
 
@@ -106,7 +107,7 @@ export class Daemon implements DaemonControl {
       this.#abort.abort()
       await Promise.allSettled(others.map((call) => call.settled))
       await this.#closeHost(options, status)
-      return { ...status, running: false, clients: 0, mounts: [], machines: [] }
+      return { ...status, running: false, clients: 0, mounts: [], machines: [], replicas: [] }
     } catch (error) {
       if (isCode(error, 'BUSY')) this.#stopping = false
       throw error

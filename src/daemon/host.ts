@@ -6,6 +6,7 @@
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
+import type { ReplicaStatus } from '../replica/replicator.ts'
 
 export interface MountSummary {
   image: string
@@ -30,6 +31,8 @@ export interface SealResult {
   barrierMs: number
   /** From the barrier's end to durable. */
   commitMs: number
+  /** Only where it was waited for. */
+  replicas?: ReplicasReached
 }
 
 export interface MachineStartRequest {
@@ -73,6 +76,15 @@ export interface CheckpointResult {
   pauseMs: number
   /** Parts of the checkpoint in milliseconds: liveFlush, stop, saveState, flush, seal, cont, commit. */
   parts: Record<string, number>
+  /** Only where it was waited for. */
+  replicas?: ReplicasReached
+}
+
+export interface ReplicaSummary {
+  name: string
+  url: string
+  isAuthority: boolean
+  bytesPerSecondMax: number | null
 }
 
 export interface ResumeResult {
@@ -85,16 +97,45 @@ export interface ResumeResult {
   parts: Record<string, number>
 }
 
+export interface ReplicaRequest {
+  name: string
+  url: string
+  authority: boolean
+  bytesPerSecondMax: number | null
+}
+
+/** How far an epoch got while somebody waited for it. */
+export interface ReplicasReached {
+  have: number
+  of: number
+  wanted: number
+}
+
+/** The store's replicas: see replication.ts. */
+export interface ReplicaHost {
+  /** Errors: EXISTS, USAGE, BAD_NAME, WRONG_DOMAIN, those of a replica. */
+  add(args: ReplicaRequest, options?: CallOptions): Promise<ReplicaSummary>
+  list(): ReplicaSummary[]
+  status(): Promise<ReplicaStatus[]>
+  /** Resolves when they have all that the store has. Errors: NOT_FOUND, those of a replica, ABORTED. */
+  sync(args: { name?: string }, options?: CallOptions): Promise<ReplicaStatus[]>
+  /** Errors: NOT_FOUND, BUSY (the authority, while there are others). */
+  remove(args: { name: string }): Promise<ReplicaSummary>
+}
+
 export interface Host {
   readonly engine: Engine
+  readonly replicas: ReplicaHost
   mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
   unmount(args: { directory: string; lazy?: boolean }): Promise<void>
   mounts(): MountSummary[]
   /** Mounted or not. */
-  seal(args: { image: string; note?: string }, options?: CallOptions): Promise<SealResult>
+  seal(args: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions): Promise<SealResult>
 
   startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary>
-  checkpoint(args: { image: string; note?: string }, options?: CallOptions): Promise<CheckpointResult>
+  checkpoint(
+    args: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions,
+  ): Promise<CheckpointResult>
   /** Sets (or with null clears) the schedule of periodic checkpoints and returns. */
   scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary>
   resumeMachine(

@@ -45,9 +45,13 @@ export class Image {
     return this.#caller.call('show', { epoch: this.#address(epoch) })
   }
 
-  /** Seals the head as the next epoch; durable on return. Mounted or not. */
-  seal(options: { note?: string } & CallOptions = {}): Promise<SealResult> {
-    return this.#caller.call('seal', { image: this.name, note: options.note }, options)
+  /**
+   * Seals the head as the next epoch; durable on return, and with `waitReplicas` on so many replicas, unless the
+   * result's `replicas` says that they did not get it in time. Mounted or not.
+   */
+  seal(options: { note?: string; waitReplicas?: number } & CallOptions = {}): Promise<SealResult> {
+    const { note, waitReplicas } = options
+    return this.#caller.call('seal', { image: this.name, note, waitReplicas }, options)
   }
 
   pin(epoch: number): Promise<EpochSummary> {
@@ -101,8 +105,9 @@ export class Image {
   }
 
   /** Seals disks, memory and device state as one epoch; the guest is paused for `pauseMs` of it. */
-  async checkpoint(options: { note?: string } & CallOptions = {}): Promise<CheckpointResult> {
-    const result = await this.#caller.call('vm checkpoint', { image: this.name, note: options.note }, options)
+  async checkpoint(options: { note?: string; waitReplicas?: number } & CallOptions = {}): Promise<CheckpointResult> {
+    const { note, waitReplicas } = options
+    const result = await this.#caller.call('vm checkpoint', { image: this.name, note, waitReplicas }, options)
     assert(result.kind === 'taken', 'without a period one checkpoint is taken')
     return result
   }

@@ -22,6 +22,19 @@ export const imageName: Kind<string> = textKind('IMAGE', checkName)
 /** A name for an image that is to be made. */
 export const newImageName: Kind<string> = { ...imageName, label: 'NEW' }
 
+/** A replica's name: part of a file's. */
+export const replicaName: Kind<string> = textKind('NAME', (text) => {
+  if (/^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/.test(text)) return text
+  const message = `"${printable(text)}" cannot be a replica's name: use up to 64 letters, digits and . _ -`
+  throw new HoldfastError('BAD_NAME', message)
+})
+
+export const replicaUrl: Kind<string> = textKind('URL', (value) => {
+  checkBytes(value, pathBytesMax)
+  if (/^(file|webhdfs|swebhdfs):\/\//.test(value)) return value
+  throw usage(`"${printable(value)}" is no replica: it begins with file://, webhdfs:// or swebhdfs://`)
+})
+
 /** A sealed epoch, `IMAGE@N`. */
 export const epochAddress: Kind<string> = textKind('IMAGE@N', (text) => {
   const { image, number } = splitAddress(text)

@@ -42,6 +42,11 @@ export const restartDelayMsMax = 30_000
 export const crashesMax = 3
 export const crashWindowMs = 60_000
 
+/** How long a replica that is being added may take to answer: somebody waits. */
+export const replicaProbeTimeoutMs = 20_000
+/** How long a seal waits for replicas: then it is incomplete, and goes on by itself. */
+export const replicaWaitTimeoutMs = 60_000
+
 /** One text argument: fits one argument of a command line. */
 export const textBytesMax = 128 * KIB
 /** PATH_MAX with its final NUL taken off. */

@@ -8,15 +8,18 @@ import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
-import type { CallOptions } from '../image/types.ts'
+import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
 import type { Spawn } from '../machine/spawner.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { Mounted } from '../mount/transport.ts'
 import type {
-  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ResumeResult, SealResult,
+  CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ReplicasReached,
+  ResumeResult, SealResult,
 } from './host.ts'
+import { Replication } from './replication.ts'
+import { watchedEngine } from './watched-engine.ts'
 
 export type HostEvent =
   | MountEvent
@@ -55,6 +58,7 @@ export async function openHost(directory: string, options: LocalHostOptions): Pr
 
 class LocalHost implements Host {
   readonly engine: Engine
+  readonly replicas: Replication
   readonly #options: LocalHostOptions
   readonly #mounts = new Map<string, ImageMount>()
   #machines: Promise<Machines> | null = null
@@ -62,8 +66,11 @@ class LocalHost implements Host {
   #closed: Promise<void> | null = null
 
   constructor(engine: Engine, options: LocalHostOptions) {
-    this.engine = engine
+    this.engine = watchedEngine(engine, () => this.replicas.poke())
     this.#options = options
+    const onEvent = (message: string): void => options.onEvent?.({ type: 'replica', message })
+    const isBackground = options.thread
+    this.replicas = new Replication({ env: systemEnv(), engine: this.engine, isBackground, onEvent })
   }
 
   /** Starts what reads from replicas, where the store has chunks on replicas only. */
@@ -103,7 +110,14 @@ class LocalHost implements Host {
     return [...this.#mounts.values()].map(summaryOf)
   }
 
-  async seal(args: { image: string; note?: string }, options: CallOptions = {}): Promise<SealResult> {
+  async seal(
+    { waitReplicas, ...args }: { image: string; note?: string; waitReplicas?: number }, options: CallOptions = {},
+  ): Promise<SealResult> {
+    const sealed = await this.#seal(args, options)
+    return { ...sealed, ...await this.#reached(sealed.epoch, waitReplicas, options) }
+  }
+
+  async #seal(args: { image: string; note?: string }, options: CallOptions): Promise<SealResult> {
     const clock = systemEnv()
     const mounted = await this.#mountOf(args.image)
     const begin = clock.monotonicMs()
@@ -121,8 +135,11 @@ class LocalHost implements Host {
     return (await this.#loaded()).start(request, options)
   }
 
-  async checkpoint(args: { image: string; note?: string }, options?: CallOptions): Promise<CheckpointResult> {
-    return (await this.#loaded()).checkpoint(args, options)
+  async checkpoint(
+    { waitReplicas, ...args }: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions,
+  ): Promise<CheckpointResult> {
+    const taken = await (await this.#loaded()).checkpoint(args, options)
+    return { ...taken, ...await this.#reached(taken.epoch, waitReplicas, options) }
   }
 
   async scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary> {
@@ -140,7 +157,10 @@ class LocalHost implements Host {
   }
 
   async machines(args: { image?: string } = {}): Promise<MachineSummary[]> {
-    return this.#machines === null ? [] : (await this.#machines).summaries(args.image)
+    if (this.#machines === null) return []
+    const summaries = (await this.#machines).summaries(args.image)
+    const known = (newest: EpochSummary | null) => newest && this.replicas.asKnown(newest)
+    return summaries.map((each) => ({ ...each, newest: known(each.newest) }))
   }
 
   close(options: { force?: boolean } = {}): Promise<void> {
@@ -161,6 +181,7 @@ class LocalHost implements Host {
       await mounted.close({ lazy: force })
       this.#mounts.delete(mounted.directory)
     }
+    await this.replicas.close()
     await this.#remote?.close()
     await this.engine.close()
   }
@@ -174,6 +195,15 @@ class LocalHost implements Host {
       onEvent: (message) => this.#options.onEvent?.({ type: 'replica', message }),
     })
     return this.#remote
+  }
+
+  /** How many replicas an epoch reached, where somebody waits for it. It is then as it is known by now. */
+  async #reached(
+    epoch: EpochSummary, wanted: number | undefined, options: CallOptions = {},
+  ): Promise<{ epoch: EpochSummary; replicas?: ReplicasReached }> {
+    if (wanted === undefined) return { epoch }
+    const replicas = await this.replicas.reach(epoch, wanted, options)
+    return { epoch: this.replicas.asKnown(epoch), replicas }
   }
 
   get #machinesDirectory(): string {

@@ -8,7 +8,8 @@
 import { resolve } from 'node:path'
 import type { CallOptions, CheckReport, DiffEntry, ImageSummary, StoreStats } from '../image/types.ts'
 import type { VerbCaller } from './caller.ts'
-import type { MachineSummary, MountSummary } from './host.ts'
+import type { ReplicaStatus } from '../replica/replicator.ts'
+import type { MachineSummary, MountSummary, ReplicaSummary } from './host.ts'
 import { Image } from './image.ts'
 
 export interface CheckOptions extends CallOptions {
@@ -85,6 +86,36 @@ export class Store implements AsyncDisposable {
 
   machines(): Promise<MachineSummary[]> {
     return this.#caller.call('vm status', {})
+  }
+
+  /**
+   * Keeps all epochs on another place, too: `file:///DIR` or `webhdfs://HOST:PORT/PATH?user=NAME`. The first one
+   * decides who may write. In the background by a daemon; a store open in this process brings them with
+   * `syncReplicas`, and from then on. Errors: EXISTS, WRONG_DOMAIN, those of the place.
+   */
+  addReplica(
+    name: string, url: string, options: { authority?: boolean; bytesPerSecondMax?: number } & CallOptions = {},
+  ): Promise<ReplicaSummary> {
+    const { authority, bytesPerSecondMax } = options
+    return this.#caller.call('replica add', { name, url, authority, bandwidth: bytesPerSecondMax }, options)
+  }
+
+  replicas(): Promise<ReplicaSummary[]> {
+    return this.#caller.call('replica list', {})
+  }
+
+  replicaStatus(): Promise<ReplicaStatus[]> {
+    return this.#caller.call('replica status', {})
+  }
+
+  /** Resolves when the replica, or every one, has all that the store has. Errors: NOT_FOUND, those of the place. */
+  syncReplicas(options: { name?: string } & CallOptions = {}): Promise<ReplicaStatus[]> {
+    return this.#caller.call('replica sync', { name: options.name }, options)
+  }
+
+  /** What is there stays there. Errors: NOT_FOUND, BUSY (it decides who may write, and there are others). */
+  removeReplica(name: string): Promise<ReplicaSummary> {
+    return this.#caller.call('replica remove', { name })
   }
 
   /** Idempotent. A store open in this process is BUSY while its mounts are in use. */

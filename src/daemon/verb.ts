@@ -30,6 +30,7 @@ export interface DaemonStatus {
   survivesKills: boolean
   mounts: { image: string; directory: string; machine: boolean }[]
   machines: { image: string; state: string; pid: number | null }[]
+  replicas: { name: string; state: string; epochsBehind: number; alarm: string | null }[]
 }
 
 /** The daemon's view of itself, given to verbs of place `control`. */

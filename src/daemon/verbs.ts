@@ -9,10 +9,11 @@ import { daemonVerbs } from './verbs/daemons.ts'
 import { epochVerbs } from './verbs/epochs.ts'
 import { machineVerbs } from './verbs/machines.ts'
 import { mountVerbs } from './verbs/mounts.ts'
+import { replicaVerbs } from './verbs/replicas.ts'
 import { storeVerbs } from './verbs/stores.ts'
 
 export const verbs = Object.freeze({
-  ...storeVerbs, ...epochVerbs, ...mountVerbs, ...machineVerbs, ...daemonVerbs,
+  ...storeVerbs, ...epochVerbs, ...mountVerbs, ...machineVerbs, ...replicaVerbs, ...daemonVerbs,
 })
 
 export type VerbName = keyof typeof verbs

@@ -3,7 +3,16 @@ import { join } from 'node:path'
 import type { Env } from '../env/env.ts'
 import { imageKey } from '../replica/layout.ts'
 import { ReplicaRegistry } from '../replica/registry.ts'
-import type { Fence } from './fence.ts'
+import { type Fence, readFence } from './fence.ts'
+import { ImageFiles } from './image-files.ts'
+
+/** Of an epoch that there is, from the files alone. Errors: NOT_FOUND (its image), DAMAGED. */
+export function replicasOf(
+  env: Env, storeDirectory: string, image: string, number: number,
+): { have: number; of: number } {
+  const files = new ImageFiles(env, storeDirectory, image, null)
+  return new ReplicaLevels(env, storeDirectory).of(files.identity().id, readFence(env, files.layout), number)
+}
 
 export class ReplicaLevels {
   readonly #env: Env

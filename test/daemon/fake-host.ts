@@ -29,6 +29,8 @@ export const openFakeHost: OpenHost = async (store, { create }) => {
   return fakeHost(store, FileLock.take(systemEnv(), join(store, 'lock')))
 }
 
+const fakeReplicas = { status: async () => [], list: () => [] } as Partial<Host['replicas']> as Host['replicas']
+
 function fakeHost(store: string, lock: FileLock): Host {
   const mounts: MountSummary[] = []
   const engine = fakeEngine(store)
@@ -53,6 +55,7 @@ function fakeHost(store: string, lock: FileLock): Host {
       return machine
     },
     checkpoint: async ({ image, note }) => ({ epoch: await engine.sealHead({ image, note }), pauseMs: 5, parts: {} }),
+    replicas: fakeReplicas,
     scheduleCheckpoints: async ({ image, everyMs }) => ({ ...stoppedMachine(image), everyMs }),
     resumeMachine: async ({ target }) => {
       const image = target.split('@')[0]

@@ -8,9 +8,10 @@ export function imagesText(images: ImageSummary[], nowMs: number): string {
   const rows = images.map((each) => [
     each.image, String(each.epochs), `@${each.newest}`, originText(each),
     each.damaged === undefined ? ageText(each.createdMs, nowMs) : '?',
+    each.fenced === undefined ? '' : `taken over by another writer after @${each.fenced.last}`,
   ])
   const names = images.map(({ image, damaged }) => ({ name: image, damaged }))
-  return withDamage(names, table(['IMAGE', 'EPOCHS', 'NEWEST', 'ORIGIN', 'MADE'], rows, [1, 2], 'no images'))
+  return withDamage(names, table(['IMAGE', 'EPOCHS', 'NEWEST', 'ORIGIN', 'MADE', 'NOTICE'], rows, [1, 2], 'no images'))
 }
 
 export function logText(epochs: EpochSummary[], nowMs: number): string {
@@ -90,6 +91,11 @@ function originText({ origin, damaged }: ImageSummary): string {
   return origin.kind === 'fork' ? `fork of ${origin.epoch ?? 'an epoch'}` : origin.kind
 }
 
+/** `durable`, or how far it is replicated: `durable, on 1 of 2`. */
+export function levelText(level: EpochSummary['level'], { have, of }: EpochSummary['replicas']): string {
+  return of === 0 || have === of ? level : `${level}, on ${have} of ${of}`
+}
+
 /** Only a parent that is not simply the epoch before is worth a word. */
 function parentText({ image, number, parent }: EpochSummary): string {
   if (parent === null) return ''
@@ -102,5 +108,6 @@ function pauseText(epoch: EpochSummary): string {
 }
 
 function flagsText(epoch: EpochSummary): string {
-  return [epoch.level, epoch.machine ? 'machine' : null, epoch.pinned ? 'pinned' : null].filter(Boolean).join(', ')
+  const level = levelText(epoch.level, epoch.replicas)
+  return [level, epoch.machine ? 'machine' : null, epoch.pinned ? 'pinned' : null].filter(Boolean).join(', ')
 }

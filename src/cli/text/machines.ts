@@ -1,8 +1,10 @@
 /** Mounts, machines and the daemon as text. */
 import type { MachineSummary, MountSummary } from '../../daemon/host.ts'
 import type { DaemonStatus } from '../../daemon/verb.ts'
+import type { EpochSummary } from '../../image/types.ts'
 import type { ResultOf } from '../../daemon/verbs.ts'
-import { epochLine } from './epochs.ts'
+import { epochLine, levelText } from './epochs.ts'
+import { reachedText } from './replicas.ts'
 import { facts, table } from './table.ts'
 import { ageText, bytesText, durationText, millisecondsText } from './units.ts'
 
@@ -21,12 +23,17 @@ export function machineText(machine: MachineSummary): string {
     ['console', machine.console],
     ['schedule', machine.everyMs === null ? null : `every ${machine.everyMs / 1000} s`],
     ['checkpoints', `${completed} of ${requested} done, ${failed} failed, ${aborted} aborted`],
-    ['newest', machine.newest === null ? null : `${machine.newest.image}@${machine.newest.number}`],
+    ['newest', machine.newest === null ? null : newestText(machine.newest)],
     ['last error', machine.lastError],
   ])
   const alarms = machine.alarms.map((each) => `alarm: ${each}`)
   const notices = machine.notices.map((each) => `notice: ${each}`)
   return [text, ...alarms, ...notices].join('\n')
+}
+
+/** `vm@4, replicated on 1 of 2`. */
+function newestText({ image, number, level, replicas }: EpochSummary): string {
+  return `${image}@${number}, ${levelText(level, replicas)}`
 }
 
 export function machinesText(machines: MachineSummary[]): string {
@@ -42,7 +49,9 @@ export function machinesText(machines: MachineSummary[]): string {
 }
 
 export function checkpointText(result: ResultOf<'vm checkpoint'>): string {
-  if (result.kind === 'taken') return `${epochLine(result.epoch)}; pause ${millisecondsText(result.pauseMs)}`
+  if (result.kind === 'taken') {
+    return `${epochLine(result.epoch)}; pause ${millisecondsText(result.pauseMs)}${reachedText(result.replicas)}`
+  }
   const { image, everyMs } = result.machine
   return everyMs === null ? `${image} has no schedule` : `${image} is checkpointed every ${everyMs / 1000} s`
 }
@@ -63,5 +72,7 @@ export function daemonText(status: DaemonStatus, nowMs: number): string {
     ['clients', String(status.clients)],
     ['mounts', status.mounts.map((each) => `${each.image} on ${each.directory}`).join(', ') || 'none'],
     ['machines', status.machines.map((each) => `${each.image} ${each.state}`).join(', ') || 'none'],
+    ['replicas', status.replicas.map((each) => `${each.name} ${each.state}`).join(', ') || 'none'],
+    ['alarms', status.replicas.flatMap(({ alarm }) => alarm ?? []).join('; ') || null],
   ])
 }

@@ -3,6 +3,7 @@ import type { ResultOf, VerbName } from '../../daemon/verbs.ts'
 import { checkText } from './check.ts'
 import { diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
 import { checkpointText, daemonText, machineText, machinesText, mountsText, resumeText } from './machines.ts'
+import { reachedText, replicaStatusText, replicasText } from './replicas.ts'
 import { bytesText, countText, millisecondsText } from './units.ts'
 
 type Texts = { readonly [V in VerbName]: (result: ResultOf<V>, nowMs: number) => string }
@@ -17,8 +18,10 @@ const texts: Texts = {
   log: logText,
   show: showText,
   diff: diffText,
-  seal: ({ epoch, barrierMs, commitMs }) =>
-    `${epochLine(epoch)}; barrier ${millisecondsText(barrierMs)}, commit ${millisecondsText(commitMs)}`,
+  seal: ({ epoch, barrierMs, commitMs, replicas }) => {
+    const times = `barrier ${millisecondsText(barrierMs)}, commit ${millisecondsText(commitMs)}`
+    return `${epochLine(epoch)}; ${times}${reachedText(replicas)}`
+  },
   pin: ({ image, number }) => `pinned ${image}@${number}`,
   unpin: ({ image, number }) => `unpinned ${image}@${number}`,
   rm: ({ removedEpochs }) => `removed ${countText(removedEpochs, 'epoch')}`,
@@ -35,6 +38,11 @@ const texts: Texts = {
   'vm stop': machineText,
   'vm status': machinesText,
   'vm console': ({ image, console: path }) => `the console of ${image} is ${path}`,
+  'replica add': ({ name, isAuthority }) => `added ${name}${isAuthority ? ', which decides who may write' : ''}`,
+  'replica list': replicasText,
+  'replica status': replicaStatusText,
+  'replica sync': replicaStatusText,
+  'replica remove': ({ name }) => `removed ${name}; what is there stays there`,
   'daemon start': daemonText,
   'daemon stop': () => 'no daemon runs',
   'daemon restart': daemonText,

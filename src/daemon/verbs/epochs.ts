@@ -46,6 +46,7 @@ export const epochVerbs = {
     parameters: {
       image: positional(kinds.imageName, 'whose head'),
       note: option(kinds.note, 'a remark kept with the epoch'),
+      waitReplicas: option(kinds.count(1, 16), 'return when so many replicas have it; exit code 6 when they have not'),
     },
     run: ({ host, signal, progress }, args) => host.seal(args, { signal, progress }),
   }),

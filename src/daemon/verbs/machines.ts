@@ -47,15 +47,20 @@ export const machineVerbs = {
       image,
       every: option(kinds.period(100, 30 * dayMs), 'checkpoint again and again, in the daemon; "off" ends it'),
       note: option(kinds.note, 'a remark kept with the epoch'),
+      waitReplicas: option(kinds.count(1, 16), 'return when so many replicas have it; exit code 6 when they have not'),
     },
-    checkTogether({ every, note }) {
+    checkTogether({ every, note, waitReplicas }) {
+      if (every !== undefined && waitReplicas !== undefined) {
+        throw kinds.usage('--wait-replicas belongs to one checkpoint, not to --every')
+      }
       if (every !== undefined && note !== undefined) {
         throw kinds.usage('--note belongs to one checkpoint, not to --every')
       }
     },
     async run({ host, signal, progress }, args) {
       if (args.every === undefined) {
-        const taken = await host.checkpoint({ image: args.image, note: args.note }, { signal, progress })
+        const { image: of, note, waitReplicas } = args
+        const taken = await host.checkpoint({ image: of, note, waitReplicas }, { signal, progress })
         return { kind: 'taken' as const, ...taken }
       }
       const everyMs = args.every === 0 ? null : args.every

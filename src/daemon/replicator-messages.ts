@@ -1,0 +1,39 @@
+/** What the replicator's thread and its owner tell each other. */
+import type { DurablePack, FenceRequest, Progress } from '../image/types.ts'
+import type { ReplicaStatus } from '../replica/replicator.ts'
+import type { Fault } from './engine-messages.ts'
+
+/** Calls of the owner to the thread. */
+export interface ReplicatorCalls {
+  /** The registry has changed. */
+  refresh: { args: undefined; result: undefined }
+  status: { args: undefined; result: ReplicaStatus[] }
+  sync: { args: { name: string | null }; result: undefined }
+  close: { args: undefined; result: undefined }
+}
+
+/** What the thread asks of the engine. */
+export interface EngineQuestions {
+  durablePacks: { args: { from: number }; result: DurablePack[] }
+  fence: { args: FenceRequest; result: { image: string } }
+}
+
+export type ToReplicator =
+  | { type: 'open'; directory: string }
+  | { type: 'poke' }
+  | { type: 'call'; id: number; method: keyof ReplicatorCalls; args: unknown }
+  | { type: 'abort'; id: number }
+  | Answer
+
+export type FromReplicator =
+  | { type: 'opened' }
+  | { type: 'refused'; fault: Fault }
+  | { type: 'ask'; id: number; method: keyof EngineQuestions; args: unknown }
+  | { type: 'progress'; id: number; progress: Progress }
+  | { type: 'event'; message: string }
+  | { type: 'published' }
+  | Answer
+
+export type Answer =
+  | { type: 'done'; id: number; result: unknown }
+  | { type: 'failed'; id: number; fault: Fault }

@@ -1,0 +1,85 @@
+/** Replicas through the command line, with a daemon and without. */
+import test from 'ava'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ReplicaSummary, SealResult } from '../../src/daemon/host.ts'
+import type { DaemonStatus } from '../../src/daemon/verb.ts'
+import type { EpochSummary } from '../../src/image/types.ts'
+import type { ReplicaStatus } from '../../src/replica/replicator.ts'
+import { RealStore } from './real-store.ts'
+
+test('replicas are added, brought up to the store, shown and removed without a daemon', async (t) => {
+  t.timeout(120_000)
+  const store = await RealStore.make(t)
+  await store.run(['create', 'web', '--base', store.file('disk.raw', Buffer.alloc(300_000, 7))])
+  const [near, far] = [store.mountPoint('near'), store.mountPoint('far')]
+  t.like(await store.json<ReplicaSummary>(['replica', 'add', 'near', `file://${near}`]), { name: 'near', isAuthority: true })
+  t.like(await store.json<ReplicaSummary>(['replica', 'add', 'far', `file://${far}`, '--bandwidth', '1M']), { isAuthority: false, bytesPerSecondMax: 2 ** 20 })
+  t.is((await store.run(['replica', 'add', 'near', `file://${far}`])).code, 1)
+  t.is((await store.run(['replica', 'add', 'nowhere', `file://${near}-nowhere`])).code, 3)
+  t.is((await store.run(['replica', 'add', 'odd', 'ftp://x/y'])).code, 2)
+  t.is((await store.run(['replica', 'add', '../odd', `file://${far}`])).code, 2)
+  t.deepEqual((await store.json<EpochSummary[]>(['log', 'web']))[0].replicas, { have: 0, of: 2 })
+  const synced = await store.json<ReplicaStatus[]>(['replica', 'sync'])
+  t.deepEqual(synced.map(({ name, state, epochsBehind }) => [name, state, epochsBehind]), [['near', 'current', 0], ['far', 'current', 0]])
+  t.like((await store.json<EpochSummary[]>(['log', 'web']))[0], { level: 'replicated', replicas: { have: 2, of: 2 } })
+  t.regex((await store.run(['replica', 'list'])).out, /near .*authority/)
+  t.is((await store.run(['replica', 'remove', 'near'])).code, 1)
+  t.is((await store.run(['replica', 'remove', 'unheard'])).code, 3)
+  t.is((await store.run(['replica', 'sync', 'unheard'])).code, 3)
+  await store.json(['replica', 'remove', 'far'])
+  t.deepEqual((await store.json<ReplicaSummary[]>(['replica', 'list'])).map(({ name }) => name), ['near'])
+  t.true(fs.existsSync(join(far, 'domain.json')))
+})
+
+test('a seal waits for replicas, and is incomplete where they do not get it', async (t) => {
+  t.timeout(120_000)
+  const store = await RealStore.make(t)
+  await store.run(['create', 'web'])
+  const near = store.mountPoint('near')
+  await store.json(['replica', 'add', 'near', `file://${near}`])
+  const sealed = await store.json<SealResult>(['seal', 'web', '--wait-replicas', '1'])
+  t.deepEqual(sealed.replicas, { have: 1, of: 1, wanted: 1 })
+  t.is(sealed.epoch.level, 'replicated')
+  t.is((await store.run(['seal', 'web', '--wait-replicas', '2'])).code, 2)
+  fs.rmSync(near, { recursive: true })
+  const refused = await store.run(['seal', 'web', '--wait-replicas', '1'])
+  t.is(refused.code, 6)
+  t.regex(refused.out, /on 0 of 1 replica/)
+})
+
+test('a daemon brings what is sealed by itself, says how far it is, and when a replica lags', async (t) => {
+  t.timeout(120_000)
+  const store = await RealStore.make(t)
+  await store.run(['create', 'web'])
+  const near = store.mountPoint('near')
+  await store.json(['daemon', 'start'])
+  await store.json(['replica', 'add', 'near', `file://${near}`])
+  const mount = store.mountPoint()
+  await store.json(['mount', 'web', mount])
+  fs.writeFileSync(join(mount, 'file'), 'one')
+  const { epoch } = await store.json<SealResult>(['seal', 'web'])
+  const levelOf = async (number: number): Promise<string> => (await store.json<EpochSummary[]>(['log', 'web'])).find((each) => each.number === number)!.level
+  for (let tries = 0; await levelOf(epoch.number) !== 'replicated'; tries++) {
+    if (tries > 100) t.fail('it is not replicated')
+    await sleep(50)
+  }
+  fs.renameSync(near, `${near}.away`)
+  fs.writeFileSync(join(mount, 'file'), 'two')
+  await store.json(['seal', 'web'])
+  let status: DaemonStatus
+  for (let tries = 0; (status = await store.json<DaemonStatus>(['daemon', 'status'])).replicas[0].alarm === null; tries++) {
+    if (tries > 100) t.fail('nothing is told')
+    await sleep(50)
+  }
+  t.regex(status.replicas[0].alarm ?? '', /replica near lags/)
+  t.regex(fs.readFileSync(join(store.directory, 'daemon', 'log'), 'utf8'), /replica near lags/)
+  // What is sealed meanwhile is durable all the same.
+  t.is(await levelOf(2), 'durable')
+  fs.renameSync(`${near}.away`, near)
+  await store.json(['replica', 'sync', 'near'])
+  t.is(await levelOf(2), 'replicated')
+  await store.json(['unmount', mount])
+  await store.json(['daemon', 'stop'])
+})
