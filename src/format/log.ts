@@ -34,7 +34,8 @@
  *     40   8  inode
  *     48   8  chunk number of the offset
  *     56   4  offset within the chunk
- *     60   4  reserved, 0
+ *     60   4  so many sequences before this one lies the last record of the disk lane that was known to be durable when
+ *             this one was written; 0 = not known
  *     64   8  time, nanoseconds since 1970
  *     72      payload, encrypted where it is sealed
  *    end - 16  tag, only where it is sealed: over the payload and the header without its checksum
@@ -52,7 +53,7 @@ export const segmentSaltBytes = 16
 /** A record's counter has three bytes. */
 export const logCounterMax = 2 ** 24 - 1
 const segmentMagic = 0x474c4648 // "HFLG"
-const recordMagic = 0x524c4648 // "HFLR"
+export const logRecordMagic = 0x524c4648 // "HFLR"
 export const logVersion = 1
 export const segmentChecksumAt = 120
 export const recordChecksumAt = 12
@@ -97,6 +98,8 @@ export interface LogRecordHeader {
   chunk: number
   within: number
   timeNs: bigint
+  /** The last record of the disk lane that was known to be durable when this one was written; 0, absent: not known. */
+  syncedSequence?: number
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Buffer {
@@ -148,7 +151,7 @@ export function writeRecordHeader(bytes: Buffer, at: number, header: LogRecordHe
 
 /** The header without its checksum. */
 export function writeRecordFields(bytes: Buffer, at: number, header: LogRecordHeader): void {
-  bytes.writeUInt32LE(recordMagic, at)
+  bytes.writeUInt32LE(logRecordMagic, at)
   bytes.writeUInt32LE(header.type + header.counter * 256, at + 4)
   bytes.writeUInt32LE(header.lengthBytes, at + 8)
   bytes.writeUInt32LE(header.nonce, at + 16)
@@ -158,7 +161,7 @@ export function writeRecordFields(bytes: Buffer, at: number, header: LogRecordHe
   writeSafe(bytes, header.inode, at + 40)
   writeSafe(bytes, header.chunk, at + 48)
   bytes.writeUInt32LE(header.within, at + 56)
-  bytes.writeUInt32LE(0, at + 60)
+  bytes.writeUInt32LE(syncedDistance(header), at + 60)
   bytes.writeBigUInt64LE(header.timeNs, at + 64)
 }
 
@@ -178,7 +181,7 @@ export function boundHeaderOf(bytes: Buffer, at: number): Buffer {
  * header need be there, and the header may lie.
  */
 export function announcedBytes(bytes: Buffer, at: number, nonce: number): number {
-  if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== recordMagic) return 0
+  if (at + logRecordHeaderBytes > bytes.length || bytes.readUInt32LE(at) !== logRecordMagic) return 0
   const lengthBytes = bytes.readUInt32LE(at + 8)
   if (lengthBytes < logRecordHeaderBytes || lengthBytes > logRecordBytesMax) return 0
   const type = bytes[at + 4]
@@ -249,6 +252,11 @@ export class LogRecordView implements LogRecordHeader {
     return this.#bytes.readBigUInt64LE(this.#at + 64)
   }
 
+  get syncedSequence(): number {
+    const distance = this.#bytes.readUInt32LE(this.#at + 60)
+    return distance === 0 ? 0 : this.sequence - distance
+  }
+
   get payloadBytes(): number {
     return this.lengthBytes - logRecordHeaderBytes
   }
@@ -262,6 +270,11 @@ export class LogRecordView implements LogRecordHeader {
 /** Of the record at `at`, as it should stand in it. */
 export function recordChecksum(bytes: Buffer, at: number, lengthBytes: number): number {
   return crc32(bytes.subarray(at + 16, at + lengthBytes), crc32(bytes.subarray(at, at + 12)))
+}
+
+function syncedDistance({ sequence, syncedSequence = 0 }: LogRecordHeader): number {
+  const distance = sequence - syncedSequence
+  return syncedSequence === 0 || distance > 0xffff_ffff ? 0 : distance
 }
 
 function writeSafe(bytes: Buffer, value: number, at: number): void {

@@ -3,8 +3,9 @@
  * numbers. Used to commit segments and, the same code, to recover after a crash.
  *
  * A lane ends at the first bytes that are not a whole record of it: what a power loss left there was never
- * acknowledged by a sync, or it would be whole. The lanes are torn independently. Later segments of a lane
- * that lost a record are not read, as their records build on it; the log of a mounted image may lose nothing.
+ * acknowledged by a sync, or it would be whole, unless later records say that it was (log-witness.ts). The lanes are
+ * torn independently. Later segments of a lane that lost a record are not read, as their records build on it; the log
+ * of a mounted image may lose nothing.
  */
 import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
@@ -17,6 +18,7 @@ import { parseSegmentName } from './layout.ts'
 import type { ImageLayout } from './layout.ts'
 import { LogWindow, windowBytes } from './log-window.ts'
 import type { LogRecord } from './log-window.ts'
+import { LogWitness } from './log-witness.ts'
 import { SegmentBytes } from './segment-bytes.ts'
 
 /** Where the reading begins, and what is known of the log. */
@@ -36,10 +38,10 @@ export interface LogStart {
 interface LaneProgress {
   readonly lane: Lane
   lastSequence: number
-  /** A file that may have held what is missing was there. */
-  hasFile: boolean
   isTorn: boolean
   readonly isGlance: boolean
+  /** Null where nothing may be missing. */
+  readonly witness: LogWitness | null
   /** Room for a part of a file, used again for the next. */
   readonly room: Buffer
 }
@@ -74,8 +76,9 @@ export class LogReader {
 
   /** Errors: DAMAGED (records are missing that no crash can have torn off), NEWER_VERSION, IO. */
   *records(segments: readonly number[], start: LogStart): Generator<LogRecord> {
+    const witness = start.isWhole ? null : new LogWitness()
     const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress => ({
-      lane, lastSequence: start.sequence - 1, hasFile: false, isTorn: false, isGlance: start.isGlance ?? false,
+      lane, lastSequence: start.sequence - 1, isTorn: false, isGlance: start.isGlance ?? false, witness,
       room: Buffer.allocUnsafe(windowBytes),
     }))
     let expected = start.sequence
@@ -84,9 +87,11 @@ export class LogReader {
         const { sequence } = record
         if (start.isWhole && sequence !== expected) throw damaged(segment)
         expected = sequence + 1
+        witness?.note(record)
         yield record
       }
     }
+    if (witness !== null && witness.syncedSequence > disk.lastSequence) throw damaged(segments.at(-1)!)
   }
 
   /** First sequence that a segment may hold, as either of its files says; null without a readable file. */
@@ -128,12 +133,11 @@ export class LogReader {
   *#laneRecords(segment: number, progress: LaneProgress): Generator<LogRecord> {
     const { lane } = progress
     const file = this.#open(segment, lane)
-    if (file === null || progress.isTorn) return
-    const header = this.#header(file, segment, progress)
-    progress.hasFile = true
-    if (header === null || progress.isTorn) return
+    const header = file === null ? null : this.#header(file, segment, progress)
+    if (file === null || header === null) return
     const { nonce } = header
-    const { room, isGlance } = progress
+    const { room, isGlance, witness } = progress
+    if (progress.isTorn) return witness?.search(file, segmentHeaderBytes, nonce, room)
     const content = this.#contentOf(file, header)
     this.#contents[lane].set(segment, content)
     const window = new LogWindow({ content, lane, segment, nonce, room, isGlance })
@@ -143,6 +147,7 @@ export class LogReader {
       progress.lastSequence = sequence
       yield record
     }
+    witness?.search(file, window.position, nonce, room)
   }
 
   /** Errors: KEY_NEEDED, DAMAGED. */
@@ -165,16 +170,14 @@ export class LogReader {
     if (header.segment !== segment || header.lane !== progress.lane || !this.#imageId.equals(header.imageId)) {
       throw new HoldfastError('DAMAGED', `${file.path} is not the log's own: move it away, and open the image again`)
     }
-    if (header.previousSequence <= progress.lastSequence) return header
-    if (!progress.hasFile) throw damaged(segment)
-    progress.isTorn = true
+    progress.isTorn ||= header.previousSequence > progress.lastSequence
     return header
   }
 }
 
 function damaged(segment: number): HoldfastError {
-  return new HoldfastError('DAMAGED', `the log lacks records in or before segment ${segment}: roll back to an epoch ` +
-    'with --discard, or restore the image from a replica')
+  return new HoldfastError('DAMAGED', `the log lacks records up to segment ${segment} that were synced: roll back ` +
+    'to an epoch with --discard, or restore the image from a replica')
 }
 
 /** Merges two lanes by sequence. */

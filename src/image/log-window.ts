@@ -109,6 +109,11 @@ export class LogWindow {
     return this.#record
   }
 
+  /** Where in the file the next record begins, or what is no record. */
+  get position(): number {
+    return this.#start + this.#at
+  }
+
   #have(count: number): void {
     if (this.#at + count <= this.#bytes.length) return
     this.#start += this.#at

@@ -19,6 +19,7 @@ import type { Lane, RecordType } from '../format/log.ts'
 import type { ImageLayout } from './layout.ts'
 import type { LogRecord } from './log-window.ts'
 import { SegmentBytes } from './segment-bytes.ts'
+import type { SyncMark } from './sync-mark.ts'
 
 export interface LogIdentity {
   domainId: Buffer
@@ -50,6 +51,7 @@ export class LogWriter {
   readonly #layout: ImageLayout
   readonly #identity: LogIdentity
   readonly #connection: number
+  readonly #syncMark: SyncMark | undefined
   /** By `lane/segment`, until retired: what was written is read back through them. */
   readonly #files = new Map<string, SegmentFile>()
   /** Those of the current segment. */
@@ -68,7 +70,7 @@ export class LogWriter {
     env: Env,
     layout: ImageLayout,
     identity: LogIdentity,
-    start: { segment: number; sequence: number; connection: number },
+    start: { segment: number; sequence: number; connection: number; syncMark?: SyncMark },
   ) {
     this.#env = env
     this.#layout = layout
@@ -77,6 +79,7 @@ export class LogWriter {
     this.#sequence = start.sequence
     this.#firstSequence = start.sequence
     this.#connection = start.connection
+    this.#syncMark = start.syncMark
   }
 
   /** Null where nothing is encrypted. */
@@ -97,6 +100,11 @@ export class LogWriter {
   /** Number of the request that the newest record of ours is the last one of; 0 where more of it follow. */
   get lastUnique(): bigint {
     return this.#lastUnique
+  }
+
+  /** The sequence of a lane's last record; 0: none yet. */
+  lastSequence(lane: Lane): number {
+    return this.#lastSequence[lane]
   }
 
   get unretiredBytes(): number {
@@ -205,6 +213,7 @@ export class LogWriter {
     const header = {
       ...request, counter: 0, lengthBytes: logRecordHeaderBytes + payloadBytes, nonce: segment.nonce,
       connection: this.#connection, sequence: this.#sequence,
+      syncedSequence: this.#syncMark?.sequence,
     }
     if (seal === null) {
       writeRecordHeader(message, at, header)

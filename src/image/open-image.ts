@@ -198,11 +198,6 @@ export class OpenImage {
     using log = new LogReader(env, this.files.layout, this.identity.id, this.#context.keys)
     const segments = this.pendingSegments(upTo)
     const manifest = decodeManifest(store.read(this.newest.manifest))
-    const first = segments.length === 0 ? null : log.firstSequence(segments[0])
-    if (first !== null && first > this.newest.sequence) {
-      throw new HoldfastError('DAMAGED', `the log of ${this.identity.image} has a gap before segment ${segments[0]}: ` +
-        'roll back to an epoch with --discard, or restore the image from a replica')
-    }
     const changes = new Changes(nodes, manifest, this.newest)
     let count = 0
     for (const record of log.records(segments, { sequence: this.newest.sequence, isWhole: this.isServed })) {

@@ -88,7 +88,8 @@ export function sync(context: DataContext, who: fuse.RequestContext, node: numbe
   const state = head.inode(node)
   if (state?.isMemory) return 0
   const { unique, resent, opcode } = who
-  context.post({ type: 'sync', ticket: { unique, resent, opcode }, segment: head.log.segment })
+  const at = { segment: head.log.segment, sequence: head.log.lastSequence('disk') }
+  context.post({ type: 'sync', ticket: { unique, resent, opcode }, ...at })
   return DEFERRED
 }
 

@@ -16,6 +16,7 @@ import { Head } from '../image/head.ts'
 import { rootInode } from '../image/ingest.ts'
 import { ImageLayout } from '../image/layout.ts'
 import { LogWriter } from '../image/log-writer.ts'
+import { SyncMark } from '../image/sync-mark.ts'
 import { fileType } from '../image/modes.ts'
 import { WaitingFetchClient } from '../image/remote/fetch-client.ts'
 import type { FetcherPort } from '../image/remote/messages.ts'
@@ -36,6 +37,8 @@ export interface HeadServerOptions {
   head: HeadStart
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
+  /** Of a SyncMark: how far the owner of the mount has synced the log. */
+  syncMark: SharedArrayBuffer
   /** Number of the mount, for the log's records. */
   connection: number
   replies: LateReplies
@@ -82,7 +85,8 @@ export class HeadServer {
 
   /** Errors: IO, DAMAGED. */
   static async open(options: HeadServerOptions): Promise<HeadServer> {
-    const { head: start, post } = options
+    const { head: start, post, connection } = options
+    const syncMark = new SyncMark(options.syncMark)
     const env = systemEnv()
     await using resources = new AsyncDisposableStack()
     const source = options.source && new WaitingFetchClient(options.source)
@@ -91,7 +95,7 @@ export class HeadServer {
       imageId: Buffer.from(start.imageId, 'hex'),
       domainId: Buffer.from(start.domainId, 'hex'),
       keys: reader.keys,
-    }, { segment: start.segment, sequence: start.sequence, connection: options.connection }))
+    }, { segment: start.segment, sequence: start.sequence, connection, syncMark }))
     const head = new Head(env, reader, log, start, {
       rotated: (segment) => post({ type: 'rotated', id: unasked, segment }),
       syncDue: (segment) => post({ type: 'syncDue', segment }),

@@ -5,18 +5,20 @@
 import { setDirtyLimits } from '../../fuse/index.ts'
 import type { TransportSupports } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
-import { HoldfastError, messageOf } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { HeadLimits } from '../image/head-limits.ts'
 import { ImageLayout } from '../image/layout.ts'
+import { SyncMark } from '../image/sync-mark.ts'
 import type { HeadStart } from '../image/types.ts'
 import { Commits } from './commits.ts'
 import type { OpenCommit } from './commits.ts'
 import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
+import { memoryRefused, memoryUnsupported } from './mount-errors.ts'
 import type { FromServer, ServingStatistics, ToServer, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
-import type { Mounted, Serving, Transport, TransportName } from './transport.ts'
+import type { Mounted, Serving, Transport, TransportName, TransportOptions } from './transport.ts'
 import { transportNamed } from './transports.ts'
 import { WantedChunks } from './wanted-chunks.ts'
 import type { MountRemote } from './wanted-chunks.ts'
@@ -80,7 +82,9 @@ export class ImageMount {
   #failure: string | null = null
   #closed: Promise<void> | null = null
 
-  private constructor(options: ServeOptions, transport: Transport, start: HeadStart, serving: Serving) {
+  private constructor(
+    options: ServeOptions, transport: Transport, start: HeadStart, serving: Serving, syncMark: SyncMark,
+  ) {
     this.#options = options
     this.#serving = serving
     this.image = options.image
@@ -94,13 +98,14 @@ export class ImageMount {
     this.#commits = new Commits({
       engine: options.engine, image: options.image, committedTo: firstSegment - 1,
       onCommitted: ({ segment, manifest }) => serving.send({ type: 'retire', segment, manifest }),
-      onDelay: tell,
-      onFailure: (message) => this.#fail(message),
+      onDelay: tell, onFailure: (message) => this.#fail(message),
     })
     const send = (message: ToServer): void => serving.send(message)
     this.#wanted = new WantedChunks({ provider: options.remote, send, onWait: tell })
-    const layout = new ImageLayout(options.engine.directory, options.image)
-    this.#sync = new LaneSync(layout, serving.replies, firstSegment, (error) => this.#fail(messageOf(error)))
+    this.#sync = new LaneSync({
+      layout: new ImageLayout(options.engine.directory, options.image), replies: serving.replies, firstSegment, syncMark,
+      onFailure: (error) => this.#fail(messageOf(error)),
+    })
   }
 
   /**
@@ -116,10 +121,8 @@ export class ImageMount {
   static async open(options: ImageMountOptions): Promise<ImageMount> {
     const transport = await transportNamed(options.transport ?? 'kernel')
     const head = await options.engine.openHead({ image: options.image })
-    return ImageMount.#serve(options, transport, head, (onMessage) =>
-      transport.open({
-        ...options, source: options.remote?.connect(), connection: newConnection(), head, onMessage,
-      }))
+    return ImageMount.#serve(options, transport, head, (wires) =>
+      transport.open({ ...options, connection: newConnection(), head, ...wires }))
   }
 
   /**
@@ -130,8 +133,8 @@ export class ImageMount {
     const { image } = orphan
     const transport = await transportNamed('kernel')
     const head = await options.engine.openHead({ image, takeover: true })
-    const mounted = await ImageMount.#serve({ ...options, image }, transport, head, (onMessage) =>
-      transport.takeOver!({ ...options, source: options.remote?.connect(), head, onMessage }, orphan))
+    const mounted = await ImageMount.#serve({ ...options, image }, transport, head, (wires) =>
+      transport.takeOver!({ ...options, head, ...wires }, orphan))
     mounted.#failure = orphan.failure
     // A worker that ends meanwhile says so itself.
     mounted.#commitInherited(head).catch(() => undefined)
@@ -140,13 +143,16 @@ export class ImageMount {
 
   static async #serve(
     options: ServeOptions, transport: Transport, start: HeadStart,
-    begin: (onMessage: (message: FromServer) => void) => Promise<Serving>,
+    begin: (wires: Pick<TransportOptions, 'source' | 'syncMark' | 'onMessage'>) => Promise<Serving>,
   ): Promise<ImageMount> {
     // The first requests may come before the mount is told of: what they say waits.
     let receive: (message: FromServer) => void = (message) => early.push(message)
     const early: FromServer[] = []
+    const mark = new SyncMark()
     try {
-      const mounted = new ImageMount(options, transport, start, await begin((message) => receive(message)))
+      const source = options.remote?.connect()
+      const serving = await begin({ source, syncMark: mark.shared, onMessage: (message) => receive(message) })
+      const mounted = new ImageMount(options, transport, start, serving, mark)
       receive = (message) => mounted.#receive(message)
       early.forEach(receive)
       return mounted
@@ -185,14 +191,10 @@ export class ImageMount {
 
   /** Makes a sparse memory file in the root; its inode number. Errors: EXISTS, NO_SPACE, IO, UNSUPPORTED. */
   async makeMemory(name: string, bytes: number): Promise<number> {
-    if (!this.supports.machineMemory) {
-      throw new HoldfastError('UNSUPPORTED', `the ${this.transport} transport cannot hold a machine's memory: ` +
-        'a machine needs the kernel transport')
-    }
+    if (!this.supports.machineMemory) throw memoryUnsupported(this.transport)
     const { errno, inode } = await this.#serving.ask<'made'>({ type: 'makeMemory', name, bytes })
     if (errno === 0) return inode
-    const code = errno === -17 ? 'EXISTS' : errno === -28 ? 'NO_SPACE' : 'IO'
-    throw new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
+    throw memoryRefused(name, errno)
   }
 
   /** Makes the kernel know files, by their paths in the mount, so that it takes pages of them. Errors: IO. */
@@ -242,7 +244,7 @@ export class ImageMount {
     const { image } = this
     switch (message.type) {
       case 'sync':
-        return this.#sync.request(message.ticket, message.segment)
+        return this.#sync.request(message.ticket, message.segment, message.sequence)
       case 'syncDue':
         return void this.#sync.writeBehind(message.segment)
       case 'retired':

@@ -74,12 +74,14 @@ async function open(options: TransportOptions): Promise<Serving> {
   }
 }
 
-async function serve({ head, limits, source, onMessage }: TransportOptions, mounted: KernelMounted): Promise<Serving> {
+async function serve(options: TransportOptions, mounted: KernelMounted): Promise<Serving> {
+  const { head, limits, source, syncMark, onMessage } = options
   mounted.take()
   const { directory, device, kept } = mounted
   const { controlName, connection } = mounted.claim
   const agreement = Promise.withResolvers<Negotiated>()
-  const link = new WorkerLink(kept, { controlName, head, limits, source, connection, failure: null }, (message) => {
+  const start = { controlName, head, limits, source, syncMark, connection, failure: null }
+  const link = new WorkerLink(kept, start, (message) => {
     if (message.type === 'negotiated') agreement.resolve(message.negotiated)
     else onMessage(message)
   })
@@ -96,9 +98,10 @@ async function serve({ head, limits, source, onMessage }: TransportOptions, moun
   return new KernelServing({ directory, device }, kept, link)
 }
 
-async function takeOver({ head, limits, source, onMessage }: TakeoverOptions, orphan: OrphanedMount): Promise<Serving> {
+async function takeOver(options: TakeoverOptions, orphan: OrphanedMount): Promise<Serving> {
+  const { head, limits, source, syncMark, onMessage } = options
   const { kept, controlName, connection, negotiated, failure } = orphan
-  const start = { controlName, head, limits, source, connection, negotiated, failure }
+  const start = { controlName, head, limits, source, syncMark, connection, negotiated, failure }
   const link = new WorkerLink(kept, start, onMessage)
   await link.ready
   await link.attach(true)

@@ -9,40 +9,47 @@ import { ERRNO } from '../../fuse/index.ts'
 import type { LateReplies, Ticket } from '../../fuse/index.ts'
 import { AsyncFile } from '../env/async-file.ts'
 import type { ImageLayout } from '../image/layout.ts'
+import type { SyncMark } from '../image/sync-mark.ts'
 import type { Lane } from '../format/log.ts'
 
 /** A segment's file, or the directory of them, as this needs it. */
 export type Syncable = Pick<AsyncFile, 'sync' | 'close'>
 
+export interface LaneSyncOptions {
+  layout: ImageLayout
+  replies: Pick<LateReplies, 'done' | 'failed'>
+  /** The first one that is not committed. */
+  firstSegment: number
+  onFailure: (error: unknown) => void
+  /** Learns how far the lane is durable. */
+  syncMark: SyncMark
+  /** Null where there is nothing. */
+  open?: (path: string) => Promise<Syncable | null>
+}
+
 export class LaneSync {
-  readonly #layout: ImageLayout
-  readonly #replies: Pick<LateReplies, 'done' | 'failed'>
-  readonly #onFailure: (error: unknown) => void
-  readonly #open: (path: string) => Promise<Syncable | null>
+  readonly #options: Required<LaneSyncOptions>
   readonly #files = new Map<string, Promise<Syncable | null>>()
   #waiting: Ticket[] = []
   #segment: number
+  /** Of the last record that is asked for. */
+  #sequence = 0
   /** Segments below are whole and synced. */
   #syncedBelow: number
   #isDirectorySynced = false
   #running: Promise<void> | null = null
   #failed = false
 
-  constructor(
-    layout: ImageLayout, replies: Pick<LateReplies, 'done' | 'failed'>, firstSegment: number,
-    onFailure: (error: unknown) => void, open: (path: string) => Promise<Syncable | null> = AsyncFile.open,
-  ) {
-    this.#layout = layout
-    this.#replies = replies
-    this.#segment = firstSegment
-    this.#syncedBelow = firstSegment
-    this.#onFailure = onFailure
-    this.#open = open
+  constructor(options: LaneSyncOptions) {
+    this.#options = { open: AsyncFile.open, ...options }
+    this.#segment = options.firstSegment
+    this.#syncedBelow = options.firstSegment
   }
 
-  /** Answers the ticket when everything up to the present end of `segment` is durable. */
-  request(ticket: Ticket, segment: number): void {
+  /** Answers the ticket when everything up to the present end of `segment`, the record `sequence`, is durable. */
+  request(ticket: Ticket, segment: number, sequence: number): void {
     this.#segment = Math.max(this.#segment, segment)
+    this.#sequence = Math.max(this.#sequence, sequence)
     this.#waiting.push(ticket)
     this.#running ??= this.#run()
   }
@@ -71,7 +78,9 @@ export class LaneSync {
     while (this.#waiting.length > 0) {
       const tickets = this.#waiting
       this.#waiting = []
+      const sequence = this.#sequence
       const errno = await this.#syncAll(this.#segment)
+      if (errno === 0) this.#options.syncMark.raise(sequence)
       for (const ticket of tickets) this.#reply(ticket, errno)
     }
     this.#running = null
@@ -91,10 +100,10 @@ export class LaneSync {
   }
 
   async #syncFile(segment: number, lane: Lane): Promise<void> {
-    const path = this.#layout.segment(segment, lane)
+    const path = this.#options.layout.segment(segment, lane)
     let file = this.#files.get(path)
     if (file === undefined) {
-      file = this.#open(path)
+      file = this.#options.open(path)
       this.#files.set(path, file)
       this.#isDirectorySynced = false
     }
@@ -105,7 +114,7 @@ export class LaneSync {
   }
 
   async #syncDirectory(): Promise<void> {
-    const directory = await this.#open(this.#layout.log)
+    const directory = await this.#options.open(this.#options.layout.log)
     this.#isDirectorySynced = true
     await directory?.sync()
     await directory?.close()
@@ -113,11 +122,11 @@ export class LaneSync {
 
   #fail = (error: unknown): void => {
     this.#failed = true
-    this.#onFailure(error)
+    this.#options.onFailure(error)
   }
 
   #reply(ticket: Ticket, errno: number): void {
-    if (errno === 0) this.#replies.done(ticket)
-    else this.#replies.failed(ticket, errno)
+    if (errno === 0) this.#options.replies.done(ticket)
+    else this.#options.replies.failed(ticket, errno)
   }
 }

@@ -16,6 +16,8 @@ export interface WorkerStart {
   controlName: string
   head: HeadStart
   limits?: Partial<HeadLimits>
+  /** Of a SyncMark: how far the owner of the mount has synced the log. */
+  syncMark: SharedArrayBuffer
   /** Number of this mount, for the log's records; another than of all earlier mounts of the image. */
   connection: number
   /** What the kernel agreed on with the server before; undefined for a mount that begins. */
@@ -71,7 +73,8 @@ export type FromServer =
   | { type: 'ready' }
   | { type: 'negotiated'; negotiated: Negotiated }
   | { type: 'rotated'; id: number; segment: number }
-  | { type: 'sync'; ticket: Ticket; segment: number }
+  /** Up to the record `sequence` of the disk lane, which lies in `segment` or before. */
+  | { type: 'sync'; ticket: Ticket; segment: number; sequence: number }
   | { type: 'syncDue'; segment: number }
   /** The server has let go of the files of segments up to this one. */
   | { type: 'retired'; segment: number }

@@ -19,3 +19,14 @@ const codes: Partial<Record<FuseErrorCode, ErrorCode>> = {
 export function fromFuse(error: FuseError): HoldfastError {
   return new HoldfastError(codes[error.code] ?? 'IO', error.message, { cause: error })
 }
+
+export function memoryUnsupported(transport: string): HoldfastError {
+  return new HoldfastError('UNSUPPORTED', `the ${transport} transport cannot hold a machine's memory: a machine needs ` +
+    'the kernel transport')
+}
+
+/** `errno` is negative. */
+export function memoryRefused(name: string, errno: number): HoldfastError {
+  const code = errno === -17 ? 'EXISTS' : errno === -28 ? 'NO_SPACE' : 'IO'
+  return new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
+}

@@ -38,11 +38,14 @@ class NativeServing implements Serving {
   }
 
   /** Errors: as `Transport.open`. */
-  async start({ head, limits, connection, directory, image, source }: TransportOptions): Promise<void> {
+  async start(options: TransportOptions): Promise<void> {
+    const { head, limits, syncMark, connection, directory, image, source } = options
     const replies = this.replies
     const post = (message: FromServer): void => this.#post(message)
     const requestCounts = (): RequestCounts => ({ requests: this.#mounted.counts.requestCount, resent: 0 })
-    const server = await HeadServer.open({ head, limits, connection, source, replies, post, requestCounts })
+    const server = await HeadServer.open({
+      head, limits, syncMark, connection, source, replies, post, requestCounts,
+    })
     this.#server = server
     try {
       this.#mount = NativeMount.open({

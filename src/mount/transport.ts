@@ -26,6 +26,8 @@ export interface TransportOptions {
   head: HeadStart
   /** Other limits of the head than the usual ones. */
   limits?: Partial<HeadLimits>
+  /** Of a SyncMark: how far the owner of the mount has synced the log. */
+  syncMark: SharedArrayBuffer
   /** Number of a new mount, for the log's records; another than of all earlier mounts of the image. */
   connection: number
   /** Who keeps the kernel's connection where the transport can give it away; this process unless another is named. */
@@ -60,7 +62,7 @@ export interface Transport {
   takeOver?(options: TakeoverOptions, orphan: OrphanedMount): Promise<Serving>
 }
 
-export type TakeoverOptions = Pick<TransportOptions, 'head' | 'limits' | 'source' | 'onMessage'>
+export type TakeoverOptions = Pick<TransportOptions, 'head' | 'limits' | 'source' | 'syncMark' | 'onMessage'>
 
 /** A mount that nobody serves yet. */
 export interface Mounted {

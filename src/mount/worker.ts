@@ -18,10 +18,10 @@ const messagesPerTurn = 256
 const taken = new Uint8Array(1)
 
 async function serve(start: WorkerStart): Promise<void> {
-  const { port, descriptor, controlName, head, limits, connection, negotiated, failure, source } = start
+  const { port, descriptor, controlName, head, limits, syncMark, connection, negotiated, failure, source } = start
   const post = (message: FromServer): void => port.postMessage(message)
   await using server = await HeadServer.open({
-    head, limits, connection, failure, post, source, replies: new KernelReplies(descriptor),
+    head, limits, syncMark, connection, failure, post, source, replies: new KernelReplies(descriptor),
     postponed: () => session.postponed,
     requestCounts: () => ({ requests: session.counts.requestCount, resent: session.counts.resentCount }),
   })

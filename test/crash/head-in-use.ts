@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { Env } from '../../src/env/env.ts'
 import type { Lane } from '../../src/format/log.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
+import { SyncMark } from '../../src/image/sync-mark.ts'
 import type { CommitResult, HeadStart } from '../../src/image/types.ts'
 import { LaneSync } from '../../src/mount/lane-sync.ts'
 import { differences, perform, touchedBy } from '../image/head-driver.ts'
@@ -35,7 +36,7 @@ export class HeadInUse {
   #retirable: CommitResult[] = []
   #lastTicket = 0
 
-  private constructor(options: HeadUseOptions, rig: HeadRig, model: Model) {
+  private constructor(options: HeadUseOptions, rig: HeadRig, model: Model, syncMark: SyncMark) {
     this.#options = options
     this.#rig = rig
     this.model = model
@@ -46,14 +47,17 @@ export class HeadInUse {
       return this.#tickets.delete(unique)
     }
     const failed = (): never => { throw new Error('a sync failed') }
-    this.#sync = new LaneSync(new ImageLayout(start.directory, start.image), { done: answer, failed },
-      start.takeover?.segments[0] ?? start.segment, failed, async (path) => recordedFile(options.env, path))
+    this.#sync = new LaneSync({
+      layout: new ImageLayout(start.directory, start.image), replies: { done: answer, failed }, onFailure: failed, syncMark,
+      firstSegment: start.takeover?.segments[0] ?? start.segment, open: async (path) => recordedFile(options.env, path),
+    })
   }
 
   /** The model is what the image holds; without one it is a new image. */
   static async open(options: HeadUseOptions, start: HeadStart, model: Model | null): Promise<HeadInUse> {
-    const rig = await openHead(start, options.env)
-    const use = new HeadInUse(options, rig, model ?? new Model().addRoot(touchedBy(rig.head, [modelRoot])[0]))
+    const syncMark = new SyncMark()
+    const rig = await openHead(start, options.env, syncMark)
+    const use = new HeadInUse(options, rig, model ?? new Model().addRoot(touchedBy(rig.head, [modelRoot])[0]), syncMark)
     if (start.takeover !== null) use.#inherit()
     return use
   }
@@ -82,7 +86,8 @@ export class HeadInUse {
     this.#lastTicket += 1
     const unique = this.#lastTicket
     const answered = new Promise<void>((resolve) => this.#tickets.set(unique, resolve))
-    this.#sync.request({ unique, opcode: 0, resent: false }, this.#rig.head.log.segment)
+    const { log } = this.#rig.head
+    this.#sync.request({ unique, opcode: 0, resent: false }, log.segment, log.lastSequence('disk'))
     await answered
     this.history.syncs.push({ count, end: this.#options.at() })
   }

@@ -14,6 +14,7 @@ import type { Lane } from '../../src/format/log.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
 import { listSegments, LogReader } from '../../src/image/log-reader.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
+import { SyncMark } from '../../src/image/sync-mark.ts'
 import { logRecordBytesMax } from '../../src/limits.ts'
 import { FailingEnv } from '../store/failing-env.ts'
 import { testKeys } from '../crypto/keys.ts'
@@ -28,6 +29,7 @@ const sealBytes = isEncrypted ? 16 : 0
 class Log {
   readonly layout: ImageLayout
   readonly writer: LogWriter
+  readonly mark = new SyncMark()
 
   readonly #keys: DomainKeys | null
 
@@ -37,7 +39,7 @@ class Log {
     this.layout = new ImageLayout(directory, 'image')
     fs.mkdirSync(this.layout.log, { recursive: true })
     const identity = { domainId: Buffer.alloc(16, 0xd0), imageId, keys: domainKeys }
-    this.writer = new LogWriter(writing, this.layout, identity, { segment: 1, sequence, connection: 4 })
+    this.writer = new LogWriter(writing, this.layout, identity, { segment: 1, sequence, connection: 4, syncMark: this.mark })
     t.teardown(() => {
       this.writer.close()
       fs.rmSync(directory, { recursive: true, force: true })
@@ -118,12 +120,76 @@ test('an emptied file counts as torn, whatever follows', (t) => {
   }
 })
 
-test('a missing file whose records nothing covers is damage', (t) => {
+test('a file whose name a crash lost counts as torn', (t) => {
   const log = written(t)
   fs.unlinkSync(log.path(1, 'disk'))
-  t.throws(() => log.read(), { code: 'DAMAGED' })
+  t.deepEqual(log.read(), ['A', 'B', 'C', 'D'])
   t.deepEqual(log.read({ sequence: 14 }).slice(-5), ['c', 'C', 'd', 'D', 'e'])
 })
+
+/** As `written`, and from some record on the log says that `b` (12) or `d` (16) was synced. */
+const witnesses: [said: string, mark: number, log: (t: ExecutionContext, mark: number) => Log][] = [
+  ['in the segment', 12, (t, mark) => marked(t, mark, 2)],
+  ['in a later segment', 16, (t, mark) => marked(t, mark, 3)],
+]
+
+function marked(t: ExecutionContext, mark: number, from: number): Log {
+  const log = new Log(t)
+  const texts = [['a', 'A', 'b', 'B'], ['c', 'C', 'd'], ['D', 'e']]
+  for (const [index, segment] of texts.entries()) {
+    if (index > 0) log.writer.rotate()
+    if (index + 1 === from) log.mark.raise(mark)
+    for (const text of segment) log.append(text < 'a' ? 'memory' : 'disk', text)
+  }
+  return log
+}
+
+for (const [where, mark, make] of witnesses) {
+  test(`a record that was synced and is gone is damage, as is said ${where}`, (t) => {
+    t.deepEqual(make(t, mark).read(), all)
+    const losses: ((log: Log) => void)[] = [
+      (log) => fs.unlinkSync(log.path(1, 'disk')),
+      (log) => fs.truncateSync(log.path(1, 'disk'), 0),
+      (log) => log.cut(1, 'disk', 1),
+      (log) => flip(log.path(1, 'disk'), segmentHeaderBytes + logRecordHeaderBytes),
+      (log) => flip(log.path(1, 'disk'), segmentHeaderBytes + 30),
+    ]
+    for (const [index, lose] of losses.entries()) {
+      const log = make(t, mark)
+      lose(log)
+      t.throws(() => log.read(), { code: 'DAMAGED' }, `loss ${index}`)
+    }
+  })
+}
+
+test('damage in a segment is told by what lies behind it in the same file', (t) => {
+  const log = new Log(t)
+  log.append('disk', 'first')
+  log.append('disk', Buffer.alloc(logRecordBytesMax - logRecordHeaderBytes, 7))
+  log.mark.raise(11)
+  for (const text of ['HFLR', 'HFLRHFLR', 'last']) log.append('disk', text)
+  t.is(log.read().length, 5)
+  flip(log.path(1, 'disk'), segmentHeaderBytes + logRecordHeaderBytes + 2)
+  t.throws(() => log.read(), { code: 'DAMAGED' })
+  log.cut(1, 'disk', 3 * logRecordHeaderBytes + 16)
+  t.deepEqual(log.read(), [], 'who could tell is gone')
+})
+
+test('what no record says to be synced may be torn off', (t) => {
+  const log = marked(t, 12, 2)
+  flip(log.path(2, 'disk'), segmentHeaderBytes + logRecordHeaderBytes)
+  t.deepEqual(log.read(), ['a', 'A', 'b', 'B', 'C', 'D'])
+  const other = marked(t, 12, 2)
+  fs.unlinkSync(other.path(2, 'disk'))
+  t.deepEqual(other.read(), ['a', 'A', 'b', 'B', 'C', 'D'])
+  t.notThrows(() => marked(t, 16, 3).read({ sequence: 17 }))
+})
+
+function flip(path: string, at: number): void {
+  const bytes = fs.readFileSync(path)
+  bytes[at] ^= 1
+  fs.writeFileSync(path, bytes)
+}
 
 test('while the writer runs a lost record is damage', (t) => {
   for (const [segment, lane] of [[1, 'disk'], [1, 'memory'], [2, 'disk']] as const) {

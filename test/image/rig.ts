@@ -8,6 +8,7 @@ import { Head } from '../../src/image/head.ts'
 import { replayLog } from '../../src/image/head-replay.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
+import { SyncMark } from '../../src/image/sync-mark.ts'
 import type { HeadStart } from '../../src/image/types.ts'
 import type { ThreadReader } from '../../src/store/thread-reader.ts'
 import { initStore, openChunkReader, openLocalEngine } from './variant.ts'
@@ -47,11 +48,11 @@ export interface HeadRig {
 }
 
 /** A head as a mount's worker makes it. */
-export async function openHead(start: HeadStart, env = systemEnv()): Promise<HeadRig> {
+export async function openHead(start: HeadStart, env = systemEnv(), syncMark = new SyncMark()): Promise<HeadRig> {
   const reader: ThreadReader = await openChunkReader(env, start.directory)
   const log = new LogWriter(env, new ImageLayout(start.directory, start.image), {
     imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keys: reader.keys,
-  }, { segment: start.segment, sequence: start.sequence, connection: 1 })
+  }, { segment: start.segment, sequence: start.sequence, connection: 1, syncMark })
   const rotated: number[] = []
   const failures: unknown[] = []
   const head = new Head(env, reader, log, start, {
