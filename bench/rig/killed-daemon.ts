@@ -1,5 +1,5 @@
 /** A daemon with one mounted image, whose serving process is killed again and again. */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ControlClient } from '../../src/daemon/client.ts'
@@ -72,6 +72,21 @@ export class KilledDaemon {
     while ((await this.status()).servingPid === servingPid) await sleep(5)
   }
 
+  /** Kills the daemon with all its processes; its mount fails. */
+  async killAll(): Promise<void> {
+    const { pid } = await this.status()
+    const family = pid === null ? [] : [pid, ...childrenOf(pid)]
+    this.killsMs.push(Date.now())
+    for (const each of family) killIfThere(each)
+    while (family.some((each) => existsSync(`/proc/${each}/fd/0`))) await sleep(5)
+  }
+
+  /** After `killAll`: the image is mounted again where it was. */
+  async restart(): Promise<void> {
+    await (await startDaemon(this.store)).client.close()
+    await this.call('mount', { image: 'image', directory: this.mountPoint })
+  }
+
   /** Resolves when a process is loaded that will take over: as it is but for the first seconds after a kill. */
   async standsBy(): Promise<void> {
     const count = (): number => readFileSync(controlPaths(this.store).log, 'utf8').split(' stands by').length - 1
@@ -100,5 +115,18 @@ export class KilledDaemon {
     } catch (error) {
       if (!isCode(error, 'ENOENT', 'ESRCH')) throw error
     }
+  }
+}
+
+/** The processes that a daemon's supervisor has started. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter((word) => word !== '').map(Number)
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if (!isCode(error, 'ESRCH')) throw error
   }
 }
