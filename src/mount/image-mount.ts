@@ -102,10 +102,9 @@ export class ImageMount {
     })
     const send = (message: ToServer): void => serving.send(message)
     this.#wanted = new WantedChunks({ provider: options.remote, send, onWait: tell })
-    this.#sync = new LaneSync({
-      layout: new ImageLayout(options.engine.directory, options.image), replies: serving.replies, firstSegment, syncMark,
-      onFailure: (error) => this.#fail(messageOf(error)),
-    })
+    const layout = new ImageLayout(options.engine.directory, options.image)
+    const onFailure = (error: unknown): void => this.#fail(messageOf(error))
+    this.#sync = new LaneSync({ layout, replies: serving.replies, firstSegment, syncMark, onFailure })
   }
 
   /**
@@ -193,8 +192,8 @@ export class ImageMount {
   async makeMemory(name: string, bytes: number): Promise<number> {
     if (!this.supports.machineMemory) throw memoryUnsupported(this.transport)
     const { errno, inode } = await this.#serving.ask<'made'>({ type: 'makeMemory', name, bytes })
-    if (errno === 0) return inode
-    throw memoryRefused(name, errno)
+    if (errno !== 0) throw memoryRefused(name, errno)
+    return inode
   }
 
   /** Makes the kernel know files, by their paths in the mount, so that it takes pages of them. Errors: IO. */

@@ -28,5 +28,5 @@ export function memoryUnsupported(transport: string): HoldfastError {
 /** `errno` is negative. */
 export function memoryRefused(name: string, errno: number): HoldfastError {
   const code = errno === -17 ? 'EXISTS' : errno === -28 ? 'NO_SPACE' : 'IO'
-  return new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one already?`)
+  return new HoldfastError(code, `the memory file ${name} could not be made (errno ${-errno}): is there one?`)
 }
