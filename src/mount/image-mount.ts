@@ -16,7 +16,7 @@ import type { OpenCommit } from './commits.ts'
 import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
 import { memoryRefused, memoryUnsupported } from './mount-errors.ts'
-import type { FromServer, ServingStatistics, ToServer, TouchedChunks } from './messages.ts'
+import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
 import { unasked } from './messages.ts'
 import type { Mounted, Serving, Transport, TransportName, TransportOptions } from './transport.ts'
 import { transportNamed } from './transports.ts'
@@ -100,8 +100,7 @@ export class ImageMount {
       onCommitted: ({ segment, manifest }) => serving.send({ type: 'retire', segment, manifest }),
       onDelay: tell, onFailure: (message) => this.#fail(message),
     })
-    const send = (message: ToServer): void => serving.send(message)
-    this.#wanted = new WantedChunks({ provider: options.remote, send, onWait: tell })
+    this.#wanted = new WantedChunks({ provider: options.remote, send: (wanted) => serving.send(wanted), onWait: tell })
     const layout = new ImageLayout(options.engine.directory, options.image)
     const onFailure = (error: unknown): void => this.#fail(messageOf(error))
     this.#sync = new LaneSync({ layout, replies: serving.replies, firstSegment, syncMark, onFailure })

@@ -21,8 +21,8 @@ export function fromFuse(error: FuseError): HoldfastError {
 }
 
 export function memoryUnsupported(transport: string): HoldfastError {
-  return new HoldfastError('UNSUPPORTED', `the ${transport} transport cannot hold a machine's memory: a machine needs ` +
-    'the kernel transport')
+  return new HoldfastError('UNSUPPORTED', `the ${transport} transport cannot hold a machine's memory: a machine ` +
+    'needs the kernel transport')
 }
 
 /** `errno` is negative. */
