@@ -27,6 +27,8 @@ export function parseMountInfo(text: string): MountInfo[] {
     if (right === undefined) continue
     const [, , device, , mountPoint] = left.split(' ')
     const [fileSystem, source] = right.split(' ')
+    // A line that is cut short tells of no mount that we could name.
+    if (mountPoint === undefined || source === undefined) continue
     mounts.push({ device, mountPoint: unescape(mountPoint), fileSystem, source: unescape(source) })
   }
   return mounts

@@ -109,6 +109,7 @@ export interface PackFooter {
 /** `bytes` are the file's last. Errors: DAMAGED. */
 export function decodeFooter(bytes: Buffer, fileBytes: number): PackFooter {
   const reader = new ByteReader(bytes, 'pack footer')
+  if (bytes.length < footerBytesFor(0)) throw reader.damaged('is too short')
   const checksumAt = bytes.length - endMagic.length - 4
   if (!reader.bytes(footerMagic.length).equals(footerMagic)) throw reader.damaged('does not begin as one')
   const checksum = bytes.readUInt32LE(checksumAt)
