@@ -30,11 +30,12 @@ export async function runProgram(words: readonly string[], access: Access = loca
 }
 
 async function runVerb(line: VerbLine, common: CommonOptions, access: Access): Promise<number> {
-  const store = storeOf(common)
+  const { place } = verbNamed(line.verb)
+  const store = place === 'aside' ? '' : storeOf(common)
   const toStandardOutput = line.verb === 'export' && line.given.file === '-'
   if (toStandardOutput && common.json) throw usage('--json and "-" both want standard output')
   using interrupt = new Interrupt()
-  await using caller = await openCaller(store, verbNamed(line.verb).place, access)
+  await using caller = await openCaller(store, place, access)
   using report = new ProgressReport(common)
   const options = { signal: interrupt.begin(), progress: report.note }
   if (toStandardOutput) return await exportToStandardOutput(caller, line, options)

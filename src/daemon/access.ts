@@ -6,7 +6,7 @@ import { isCode } from '../errors.ts'
 import type { VerbCaller } from './caller.ts'
 import { ControlClient } from './client.ts'
 import { DaemonCaller } from './daemon-caller.ts'
-import { openLocalHost, type OpenHost } from './open-host.ts'
+import { makeStoreIfMissing, openLocalHost, type OpenHost } from './open-host.ts'
 import type { VerbPlace } from './verb.ts'
 
 export interface Access {
@@ -19,10 +19,12 @@ export const localAccess: Access = { openHost: openLocalHost }
 
 /** Errors: NOT_FOUND (no store), LOCKED (another process holds it and is no daemon), DAEMON. */
 export async function openCaller(store: string, place: VerbPlace, access: Access = localAccess): Promise<VerbCaller> {
+  if (place === 'aside') return new (await import('./aside-caller.ts')).AsideCaller()
   if (place === 'create') return openInProcess(store, access, true)
   const client = await ControlClient.connect(store)
   if (client !== null) return new DaemonCaller(store, client)
-  if (place === 'daemon') return openDaemon(store, access)
+  if (place === 'daemon of a new store') await makeStoreIfMissing(store)
+  if (place.startsWith('daemon')) return openDaemon(store, access)
   if (place === 'control') return absentDaemon(store)
   try {
     return await openInProcess(store, access, false)

@@ -123,6 +123,32 @@ export interface ReplicaHost {
   remove(args: { name: string }): Promise<ReplicaSummary>
 }
 
+export interface RestoreRequest {
+  /** Of the replica. */
+  url: string
+  /** `IMAGE[@N]`. */
+  target: string
+  /** As a new image, a fork. */
+  as?: string
+  /** Returns when all of the epoch is here. */
+  full: boolean
+  /** Replaces an owner that was seen lately. */
+  takeover: boolean
+}
+
+export interface RestoreResult {
+  epoch: EpochSummary
+  /** The generation that this store owns now; null for a fork. */
+  generation: number | null
+  notices: string[]
+  /** Bytes of chunks read so far. */
+  fetchedBytes: number
+  /** All of the epoch is here; else the rest follows. */
+  isWhole: boolean
+  restoreMs: number
+  parts: Record<string, number>
+}
+
 export interface Host {
   readonly engine: Engine
   readonly replicas: ReplicaHost
@@ -131,6 +157,9 @@ export interface Host {
   mounts(): MountSummary[]
   /** Mounted or not. */
   seal(args: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions): Promise<SealResult>
+
+  /** An image of a replica becomes one of this store. Errors: as restoreImage. */
+  restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult>
 
   startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary>
   checkpoint(

@@ -7,7 +7,6 @@ import { systemEnv } from '../env/system.ts'
 import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
-import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
 import type { Spawn } from '../machine/spawner.ts'
@@ -16,8 +15,9 @@ import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { Mounted } from '../mount/transport.ts'
 import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ReplicasReached,
-  ResumeResult, SealResult,
+  RestoreRequest, RestoreResult, ResumeResult, SealResult,
 } from './host.ts'
+import { RemoteReading } from './remote-reading.ts'
 import { Replication } from './replication.ts'
 import { watchedEngine } from './watched-engine.ts'
 
@@ -47,7 +47,7 @@ export async function openHost(directory: string, options: LocalHostOptions): Pr
     : await (await import('../image/local-engine.ts')).openLocalEngine(store, { signal, progress })
   const host = new LocalHost(engine, options)
   try {
-    await host.readFromReplicas()
+    await host.reading.begin()
     await host.adopt()
   } catch (error) {
     await engine.close()
@@ -59,10 +59,10 @@ export async function openHost(directory: string, options: LocalHostOptions): Pr
 class LocalHost implements Host {
   readonly engine: Engine
   readonly replicas: Replication
+  readonly reading: RemoteReading
   readonly #options: LocalHostOptions
   readonly #mounts = new Map<string, ImageMount>()
   #machines: Promise<Machines> | null = null
-  #remote: RemoteRecords | null = null
   #closed: Promise<void> | null = null
 
   constructor(engine: Engine, options: LocalHostOptions) {
@@ -70,13 +70,8 @@ class LocalHost implements Host {
     this.#options = options
     const onEvent = (message: string): void => options.onEvent?.({ type: 'replica', message })
     const isBackground = options.thread
+    this.reading = new RemoteReading(this.engine, onEvent)
     this.replicas = new Replication({ env: systemEnv(), engine: this.engine, isBackground, onEvent })
-  }
-
-  /** Starts what reads from replicas, where the store has chunks on replicas only. */
-  async readFromReplicas(): Promise<void> {
-    const urls = await this.engine.sources()
-    if (urls.length > 0) (await this.#remoteRecords()).use(urls)
   }
 
   /** Looks after what a daemon that died left behind: its mounts and its machines. */
@@ -131,6 +126,10 @@ class LocalHost implements Host {
     return { epoch: epoch!, barrierMs: cut.barrierMs, commitMs: clock.monotonicMs() - taken }
   }
 
+  restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult> {
+    return this.reading.restore(request, options)
+  }
+
   async startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary> {
     return (await this.#loaded()).start(request, options)
   }
@@ -182,19 +181,8 @@ class LocalHost implements Host {
       this.#mounts.delete(mounted.directory)
     }
     await this.replicas.close()
-    await this.#remote?.close()
+    await this.reading.close()
     await this.engine.close()
-  }
-
-  async #remoteRecords(): Promise<RemoteRecords> {
-    const { RemoteRecords } = await import('../image/remote/remote-records.ts')
-    const { engine } = this
-    this.#remote ??= new RemoteRecords({
-      directory: engine.directory, attach: (port) => engine.attachSource(port),
-      keep: (parcel) => engine.keepRecords({ parcel }),
-      onEvent: (message) => this.#options.onEvent?.({ type: 'replica', message }),
-    })
-    return this.#remote
   }
 
   /** How many replicas an epoch reached, where somebody waits for it. It is then as it is known by now. */
@@ -226,7 +214,7 @@ class LocalHost implements Host {
         mount: (image, directory, readBytesMax) => this.#mountAhead({ image, directory, readBytesMax }),
         serve: (image, mounted) => this.#open({ image, directory: mounted.directory, mounted }),
       },
-      connect: () => this.#remote?.connect(),
+      connect: () => this.reading.records?.connect(),
       reopenMount: (runDirectory) => this.#handOver(join(basename(runDirectory), 'mount')),
       onEvent: (event) => this.#options.onEvent?.(event),
     })
@@ -242,7 +230,7 @@ class LocalHost implements Host {
   ): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     return ImageMount.open({
-      ...wanted, engine: this.engine, keeper: this.#options.keeper, remote: this.#remote ?? undefined,
+      ...wanted, engine: this.engine, keeper: this.#options.keeper, remote: this.reading.records,
       onEvent: (event) => this.#note(event),
     })
   }
@@ -260,7 +248,7 @@ class LocalHost implements Host {
     const { ImageMount } = await import('../mount/image-mount.ts')
     try {
       const onEvent = (event: MountEvent): void => this.#note(event)
-      const remote = this.#remote ?? undefined
+      const remote = this.reading.records
       const mounted = await ImageMount.takeOver({ engine: this.engine, remote, onEvent }, orphan)
       this.#mounts.set(mounted.directory, mounted)
     } catch (error) {

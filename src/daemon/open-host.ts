@@ -1,6 +1,7 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
 import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
+import { isCode } from '../errors.ts'
 import type { Host } from './host.ts'
 
 export interface HostOptions {
@@ -35,6 +36,15 @@ export async function prepareLocalHost(): Promise<void> {
   const { warmEngineThread } = await import('./engine-threads.ts')
   warmServingThread()
   warmEngineThread()
+}
+
+/** One that is there is left alone. */
+export async function makeStoreIfMissing(store: string): Promise<void> {
+  try {
+    await makeStore(store)
+  } catch (error) {
+    if (!isCode(error, 'EXISTS')) throw error
+  }
 }
 
 async function makeStore(store: string): Promise<void> {

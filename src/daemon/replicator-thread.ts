@@ -10,22 +10,27 @@ import { StoreOutbox } from '../image/outbox.ts'
 import { openReplica } from '../replica/open.ts'
 import { ReplicaRegistry } from '../replica/registry.ts'
 import { Replicator } from '../replica/replicator.ts'
+import { openChunkReader } from '../store/open.ts'
+import type { ThreadReader } from '../store/thread-reader.ts'
 import { errorOf, faultOf } from './engine-messages.ts'
 import type { EngineQuestions, FromReplicator, ReplicatorCalls, ToReplicator } from './replicator-messages.ts'
 
 class ReplicatorThread {
   readonly #port: MessagePort
+  readonly #reader: ThreadReader
   readonly #replicator: Replicator
   readonly #aborts = new Map<number, AbortController>()
   readonly #asked = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>()
   #lastId = 0
 
-  constructor(port: MessagePort, directory: string) {
+  /** Takes the reader over: what lists of chunks to fetch first are made with. */
+  constructor(port: MessagePort, directory: string, reader: ThreadReader) {
     this.#port = port
+    this.#reader = reader
     const env = systemEnv()
     const outbox = new StoreOutbox(env, directory, {
       durablePacks: (args) => this.#ask('durablePacks', args), fence: (args) => this.#ask('fence', args),
-    })
+    }, reader)
     this.#replicator = new Replicator({
       env, outbox, registry: new ReplicaRegistry(env, directory),
       open: ({ url, bytesPerSecondMax }) => {
@@ -68,7 +73,7 @@ class ReplicatorThread {
     switch (method) {
       case 'refresh': return this.#replicator.refresh()
       case 'status': return this.#replicator.status()
-      case 'close': return this.#replicator.close()
+      case 'close': return this.#close()
       case 'sync': {
         const { name } = args as ReplicatorCalls['sync']['args']
         const progress = (done: number, total: number): void => {
@@ -77,6 +82,11 @@ class ReplicatorThread {
         return this.#replicator.sync(name, { signal, progress })
       }
     }
+  }
+
+  async #close(): Promise<void> {
+    await this.#replicator.close()
+    await this.#reader.close()
   }
 
   #ask<M extends keyof EngineQuestions>(
@@ -103,7 +113,8 @@ class ReplicatorThread {
 
 async function serve(port: MessagePort, directory: string): Promise<void> {
   try {
-    const thread = new ReplicatorThread(port, directory)
+    const reader = await openChunkReader(systemEnv(), directory)
+    const thread = new ReplicatorThread(port, directory, reader)
     port.on('message', (message: ToReplicator) => thread.receive(message))
     port.postMessage({ type: 'opened' } satisfies FromReplicator)
     await thread.begin()

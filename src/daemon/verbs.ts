@@ -10,10 +10,11 @@ import { epochVerbs } from './verbs/epochs.ts'
 import { machineVerbs } from './verbs/machines.ts'
 import { mountVerbs } from './verbs/mounts.ts'
 import { replicaVerbs } from './verbs/replicas.ts'
+import { restoreVerbs } from './verbs/restores.ts'
 import { storeVerbs } from './verbs/stores.ts'
 
 export const verbs = Object.freeze({
-  ...storeVerbs, ...epochVerbs, ...mountVerbs, ...machineVerbs, ...replicaVerbs, ...daemonVerbs,
+  ...storeVerbs, ...epochVerbs, ...mountVerbs, ...machineVerbs, ...replicaVerbs, ...restoreVerbs, ...daemonVerbs,
 })
 
 export type VerbName = keyof typeof verbs

@@ -4,6 +4,7 @@ import { checkText } from './check.ts'
 import { diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
 import { checkpointText, daemonText, machineText, machinesText, mountsText, resumeText } from './machines.ts'
 import { reachedText, replicaStatusText, replicasText } from './replicas.ts'
+import { replicaImagesText, restoreText } from './restores.ts'
 import { bytesText, countText, millisecondsText } from './units.ts'
 
 type Texts = { readonly [V in VerbName]: (result: ResultOf<V>, nowMs: number) => string }
@@ -43,6 +44,8 @@ const texts: Texts = {
   'replica status': replicaStatusText,
   'replica sync': replicaStatusText,
   'replica remove': ({ name }) => `removed ${name}; what is there stays there`,
+  restore: restoreText,
+  'replica images': replicaImagesText,
   'daemon start': daemonText,
   'daemon stop': () => 'no daemon runs',
   'daemon restart': daemonText,

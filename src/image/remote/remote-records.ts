@@ -42,7 +42,7 @@ export class RemoteRecords implements AsyncDisposable {
       gathered: (parcel) => this.#keep(parcel),
       event: onEvent,
     })
-    this.#client = new FetchClient(this.#fetcher.connect(false))
+    this.#client = new FetchClient(this.#fetcher.connect(true))
     attach(this.#fetcher.connect(true))
   }
 
@@ -51,10 +51,12 @@ export class RemoteRecords implements AsyncDisposable {
     return this.#fetcher?.connect(false)
   }
 
-  /** Errors: as `RecordSource.fetch`. */
+  /** What comes is put into the store as well. Errors: as `RecordSource.fetch`. */
   async fetch(ids: readonly Buffer[], hints?: Uint8Array): Promise<Fetched> {
     if (this.#client === null) throw new HoldfastError('NOT_FOUND', 'this store reads from no replica')
-    return this.#client.fetch(ids, hints)
+    const fetched = await this.#client.fetch(ids, hints)
+    this.#keep(fetched.parcel)
+    return fetched
   }
 
   /** Resolves when all that was given so far is in the store. */

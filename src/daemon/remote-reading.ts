@@ -1,0 +1,58 @@
+/** What a host reads from replicas; the code for it is loaded when the store has chunks on replicas only. */
+import type { Engine } from '../image/engine.ts'
+import type { RemoteRecords } from '../image/remote/remote-records.ts'
+import type { CallOptions } from '../image/types.ts'
+import type { RestoreRequest, RestoreResult } from './host.ts'
+import type { Restorer } from './restore.ts'
+
+export class RemoteReading implements AsyncDisposable {
+  readonly #engine: Engine
+  readonly #onEvent: (message: string) => void
+  #records: RemoteRecords | undefined
+  #restorer: Restorer | undefined
+
+  /** `onEvent`: a sentence for the log. */
+  constructor(engine: Engine, onEvent: (message: string) => void) {
+    this.#engine = engine
+    this.#onEvent = onEvent
+  }
+
+  /** Undefined where everything is here. */
+  get records(): RemoteRecords | undefined {
+    return this.#records
+  }
+
+  /** Reads from the replicas that the store names. */
+  async begin(): Promise<void> {
+    const urls = await this.#engine.sources()
+    if (urls.length > 0) (await this.#started()).use(urls)
+  }
+
+  /** Errors: as restoreImage. */
+  async restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult> {
+    const { Restorer } = await import('./restore.ts')
+    const parts = { engine: this.#engine, remote: await this.#started(), onEvent: this.#onEvent }
+    this.#restorer ??= new Restorer(parts)
+    return this.#restorer.restore(request, options)
+  }
+
+  /** Idempotent. To be called before the engine is closed. */
+  async close(): Promise<void> {
+    await this.#restorer?.close()
+    await this.#records?.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #started(): Promise<RemoteRecords> {
+    const { RemoteRecords } = await import('../image/remote/remote-records.ts')
+    const engine = this.#engine
+    this.#records ??= new RemoteRecords({
+      directory: engine.directory, attach: (port) => engine.attachSource(port),
+      keep: (parcel) => engine.keepRecords({ parcel }), onEvent: this.#onEvent,
+    })
+    return this.#records
+  }
+}

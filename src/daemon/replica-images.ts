@@ -1,0 +1,46 @@
+/** Lists what a replica has, for somebody who has nothing but its URL: no store is needed. */
+import { systemEnv } from '../env/system.ts'
+import { HoldfastError } from '../errors.ts'
+import { shownName } from '../image/remote/restore.ts'
+import type { CallOptions } from '../image/types.ts'
+import { readDomain } from '../replica/domain.ts'
+import { listReplicaImages, outermost } from '../replica/image-list.ts'
+import { openReplica } from '../replica/open.ts'
+
+export interface ReplicaImageSummary {
+  image: string
+  /** What it is called on the replica. */
+  id: string
+  epochs: number
+  /** -1: no epoch is there yet. */
+  newest: number
+  /** The store that may publish, and since which generation. */
+  owner: string
+  generation: number
+  /** By the replica's clock: when it was last published to. */
+  changedMs: number
+  /** Why nothing more is known of it; absent when all is well. */
+  damaged?: string
+}
+
+/** Errors: NOT_FOUND (no replica there), USAGE (no URL), those of a replica. */
+export async function replicaImages(url: string, { signal }: CallOptions): Promise<ReplicaImageSummary[]> {
+  await using replica = openReplica(systemEnv(), url)
+  if (await readDomain(replica, { signal }) === null) {
+    throw new HoldfastError('NOT_FOUND', `there is no replica at ${replica.url}: check the URL`)
+  }
+  const { images, damaged } = await listReplicaImages(replica, { signal })
+  const sound = images.map((image): ReplicaImageSummary => {
+    const batches = outermost(image.batches)
+    return {
+      image: shownName(image), id: image.key, generation: image.generation, changedMs: image.changedMs,
+      epochs: batches.reduce((sum, { count }) => sum + count, 0),
+      newest: Math.max(-1, ...batches.map(({ last }) => last)),
+      owner: image.owner.storeId.toString('hex'),
+    }
+  })
+  const others = damaged.map(({ key, message }): ReplicaImageSummary => {
+    return { image: '', id: key, epochs: 0, newest: -1, owner: '', generation: 0, changedMs: 0, damaged: message }
+  })
+  return [...sound, ...others]
+}

@@ -1,0 +1,85 @@
+/**
+ * Restores images from replicas into this store. What is not needed at once follows in the background, until the host
+ * is closed: the records of older epochs, then all chunks of the epoch.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { systemEnv } from '../env/system.ts'
+import { messageOf } from '../errors.ts'
+import type { Engine } from '../image/engine.ts'
+import { addOlderEpochs, fetchRest } from '../image/remote/fetch-all.ts'
+import type { RemoteRecords } from '../image/remote/remote-records.ts'
+import { restoreImage } from '../image/remote/restore.ts'
+import type { Restored } from '../image/remote/restore.ts'
+import type { CallOptions } from '../image/types.ts'
+import { openReplica } from '../replica/open.ts'
+import type { RestoreRequest, RestoreResult } from './host.ts'
+
+/** What follows does not get in the way of a resume that comes right after. */
+const backgroundDelayMs = 3_000
+
+export interface RestorerOptions {
+  readonly engine: Engine
+  readonly remote: RemoteRecords
+  /** A sentence for the log. */
+  readonly onEvent: (message: string) => void
+}
+
+export class Restorer implements AsyncDisposable {
+  readonly #options: RestorerOptions
+  readonly #closing = new AbortController()
+  readonly #following = new Set<Promise<void>>()
+
+  constructor(options: RestorerOptions) {
+    this.#options = options
+  }
+
+  /** Errors: as restoreImage. */
+  async restore(request: RestoreRequest, call: CallOptions = {}): Promise<RestoreResult> {
+    const { engine, remote } = this.#options
+    const env = systemEnv()
+    const startMs = env.monotonicMs()
+    await using replica = openReplica(env, request.url)
+    const restored = await restoreImage({ env, engine, remote, replica }, request, call)
+    const address = `${restored.epoch.image}@${restored.epoch.number}`
+    let { fetchedBytes } = restored
+    if (request.full) {
+      fetchedBytes += await fetchRest({ engine, remote }, address, call)
+      await this.#addEpochs(restored, request.url)
+    } else {
+      this.#follow(this.#rest(restored, address, request.url))
+    }
+    return { ...restored, fetchedBytes, isWhole: request.full, restoreMs: env.monotonicMs() - startMs }
+  }
+
+  /** Ends what follows in the background: it goes on when chunks are read. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.all(this.#following)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #follow(work: Promise<void>): void {
+    const following = work.catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#options.onEvent(`fetching in the background ended: ${messageOf(error)}`)
+    }).finally(() => this.#following.delete(following))
+    this.#following.add(following)
+  }
+
+  async #rest(restored: Restored, address: string, url: string): Promise<void> {
+    const { signal } = this.#closing
+    await this.#addEpochs(restored, url)
+    await sleep(backgroundDelayMs, undefined, { signal, ref: false })
+    const { engine, remote, onEvent } = this.#options
+    const bytes = await fetchRest({ engine, remote }, address, { signal, lanes: 1 })
+    onEvent(`${address} is here as a whole: ${bytes} bytes were fetched in the background`)
+  }
+
+  async #addEpochs({ generation, key, epoch }: Restored, url: string): Promise<void> {
+    if (generation === null) return
+    await using replica = openReplica(systemEnv(), url)
+    await addOlderEpochs({ engine: this.#options.engine, replica }, epoch.image, key, { signal: this.#closing.signal })
+  }
+}

@@ -1,0 +1,33 @@
+/** Verbs that read from replicas. */
+import * as kinds from '../kinds.ts'
+import { flag, option, positional } from '../parameters.ts'
+import { verb } from '../verb.ts'
+
+const url = positional(kinds.replicaUrl, 'the replica: file:///DIR or webhdfs://HOST:PORT/PATH?user=NAME')
+
+export const restoreVerbs = {
+  restore: verb({
+    help: 'bring an image from a replica into this store, which is made if it is missing; its chunks follow',
+    place: 'daemon of a new store',
+    parameters: {
+      url,
+      target: positional(kinds.target, 'what to restore; without @N the newest epoch'),
+      as: option(kinds.newImageName, 'a fork of this name: whoever owns the original goes on'),
+      full: flag('return when all of the epoch is here'),
+      takeover: flag('become the owner although the one before was seen lately; what it seals becomes a fork'),
+    },
+    checkTogether({ as, takeover }) {
+      if (as !== undefined && takeover) throw kinds.usage('--takeover is for the image itself, --as makes a fork')
+    },
+    run: ({ host, signal, progress }, args) => host.restore(args, { signal, progress }),
+  }),
+  'replica images': verb({
+    help: 'list the images of a replica; needs no store',
+    place: 'aside',
+    parameters: { url },
+    async run({ signal }, args) {
+      const { replicaImages } = await import('../replica-images.ts')
+      return replicaImages(args.url, { signal })
+    },
+  }),
+}

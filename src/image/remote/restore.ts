@@ -1,0 +1,251 @@
+/**
+ * An image from a replica into a store that does not have it: its records now, of its chunks those without which its
+ * machine does not run, the rest when it is wanted or in the background.
+ *
+ * As the same image the store becomes its next owner: the generation before is closed, so that what it lists is final,
+ * and the next one opened. As a new image it is a fork, and whoever owns the original goes on.
+ */
+import { Buffer } from 'node:buffer'
+import type { Env } from '../../env/env.ts'
+import { HoldfastError, isCode } from '../../errors.ts'
+import type { StoredEpoch } from '../../format/epoch.ts'
+import { decodePrefetchList } from '../../format/prefetch-list.ts'
+import type { PrefetchList } from '../../format/prefetch-list.ts'
+import { prefetchListBytesMax } from '../../limits.ts'
+import { readDomain } from '../../replica/domain.ts'
+import { Ownership } from '../../replica/feed/ownership.ts'
+import { listReplicaImages, readReplicaEpochs, readReplicaImage } from '../../replica/image-list.ts'
+import type { ReplicaImage } from '../../replica/image-list.ts'
+import { prefetchPath } from '../../replica/layout.ts'
+import { readObject } from '../../replica/read-object.ts'
+import type { Replica } from '../../replica/replica.ts'
+import type { Engine } from '../engine.ts'
+import type { CallOptions, EpochSummary } from '../types.ts'
+import { fetchAll, identityOf } from './fetch-all.ts'
+import { packHints } from './hints.ts'
+import { ownerSilentMs } from './limits.ts'
+import type { RemoteRecords } from './remote-records.ts'
+
+export interface RestoreRequest {
+  /** Of the replica. */
+  readonly url: string
+  /** A name, or an id as the replica has it, and `@N`: else the newest epoch. */
+  readonly target: string
+  /** A new image, beside its original. */
+  readonly as?: string
+  /** Replaces an owner that was seen lately. */
+  readonly takeover: boolean
+}
+
+export interface Restored {
+  readonly epoch: EpochSummary
+  /** What the image is called on the replica. */
+  readonly key: string
+  /** Owned now; null for a fork. */
+  readonly generation: number | null
+  /** Sentences for the user. */
+  readonly notices: string[]
+  /** Read from the replica so far, chunks only. */
+  readonly fetchedBytes: number
+  /** Milliseconds. */
+  readonly parts: Record<string, number>
+}
+
+export interface RestoreContext {
+  readonly env: Env
+  readonly engine: Engine
+  readonly remote: RemoteRecords
+  /** Opened by whoever calls, and closed by them. */
+  readonly replica: Replica
+}
+
+/**
+ * Errors: NOT_FOUND (no replica there, no such image or epoch), WRONG_DOMAIN, EXISTS (an image of that name is here),
+ * LOCKED (its owner was seen lately, and `takeover` is not set), FENCED (another one was faster), and the replica's.
+ */
+export async function restoreImage(
+  context: RestoreContext, request: RestoreRequest, options: CallOptions = {},
+): Promise<Restored> {
+  return new Restore(context, request, options).run()
+}
+
+class Restore {
+  readonly #context: RestoreContext
+  readonly #request: RestoreRequest
+  readonly #options: CallOptions
+  readonly #notices: string[] = []
+  readonly #parts: Record<string, number> = {}
+  #lapMs: number
+
+  constructor(context: RestoreContext, request: RestoreRequest, options: CallOptions) {
+    this.#context = context
+    this.#request = request
+    this.#options = options
+    this.#lapMs = context.env.monotonicMs()
+  }
+
+  async run(): Promise<Restored> {
+    const { engine, remote } = this.#context
+    const [name, number] = this.#request.target.split('@')
+    await this.#joinDomain()
+    const found = await this.#find(name)
+    this.#lap('find')
+    const isFork = this.#request.as !== undefined
+    const image = isFork ? found : await this.#own(found)
+    this.#lap('own')
+    const epoch = await this.#epoch(image, number === undefined ? null : Number(number))
+    remote.use(await engine.addSource({ url: this.#request.url }))
+    const summary = isFork ? await this.#fork(image, epoch) : await this.#install(image, epoch)
+    this.#lap('records')
+    const fetchedBytes = await this.#fetchFirst(image, epoch, summary)
+    this.#lap('fetch')
+    const generation = isFork ? null : image.generation
+    return { epoch: summary, key: image.key, generation, notices: this.#notices, fetchedBytes, parts: this.#parts }
+  }
+
+  async #joinDomain(): Promise<void> {
+    const { engine, replica } = this.#context
+    const domain = await readDomain(replica, this.#options)
+    if (domain === null) {
+      throw new HoldfastError('NOT_FOUND', `there is no replica at ${replica.url}: check the URL`)
+    }
+    await engine.joinDomain({ domainId: domain.domainId.toString('hex'), keyId: domain.keyId })
+  }
+
+  /** By its name, or by its key. */
+  async #find(name: string): Promise<ReplicaImage> {
+    const { replica } = this.#context
+    const { images, damaged } = await listReplicaImages(replica, this.#options)
+    const found = images.filter((image) => image.key === name || shownName(image) === name)
+    if (found.length === 1) return found[0]
+    if (found.length > 1) {
+      const keys = found.map(({ key }) => key).join(', ')
+      throw new HoldfastError('USAGE', `${replica.url} has ${found.length} images ${name}: name one by its id, ${keys}`)
+    }
+    const hint = damaged.length > 0 ? `; ${damaged.length} images there cannot be read` : ''
+    throw new HoldfastError('NOT_FOUND', `${replica.url} has no image ${name}: see 'replica images URL'${hint}`)
+  }
+
+  /** Closes the newest generation and opens the next; what is listed then is final. */
+  async #own(image: ReplicaImage): Promise<ReplicaImage> {
+    const { env, engine, replica } = this.#context
+    const { owner } = image
+    if ((await engine.images()).some(({ image: name }) => name === owner.image)) {
+      throw new HoldfastError('EXISTS', `there is an image ${owner.image} in this store: restore with --as NEW`)
+    }
+    const silentMs = env.wallMs() - image.changedMs
+    const store = owner.storeId.toString('hex').slice(0, 8)
+    const seen = `store ${store} published it ${Math.max(0, Math.round(silentMs / 1000))} s ago`
+    if (silentMs < ownerSilentMs && !this.#request.takeover) {
+      throw new HoldfastError('LOCKED', `${owner.image} has an owner that may be alive: ${seen}. --takeover replaces ` +
+        'it, and what it seals from then on becomes a fork; --as NEW leaves it alone', { info: { silentMs } })
+    }
+    if (silentMs < ownerSilentMs) {
+      this.#notices.push(`the owner before may be alive: ${seen}. It is fenced: what it seals from now on goes to ` +
+        `${owner.image}.fenced-${image.generation}`)
+    }
+    const storeId = Buffer.from((await engine.stats()).store, 'hex')
+    const ownership = new Ownership(replica, image.key, {
+      self: env.randomBytes(16).toString('hex'), storeId, imageId: image.imageId, image: owner.image,
+      origin: owner.origin, createdMs: owner.createdMs, openedMs: Math.round(env.wallMs()),
+    })
+    if (!await ownership.takeOver(image.generation, this.#options)) {
+      throw new HoldfastError('FENCED', `another store took ${owner.image} over at the same moment: it owns it now`)
+    }
+    const owned = await readReplicaImage(replica, image.key, this.#options)
+    if (owned !== null && owned.generation === ownership.generation) return owned
+    throw new HoldfastError('FENCED', `another store took ${owner.image} over right after us: it owns it now`)
+  }
+
+  async #epoch(image: ReplicaImage, number: number | null): Promise<StoredEpoch> {
+    const { replica } = this.#context
+    const wanted = number ?? Math.max(-1, ...image.batches.map(({ last }) => last))
+    const epochs = await readReplicaEpochs(replica, image, { first: wanted, last: wanted }, this.#options)
+    const epoch = epochs.get(wanted)
+    if (epoch !== undefined) return epoch
+    throw new HoldfastError('NOT_FOUND', `${replica.url} has no epoch ${shownName(image)}@${Math.max(0, wanted)}`)
+  }
+
+  async #install(image: ReplicaImage, epoch: StoredEpoch): Promise<EpochSummary> {
+    const { engine, replica } = this.#context
+    const { image: name, origin, createdMs, last } = image.owner
+    const highest = Math.max(last, ...image.batches.map((batch) => batch.last))
+    // The epochs before it tell what the guest has touched lately.
+    const recent = await readReplicaEpochs(replica, image, {
+      first: Math.max(0, epoch.number - recentEpochs), last: epoch.number,
+    }, this.#options)
+    const records = [...recent.values()].sort((left, right) => left.number - right.number)
+    await engine.installImage({
+      image: name, id: image.imageId.toString('hex'), origin, createdMs, records: records.map(identityOf),
+      head: epoch.number, nextNumber: Math.max(highest + 1, epoch.nextNumber),
+    })
+    return this.#summary(name, epoch.number)
+  }
+
+  async #fork(image: ReplicaImage, epoch: StoredEpoch): Promise<EpochSummary> {
+    const { engine } = this.#context
+    const fork = this.#request.as ?? ''
+    await engine.installFork({ image: fork, record: identityOf(epoch), source: `${shownName(image)}@${epoch.number}` })
+    return this.#summary(fork, 0)
+  }
+
+  async #summary(image: string, number: number): Promise<EpochSummary> {
+    const found = (await this.#context.engine.log({ image })).find((epoch) => epoch.number === number)
+    if (found === undefined) throw new HoldfastError('DAMAGED', `${image}@${number} was installed and is not there`)
+    return found
+  }
+
+  /** What the list of the epoch names as needed first; without a list nothing. Returns the bytes read. */
+  async #fetchFirst(image: ReplicaImage, epoch: StoredEpoch, installed: EpochSummary): Promise<number> {
+    const list = await this.#list(image, epoch)
+    if (list === null) return 0
+    await this.#saveWorkingSet(list, `${installed.image}@${installed.number}`)
+    const { remote } = this.#context
+    const hints = list.entries.slice(0, list.firstCount)
+    return fetchAll(remote, hints.map(({ id }) => id), { ...this.#options, hints: packHints(hints) })
+  }
+
+  /** It only helps: one that is missing or damaged counts as none. */
+  async #list(image: ReplicaImage, epoch: StoredEpoch): Promise<PrefetchList | null> {
+    const { replica } = this.#context
+    const path = prefetchPath(image.key, epoch.number)
+    try {
+      const list = decodePrefetchList(await readObject(replica, path, prefetchListBytesMax, this.#options), path)
+      return list.imageId.equals(epoch.imageId) && list.number === epoch.number ? list : null
+    } catch (error) {
+      if (isCode(error, 'NOT_FOUND')) return null
+      if (!isCode(error, 'DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT')) throw error
+      this.#notices.push(`the epoch's prefetch list is of no use: ${path} is damaged`)
+      return null
+    }
+  }
+
+  async #saveWorkingSet({ workingSet }: PrefetchList, epoch: string): Promise<void> {
+    try {
+      const set: unknown = JSON.parse(workingSet)
+      if (isWorkingSet(set)) await this.#context.engine.saveWorkingSet({ epoch, set })
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+    }
+  }
+
+  #lap(part: string): void {
+    const nowMs = this.#context.env.monotonicMs()
+    this.#parts[part] = nowMs - this.#lapMs
+    this.#lapMs = nowMs
+  }
+}
+
+/** Records of so many epochs before it come with one. */
+const recentEpochs = 4
+
+/** What people call it. */
+export function shownName({ owner, fenced }: ReplicaImage): string {
+  return fenced === null || owner.image.endsWith(`.fenced-${fenced}`) ? owner.image : `${owner.image}.fenced-${fenced}`
+}
+
+function isWorkingSet(value: unknown): value is { path: string; chunks: number[] }[] {
+  return Array.isArray(value) && value.every((item: unknown) => typeof item === 'object' && item !== null &&
+    'path' in item && typeof item.path === 'string' && 'chunks' in item && Array.isArray(item.chunks) &&
+    item.chunks.every((chunk: unknown) => Number.isSafeInteger(chunk)))
+}
