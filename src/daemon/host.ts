@@ -153,7 +153,10 @@ export interface Host {
   readonly engine: Engine
   readonly replicas: ReplicaHost
   mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
-  unmount(args: { directory: string; lazy?: boolean }): Promise<void>
+  /** `force`: what waits gets errors, also where the server hangs. */
+  unmount(args: { directory: string; lazy?: boolean; force?: boolean }): Promise<void>
+  /** Takes away mounts, of any store, that no process serves any more; where they were. */
+  cleanMounts(args: { below?: string }): Promise<string[]>
   mounts(): MountSummary[]
   /** Mounted or not. */
   seal(args: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions): Promise<SealResult>

@@ -13,6 +13,7 @@ import type { Spawn } from '../machine/spawner.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { Mounted } from '../mount/transport.ts'
+import { MountList } from './mount-list.ts'
 import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ReplicasReached,
   RestoreRequest, RestoreResult, ResumeResult, SealResult,
@@ -25,6 +26,8 @@ export type HostEvent =
   | MountEvent
   | { type: 'machine'; image: string; message: string }
   | { type: 'replica'; message: string }
+  /** A mount that a daemon before left, unserved, was taken away. */
+  | { type: 'stale'; directory: string }
 
 export interface LocalHostOptions extends CallOptions {
   /** The engine gets a thread of its own, so that this one's event loop is never held up. */
@@ -62,6 +65,7 @@ class LocalHost implements Host {
   readonly reading: RemoteReading
   readonly #options: LocalHostOptions
   readonly #mounts = new Map<string, ImageMount>()
+  readonly #listed: MountList
   #machines: Promise<Machines> | null = null
   #closed: Promise<void> | null = null
 
@@ -72,11 +76,13 @@ class LocalHost implements Host {
     const isBackground = options.thread
     this.reading = new RemoteReading(this.engine, onEvent)
     this.replicas = new Replication({ env: systemEnv(), engine: this.engine, isBackground, onEvent })
+    this.#listed = new MountList(systemEnv(), engine.directory)
   }
 
   /** Looks after what a daemon that died left behind: its mounts and its machines. */
   async adopt(): Promise<void> {
     await Promise.all((this.#options.orphans ?? []).map((orphan) => this.#takeOver(orphan)))
+    await this.#cleanListed()
     if (systemEnv().exists(this.#machinesDirectory)) await (await this.#loaded()).adopt()
   }
 
@@ -86,10 +92,27 @@ class LocalHost implements Host {
     await cleanStaleMount(directory)
     const mounted = await this.#open({ image: args.image, directory, transport: args.transport })
     this.#mounts.set(mounted.directory, mounted)
+    this.#listed.add(mounted.directory)
     return summaryOf(mounted)
   }
 
-  async unmount(args: { directory: string; lazy?: boolean }): Promise<void> {
+  async cleanMounts({ below }: { below?: string }): Promise<string[]> {
+    const { cleanStaleMountsBelow } = await import('../mount/stale.ts')
+    return cleanStaleMountsBelow(below === undefined || below === '/' ? '' : resolve(below))
+  }
+
+  /** Those of a daemon of this store that died. */
+  async #cleanListed(): Promise<void> {
+    const left = this.#listed.directories().filter((directory) => !this.#mounts.has(directory))
+    if (left.length === 0) return
+    const { cleanStaleMount } = await import('../mount/stale.ts')
+    for (const directory of left) {
+      if (await cleanStaleMount(directory)) this.#options.onEvent?.({ type: 'stale', directory })
+      this.#listed.remove(directory)
+    }
+  }
+
+  async unmount(args: { directory: string; lazy?: boolean; force?: boolean }): Promise<void> {
     const mounted = this.#mounts.get(resolve(args.directory))
     if (mounted === undefined) {
       const { cleanStaleMount } = await import('../mount/stale.ts')
@@ -97,8 +120,10 @@ class LocalHost implements Host {
       const hint = "see 'holdfast mounts'"
       throw new HoldfastError('NOT_FOUND', `nothing of this store is mounted on ${args.directory}: ${hint}`)
     }
-    await mounted.close({ lazy: args.lazy })
+    const { lazy, force } = args
+    await mounted.close({ lazy: lazy === true || force === true, force })
     this.#mounts.delete(mounted.directory)
+    this.#listed.remove(mounted.directory)
   }
 
   mounts(): MountSummary[] {
@@ -179,6 +204,7 @@ class LocalHost implements Host {
     for (const mounted of [...this.#mounts.values()]) {
       await mounted.close({ lazy: force })
       this.#mounts.delete(mounted.directory)
+      this.#listed.remove(mounted.directory)
     }
     await this.replicas.close()
     await this.reading.close()

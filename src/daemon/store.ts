@@ -80,8 +80,9 @@ export class Store implements AsyncDisposable {
   }
 
   /** Errors: NOT_FOUND, BUSY while files are open unless `lazy`. */
-  async unmount(directory: string, options: { lazy?: boolean } = {}): Promise<void> {
-    await this.#caller.call('unmount', { directory: resolve(directory), lazy: options.lazy })
+  async unmount(directory: string, options: { lazy?: boolean; force?: boolean } = {}): Promise<void> {
+    const { lazy, force } = options
+    await this.#caller.call('unmount', { directory: resolve(directory), lazy, force })
   }
 
   machines(): Promise<MachineSummary[]> {

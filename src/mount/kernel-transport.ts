@@ -108,6 +108,9 @@ async function takeOver(options: TakeoverOptions, orphan: OrphanedMount): Promis
   return new KernelServing(orphan, kept, link)
 }
 
+/** So long a serving thread may take to notice that its connection was aborted. */
+const forceMs = 2000
+
 class KernelServing implements Serving {
   readonly directory: string
   readonly device: string
@@ -150,7 +153,8 @@ class KernelServing implements Serving {
       if (!(error instanceof FuseError)) throw error
       if (error.code !== 'FUSE_NOT_MOUNTED') throw fromFuse(error)
     }
-    await this.#link.exited
+    if (options.force === true) await this.#link.exitedOr(forceMs)
+    else await this.#link.exited
   }
 
   close(): Promise<void> {

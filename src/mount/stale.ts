@@ -5,7 +5,7 @@
 import { sep } from 'node:path'
 import { FILE_SYSTEM_TYPE, mountAt, readMounts, unmount } from '../../fuse/index.ts'
 import { askFileSystem } from '../env/async-file.ts'
-import { codeOf } from '../errors.ts'
+import { isCode } from '../errors.ts'
 
 /** Detaches the mount on `directory` if it is ours and nobody serves it; true when there was one. */
 export async function cleanStaleMount(directory: string): Promise<boolean> {
@@ -15,8 +15,8 @@ export async function cleanStaleMount(directory: string): Promise<boolean> {
   return true
 }
 
-/** The same for every mount below a directory; the paths that were cleaned. */
-export async function cleanStaleMountsBelow(directory: string): Promise<string[]> {
+/** The same for every mount below a directory, or everywhere; the paths that were cleaned. */
+export async function cleanStaleMountsBelow(directory = ''): Promise<string[]> {
   const cleaned: string[] = []
   for (const { mountPoint } of readMounts().reverse()) {
     if (mountPoint.startsWith(directory + sep) && await cleanStaleMount(mountPoint)) cleaned.push(mountPoint)
@@ -30,6 +30,7 @@ async function isUnserved(directory: string): Promise<boolean> {
     await askFileSystem(directory)
     return false
   } catch (error) {
-    return error instanceof Error && codeOf(error.cause) === 'ENOTCONN'
+    // The second: the last process that held the connection let go of it while we asked.
+    return error instanceof Error && isCode(error.cause, 'ENOTCONN', 'ECONNABORTED')
   }
 }

@@ -66,6 +66,13 @@ export class WorkerLink {
     this.#waker.wake()
   }
 
+  /** A thread that has not ended after this time is ended. */
+  async exitedOr(afterMs: number): Promise<void> {
+    const late = setTimeout(() => void this.#worker.terminate(), afterMs)
+    await this.exited
+    clearTimeout(late)
+  }
+
   send(message: ToServer): void {
     if (this.#isEnded) return
     this.#port.postMessage(message)

@@ -48,6 +48,7 @@ function fakeHost(store: string, lock: FileLock): Host {
       mounts.splice(index, 1)
     },
     mounts: () => [...mounts],
+    cleanMounts: async () => [],
     seal: async ({ image, note }) => ({ epoch: await engine.sealHead({ image, note }), barrierMs: 0.1, commitMs: 2 }),
     async startMachine({ image, memoryBytes }) {
       const machine = { ...stoppedMachine(image), state: 'running' as const, memoryBytes }

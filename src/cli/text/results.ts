@@ -32,6 +32,7 @@ const texts: Texts = {
   export: ({ bytes, dataBytes }) => `wrote ${bytesText(bytes)}, ${bytesText(dataBytes)} of it data`,
   mount: ({ image, directory }) => `${image} is mounted on ${directory}`,
   unmount: ({ directory }) => `unmounted ${directory}`,
+  clean: ({ directories }) => directories.map((directory) => `unmounted ${directory}`).join('\n') || 'nothing to clean',
   mounts: mountsText,
   'vm start': machineText,
   'vm checkpoint': checkpointText,

@@ -1,7 +1,7 @@
 /** Verbs on mounts. */
 import { transportNames } from '../../mount/transport.ts'
 import * as kinds from '../kinds.ts'
-import { flag, optionWithDefault, positional } from '../parameters.ts'
+import { flag, option, optionWithDefault, positional } from '../parameters.ts'
 import { verb } from '../verb.ts'
 
 export const mountVerbs = {
@@ -24,11 +24,18 @@ export const mountVerbs = {
     parameters: {
       directory: positional(kinds.hostDirectory, 'where it is mounted'),
       lazy: flag('detach now, even if files are open'),
+      force: flag('end it under its users, who get errors: also where what serves it hangs'),
     },
     async run({ host }, args) {
       await host.unmount(args)
       return { directory: args.directory }
     },
+  }),
+  clean: verb({
+    help: 'take away mounts, of any store, that no process serves any more',
+    place: 'anywhere',
+    parameters: { below: option(kinds.hostDirectory, 'only those below this directory') },
+    run: async ({ host }, args) => ({ directories: await host.cleanMounts(args) }),
   }),
   mounts: verb({
     help: 'list the mounts',
