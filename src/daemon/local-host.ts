@@ -9,10 +9,10 @@ import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
-import type { Spawn } from '../machine/spawner.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
-import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
+import type { OrphanedMount } from '../mount/keeper.ts'
 import type { Mounted } from '../mount/transport.ts'
+import type { LocalHostOptions } from './host-options.ts'
 import { MountList } from './mount-list.ts'
 import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ReplicasReached,
@@ -21,25 +21,6 @@ import type {
 import { RemoteReading } from './remote-reading.ts'
 import { Replication } from './replication.ts'
 import { watchedEngine } from './watched-engine.ts'
-
-export type HostEvent =
-  | MountEvent
-  | { type: 'machine'; image: string; message: string }
-  | { type: 'replica'; message: string }
-  /** A mount that a daemon before left, unserved, was taken away. */
-  | { type: 'stale'; directory: string }
-
-export interface LocalHostOptions extends CallOptions {
-  /** The engine gets a thread of its own, so that this one's event loop is never held up. */
-  thread: boolean
-  onEvent?: (event: HostEvent) => void
-  /** Who keeps the mounts' connections; this process unless another is named. */
-  keeper?: ConnectionKeeper
-  /** Who starts hypervisors; this process unless another is named. */
-  spawn?: Spawn
-  /** Mounts whose server was killed, to be served on. */
-  orphans?: readonly OrphanedMount[]
-}
 
 /** Errors: as openLocalEngine (NOT_FOUND, LOCKED, NEWER_VERSION, DAMAGED, IO). */
 export async function openHost(directory: string, options: LocalHostOptions): Promise<Host> {
