@@ -18,13 +18,14 @@ export type {
   CheckpointResult, MachineSummary, MountSummary, ReplicaSummary, ResumeResult, SealResult,
 } from './daemon/host.ts'
 export { Image, type MachineOptions } from './daemon/image.ts'
-export { Store, type CheckOptions } from './daemon/store.ts'
+export { Store, type CheckOptions, type GcOptions } from './daemon/store.ts'
 export { version } from './daemon/version.ts'
 export { AssertionFailure, HoldfastError, type ErrorCode } from './errors.ts'
 export type {
   AffectedFile, CallOptions, CheckFault, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary,
   Progress, StoreStats,
 } from './image/types.ts'
+export type { GarbageReport, GarbageRequest, RemovedEpoch } from './image/collection/types.ts'
 export type { ReplicaStatus } from './replica/replicator.ts'
 export type { TransportName } from './mount/transport.ts'
 

@@ -1,6 +1,7 @@
 /** Exit codes that scripts rely on, and which errors they stand for. */
 import type { VerbName } from '../daemon/verbs.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { GarbageReport } from '../image/collection/types.ts'
 import type { CheckReport } from '../image/types.ts'
 
 export const exitCodes = Object.freeze({
@@ -10,7 +11,7 @@ export const exitCodes = Object.freeze({
   notFound: 3,
   locked: 4,
   damaged: 5,
-  /** Done, but some replicas failed. */
+  /** Done, but some replicas failed, or some packs could not be collected. */
   incomplete: 6,
   interrupted: 130,
 })
@@ -37,5 +38,7 @@ export function exitCodeOfResult(verb: VerbName, result: unknown): number {
     const { replicas } = result as { replicas?: { have: number; wanted: number } }
     return replicas !== undefined && replicas.have < replicas.wanted ? exitCodes.incomplete : exitCodes.done
   }
-  return verb === 'check' && (result as CheckReport).damaged.length > 0 ? exitCodes.damaged : exitCodes.done
+  if (verb === 'check' && (result as CheckReport).damaged.length > 0) return exitCodes.damaged
+  if (verb === 'gc' && (result as GarbageReport).left.length > 0) return exitCodes.incomplete
+  return exitCodes.done
 }

@@ -7,7 +7,7 @@ import { Buffer } from 'node:buffer'
 import { isAbsolute, resolve } from 'node:path'
 import { HoldfastError } from '../errors.ts'
 import { imageNameBytesMax, noteBytesMax } from '../limits.ts'
-import { pathBytesMax, textBytesMax } from './limits.ts'
+import { pathBytesMax, textBytesMax, thinningBytesMax } from './limits.ts'
 
 export interface Kind<T> {
   /** How help names a value of this kind. */
@@ -107,6 +107,31 @@ export function period(leastMs: number, mostMs: number): Kind<number> {
     parse: (word) => (word === 'off' || word === '0' ? 0 : some.parse(word)),
     check: (value) => (value === 0 ? 0 : some.check(value)),
   }
+}
+
+/** A share that may be none: `10%` is 0.1. */
+export const shareOrNone: Kind<number> = {
+  label: 'N%',
+  parse: (word) => (/^0(\.0{1,6})?%?$/.test(word) ? 0 : percentage.parse(word)),
+  check: (value) => (value === 0 ? 0 : percentage.check(value)),
+}
+
+/** `default`, or steps such as `5s/1m,1m/1h,1h/1d,1d`: how often up to which age; the last may go without an age. */
+export const thinning: Kind<string> = textKind('STEPS|default', (text) => {
+  if (text !== 'default') thinningSteps(text)
+  return text
+})
+
+/** Errors: USAGE. */
+export function thinningSteps(text: string): { everyMs: number; ageMs: number }[] {
+  const words = text.split(',').map((word) => word.split('/'))
+  const steps = words.map(([every, age]) => ({
+    everyMs: parseDuration(every), ageMs: age === undefined ? Infinity : parseDuration(age),
+  }))
+  const isRising = steps.every((step, at) => step.everyMs > 0 && step.ageMs > step.everyMs &&
+    (at === 0 || (step.everyMs > steps[at - 1].everyMs && step.ageMs > steps[at - 1].ageMs)))
+  if (words.every(({ length }) => length <= 2) && isRising && text.length <= thinningBytesMax) return steps
+  throw usage(`"${printable(text)}" is no thinning: write EVERY/AGE,... rising, such as 5s/1m,1m/1h,1h/1d,1d/30d,7d`)
 }
 
 /** A share: `10%` or `10` is 0.1. */

@@ -55,5 +55,9 @@ export const pathBytesMax = 4095
 export const readTimeMsMax = 30 * 24 * 3_600_000
 /** Values of one repeated option. */
 export const repeatedValuesMax = 1024
+/** Retention: more than any image has epochs, a century, and as many steps as anybody needs. */
+export const epochsKeptMax = 1_000_000_000
+export const keepWithinMsMax = 100 * 366 * 86_400_000
+export const thinningBytesMax = 400
 
 assert(textBytesMax < requestBytesMax, 'a request holds its largest argument')

@@ -6,6 +6,7 @@
  * `CallOptions` report progress and end with ABORTED when their signal aborts.
  */
 import { resolve } from 'node:path'
+import type { GarbageReport, GarbageRequest } from '../image/collection/types.ts'
 import type { CallOptions, CheckReport, DiffEntry, ImageSummary, StoreStats } from '../image/types.ts'
 import type { VerbCaller } from './caller.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
@@ -18,6 +19,11 @@ export interface CheckOptions extends CallOptions {
   timeMs?: number
   repair?: boolean
   from?: string[]
+}
+
+/** Rules are as `RetentionRules`; `thin` is written as on the command line: `default` or `5s/1m,1m/1h,1d`. */
+export interface GcOptions extends CallOptions, Omit<GarbageRequest, 'thin'> {
+  thin?: string
 }
 
 export class Store implements AsyncDisposable {
@@ -68,6 +74,17 @@ export class Store implements AsyncDisposable {
     const { readData, sample, timeMs: time, repair, from } = options
     const paths = from?.map((path) => resolve(path))
     return this.#caller.call('check', { readData, sample, time, repair, from: paths }, options)
+  }
+
+  /**
+   * Removes epochs that no rule keeps (without a rule all stay), and then everything that no epoch, head or mount
+   * needs. With `dryRun` nothing is changed. Errors: BUSY, DAMAGED (what is needed cannot be told from garbage).
+   */
+  gc(options: GcOptions = {}): Promise<GarbageReport> {
+    const { images, keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin, maxUnused, dryRun } = options
+    const counts = { keepLast, keepHourly, keepDaily, keepWeekly }
+    const args = { ...counts, keepWithin: keepWithinMs, thin, maxUnused, dryRun, image: images && [...images] }
+    return this.#caller.call('gc', args, options)
   }
 
   /** Makes the index again from the packs; nothing but time is lost by deleting it. */

@@ -23,8 +23,8 @@ export async function openThreadEngine(directory: string, options: CallOptions =
 
 const methods: readonly EngineMethod[] = [
   'createImage', 'images', 'log', 'show', 'diff', 'stats', 'pin', 'remove', 'fork', 'rollback', 'exportFile', 'check',
-  'rebuildIndex', 'openHead', 'commit', 'closeHead', 'sealHead', 'machineState', 'recentChunks', 'saveWorkingSet',
-  'durablePacks', 'fence',
+  'rebuildIndex', 'collectGarbage', 'openHead', 'commit', 'closeHead', 'sealHead', 'machineState', 'recentChunks',
+  'saveWorkingSet', 'durablePacks', 'fence',
   'sources', 'addSource', 'joinDomain', 'installImage', 'installFork', 'addEpochs', 'keepRecords', 'absentChunks',
 ]
 /** Methods that take no arguments, only options. */

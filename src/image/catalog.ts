@@ -72,6 +72,14 @@ export class ImageCatalog {
     throw new HoldfastError('NOT_FOUND', `image ${name} has no epoch with a machine: ${remedy}`)
   }
 
+  /** The epochs that images were forked from, by the images' first records, as far as these are there. */
+  forkedFrom(): { image: string; imageId: Buffer; number: number }[] {
+    return this.names().flatMap((name) => {
+      const first = readable(() => this.image(name).files.epoch(0))
+      return first === null || first.parent === null ? [] : [{ ...first.parent, image: name }]
+    })
+  }
+
   /** Of every image, also of one that is damaged: it must not hide the others. */
   summaries(): ImageSummary[] {
     return this.names().map((name) => {
@@ -140,7 +148,7 @@ export class ImageCatalog {
     if (!image.files.epochNumbers().includes(number)) image.files.epoch(number)
     refusePinned(image.files, [number])
     image.detachHead()
-    image.files.removeEpoch(number)
+    image.files.removeEpochs([number])
   }
 
   /** The number of its epochs. Errors: BUSY, PINNED, IO. */

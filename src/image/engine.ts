@@ -6,6 +6,7 @@
  *
  * Every call rejects with a HoldfastError. Addresses of epochs are strings `IMAGE@N`.
  */
+import type { GarbageReport, GarbageRequest } from './collection/types.ts'
 import type { MachineEpoch } from './machine-state.ts'
 import type { RestoringEngine } from './restoring.ts'
 import type {
@@ -36,6 +37,8 @@ export interface Engine extends RestoringEngine {
   ): Promise<{ bytes: number; dataBytes: number }>
   check(args: CheckArguments, options?: CallOptions): Promise<CheckReport>
   rebuildIndex(options?: CallOptions): Promise<{ packs: number; records: number }>
+  /** Removes epochs that the rules let go, and what nobody needs. BUSY beside a check or another one. */
+  collectGarbage(args: GarbageRequest, options?: CallOptions): Promise<GarbageReport>
 
   /**
    * Recovers the head (commits what its log holds) and reserves it for one mount (BUSY). With `takeover` for a

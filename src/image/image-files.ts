@@ -113,11 +113,14 @@ export class ImageFiles {
     publishFile(this.#env, path, this.keys === null ? bytes : sealObject(this.#env, this.keys, what, bytes))
   }
 
-  removeEpoch(number: number): void {
-    this.#env.unlink(this.layout.epoch(number))
+  removeEpochs(numbers: readonly number[]): void {
+    if (numbers.length === 0) return
+    for (const number of numbers) this.#env.unlink(this.layout.epoch(number))
     this.#env.syncDirectory(this.layout.epochs)
-    for (const path of [this.layout.pin(number), this.layout.workingSet(number)]) {
-      if (this.#env.exists(path)) this.#env.unlink(path)
+    for (const number of numbers) {
+      for (const path of [this.layout.pin(number), this.layout.workingSet(number)]) {
+        if (this.#env.exists(path)) this.#env.unlink(path)
+      }
     }
   }
 

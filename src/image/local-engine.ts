@@ -5,7 +5,6 @@
 import { systemEnv } from '../env/system.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
-import type { StoredEpoch } from '../format/epoch.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { writeIdentity } from '../store/identity.ts'
@@ -14,11 +13,15 @@ import { type OpenOptions, openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
 import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkStore } from './check/check.ts'
+import { Activity } from './collection/activity.ts'
+import { collectGarbage } from './collection/collect-garbage.ts'
+import type { GarbageReport, GarbageRequest } from './collection/types.ts'
 import { CountingStore } from './counting-store.ts'
 import { diffEpochs, measure } from './describe.ts'
 import type { Engine } from './engine.ts'
 import { parseAddress } from './epochs.ts'
 import { exportInode } from './export-file.ts'
+import { startHead, takeOverHead } from './head-start.ts'
 import { removeLeftovers } from './image-files.ts'
 import { ingest } from './ingest.ts'
 import { likelyChunks, readMachineState, writeWorkingSet } from './machine-state.ts'
@@ -55,6 +58,7 @@ class LocalEngine extends RestoringCalls implements Engine {
   #store: LocalChunkStore
   #nodes: NodeStore
   #catalog: ImageCatalog
+  readonly #activity = new Activity()
   readonly #reopening: OpenOptions
 
   constructor(env: Env, directory: string, store: LocalChunkStore, reopening: OpenOptions) {
@@ -67,7 +71,11 @@ class LocalEngine extends RestoringCalls implements Engine {
     this.#catalog = new ImageCatalog(env, directory, store)
   }
 
-  async createImage(args: { image: string; base: string[] }, options: CallOptions = {}): Promise<ImageSummary> {
+  createImage(args: { image: string; base: string[] }, options: CallOptions = {}): Promise<ImageSummary> {
+    return this.#activity.creating(() => this.#createImage(args, options))
+  }
+
+  async #createImage(args: { image: string; base: string[] }, options: CallOptions): Promise<ImageSummary> {
     this.#catalog.refuseExisting(args.image)
     const counting = new CountingStore(this.#store)
     const manifest = await ingest(this.#env, counting, new NodeStore(counting), args.base, options)
@@ -99,8 +107,9 @@ class LocalEngine extends RestoringCalls implements Engine {
   }
 
   async diff(args: { before: string; after: string }, options: CallOptions = {}): Promise<DiffEntry[]> {
-    const before = this.#catalog.epoch(args.before).record
-    return diffEpochs(this.#store, this.#nodes, before, this.#catalog.epoch(args.after).record, options)
+    const [before, after] = [args.before, args.after].map((address) => this.#catalog.epoch(address).record)
+    const run = () => diffEpochs(this.#store, this.#nodes, before, after, options)
+    return this.#activity.holding([before, after], run)
   }
 
   async stats(): Promise<StoreStats> {
@@ -137,12 +146,12 @@ class LocalEngine extends RestoringCalls implements Engine {
     args: { epoch: string; discard: boolean },
   ): Promise<{ sealed: EpochSummary | null; head: EpochSummary }> {
     const { image, record } = this.#catalog.epoch(args.epoch)
-    return image.inOrder(async () => {
+    return this.#activity.holding([record], () => image.inOrder(async () => {
       refuseServed(image)
       const sealed = args.discard ? null : await this.#sealIfChanged(image, `before the rollback to ${args.epoch}`)
       image.resetHead(record)
       return { sealed, head: image.summary(record) }
-    })
+    }))
   }
 
   async exportFile(
@@ -153,10 +162,24 @@ class LocalEngine extends RestoringCalls implements Engine {
     if (typeOf(inode.mode) !== fileType.regular) {
       throw new HoldfastError('USAGE', `${args.path} is not a regular file: mount a fork of the epoch to copy trees`)
     }
-    return exportInode(this.#env, this.#store, this.#nodes, inode, args, options)
+    const run = () => exportInode(this.#env, this.#store, this.#nodes, inode, args, options)
+    return this.#activity.holding([record], run)
   }
 
-  async check(args: CheckArguments, options: CallOptions = {}): Promise<CheckReport> {
+  check(args: CheckArguments, options: CallOptions = {}): Promise<CheckReport> {
+    return this.#activity.upkeep('a check', () => this.#check(args, options))
+  }
+
+  collectGarbage(args: GarbageRequest, options: CallOptions = {}): Promise<GarbageReport> {
+    const context = { env: this.#env, store: this.#store, catalog: this.#catalog, activity: this.#activity }
+    return this.#activity.upkeep('gc', () => collectGarbage(context, args, options))
+  }
+
+  rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {
+    return this.#activity.upkeep('index rebuild', () => this.#rebuildIndex(options))
+  }
+
+  async #check(args: CheckArguments, options: CallOptions): Promise<CheckReport> {
     const report = await checkStore({
       env: this.#env, directory: this.directory, store: this.#store,
       isServed: (image) => this.#catalog.isServed(image),
@@ -165,7 +188,7 @@ class LocalEngine extends RestoringCalls implements Engine {
     return report
   }
 
-  async rebuildIndex(options: CallOptions = {}): Promise<{ packs: number; records: number }> {
+  async #rebuildIndex(options: CallOptions): Promise<{ packs: number; records: number }> {
     await this.#catalog.forget()
     await this.#store.close()
     await this.#openAnew({ ...options, rebuildIndex: true })
@@ -189,18 +212,19 @@ class LocalEngine extends RestoringCalls implements Engine {
     const image = this.#catalog.image(args.image)
     return image.inOrder(async () => {
       refuseServed(image)
-      if (args.takeover === true) return this.#takeOver(image)
-      if (image.pendingSegments().length > 0 || this.#manifest(image.newest).orphans.length > 0) {
+      if (args.takeover === true) return takeOverHead(image, this.#store)
+      const { orphans } = decodeManifest(this.#store.read(image.newest.manifest))
+      if (image.pendingSegments().length > 0 || orphans.length > 0) {
         await image.commitHead(Infinity, true, options)
       }
-      image.isServed = true
-      return this.#headStart(image)
+      return startHead(image, this.#store)
     })
   }
 
   async commit(request: CommitRequest, options: CallOptions = {}): Promise<CommitResult> {
     const image = this.#catalog.image(request.image)
     return image.inOrder(async () => {
+      if (request.retired !== undefined) image.served.retired(request.retired)
       if (request.kind === 'head') return image.commitHead(request.segment, false, options)
       return image.seal(request.segment, {
         note: request.note ?? '', wallMs: Math.round(request.wallMs ?? this.#env.wallMs()),
@@ -213,6 +237,7 @@ class LocalEngine extends RestoringCalls implements Engine {
     const image = this.#catalog.image(args.image)
     await image.inOrder(async () => {
       image.isServed = false
+      image.served.end()
       this.#catalog.nameFenced(image)
     })
   }
@@ -262,28 +287,6 @@ class LocalEngine extends RestoringCalls implements Engine {
     if (damaged !== undefined) return { removedEpochs: this.#catalog.removeDamaged(name) }
     const image = this.#catalog.image(name)
     return image.inOrder(async () => ({ removedEpochs: this.#catalog.removeImage(image) }))
-  }
-
-  #takeOver(image: OpenImage): HeadStart {
-    image.isServed = true
-    const segments = image.pendingSegments()
-    const { connection, unique } = image.newest.lastRequest
-    const takeover = { segments, lastRequest: { connection, unique: Number(unique) } }
-    const start = this.#headStart(image)
-    return { ...start, segment: Math.max(start.segment, ...segments.map((segment) => segment + 1)), takeover }
-  }
-
-  #headStart({ newest, identity }: OpenImage): HeadStart {
-    return {
-      image: identity.image, directory: this.directory, manifest: newest.manifest.toString('hex'),
-      segment: newest.segment + 1, sequence: newest.sequence, nextInode: this.#manifest(newest).nextInode,
-      imageId: identity.id.toString('hex'), domainId: this.#store.identity.domainId.toString('hex'),
-      secret: secretOf(this.#store.keys), takeover: null,
-    }
-  }
-
-  #manifest(record: StoredEpoch): ReturnType<typeof decodeManifest> {
-    return decodeManifest(this.#store.read(record.manifest))
   }
 
   async #seal(image: OpenImage, note: string, options: CallOptions): Promise<EpochSummary> {

@@ -16,6 +16,7 @@ import { applyChanges, storeManifest, withoutOrphans } from './apply.ts'
 import { storeBlob } from './blob.ts'
 import { breathe } from '../store/progress.ts'
 import { Changes } from './changes.ts'
+import { ServedManifests } from './collection/served-manifests.ts'
 import { CountingStore } from './counting-store.ts'
 import { EpochStatistics, summarize } from './epochs.ts'
 import { type Fence, readFence } from './fence.ts'
@@ -49,6 +50,7 @@ export class OpenImage {
   readonly statistics: EpochStatistics
   /** The head is served by a mount: only commits may touch it. */
   isServed = false
+  readonly served = new ServedManifests()
   /** Another writer has taken it over. */
   fence: Fence | null
   readonly #context: ImageContext
@@ -226,14 +228,11 @@ export class OpenImage {
   #successor(outcome: Outcome, upTo: number): EpochRecord {
     return {
       ...this.newest,
-      domainId: this.#context.domainId,
-      keyId: this.#context.keyId,
+      domainId: this.#context.domainId, keyId: this.#context.keyId,
       commit: this.newest.commit + 1,
       segment: Number.isFinite(upTo) ? Math.max(upTo, this.newest.segment)
         : Math.max(this.newest.segment, ...this.pendingSegments()),
-      sequence: outcome.sequence,
-      lastRequest: outcome.lastRequest,
-      writtenBytes: outcome.writtenBytes,
+      sequence: outcome.sequence, lastRequest: outcome.lastRequest, writtenBytes: outcome.writtenBytes,
     }
   }
 
@@ -247,8 +246,7 @@ export class OpenImage {
   #storeMachine(store: ChunkStore, nodes: NodeStore, machine: MachineState): EpochRecord['machine'] {
     return {
       stateRoot: storeBlob(store, nodes, machine.state, this.#lastStateRoot()),
-      stateBytes: machine.state.length,
-      facts: JSON.stringify(machine.facts),
+      stateBytes: machine.state.length, facts: JSON.stringify(machine.facts),
     }
   }
 
@@ -270,6 +268,7 @@ export class OpenImage {
   }
 
   #result(writtenBytes: number, storedBytes: number, manifest: Buffer): CommitResult {
+    this.served.committed(this.newest.segment, manifest)
     return {
       image: this.identity.image, segment: this.newest.segment, manifest: manifest.toString('hex'), writtenBytes,
       storedBytes,

@@ -33,6 +33,8 @@ export class Commits {
   readonly #options: CommitsOptions
   #queue: Promise<unknown> = Promise.resolve()
   #committedTo: number
+  /** The server has told that it reads by what was committed up to this segment. */
+  #retiredTo: number | undefined
   /** The last in the queue, where it may still grow. */
   #waiting: { segment: number } | null = null
   #retry: NodeJS.Timeout | null = null
@@ -83,6 +85,10 @@ export class Commits {
     }
   }
 
+  retired(segment: number): void {
+    this.#retiredTo = segment
+  }
+
   /** Resolves when what was asked for is done; nothing is tried again. */
   async close(): Promise<void> {
     if (this.#retry !== null) clearTimeout(this.#retry)
@@ -100,7 +106,7 @@ export class Commits {
     if (request.kind === 'head' && request.segment <= this.#committedTo) {
       return { image, segment: this.#committedTo, manifest: '', writtenBytes: 0, storedBytes: 0 }
     }
-    const result = await engine.commit(request)
+    const result = await engine.commit({ ...request, retired: this.#retiredTo })
     this.#committedTo = result.segment
     onCommitted(result)
     return result

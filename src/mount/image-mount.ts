@@ -246,6 +246,7 @@ export class ImageMount {
       case 'syncDue':
         return void this.#sync.writeBehind(message.segment)
       case 'retired':
+        this.#commits.retired(message.segment)
         // The last to close a removed file waits for its blocks to be freed: that is not to be the worker.
         this.#sync.retire(message.segment).catch((error: unknown) => this.#fail(messageOf(error)))
         return

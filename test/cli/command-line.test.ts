@@ -66,7 +66,7 @@ test('words become arguments', (t) => {
 
 test('words that make no command are USAGE', (t) => {
   const wrong = [
-    [], ['vm'], ['vm', 'bogus'], ['replica', 'bogus'], ['gc'], ['restore', 'x', 'y'], ['--nonsense', 'images'], ['-x'],
+    [], ['vm'], ['vm', 'bogus'], ['replica', 'bogus'], ['gc', '--keep-last', '0'], ['gc', '--thin', '5s/1s'], ['restore', 'x', 'y'], ['--nonsense', 'images'], ['-x'],
     ['log', 'a', '--', 'b'], ['seal', 'a', '--note'], ['seal', 'a', '--note', 'x', '--note', 'y'], ['seal', 'a', '--note', '--', 'x'],
     ['rollback', 'a@1', '--discard=yes'], ['export', 'a@1:/d', '-', '--format', 'vmdk'], ['vm', 'start', 'a', '--memory', 'much'],
   ]

@@ -21,6 +21,7 @@ const turns: [weight: number, turn: (session: Session, random: Random) => Promis
   [2, (session) => session.rollback(true)],
   [1, (session, random) => session.fork(`fork-${random.below(2 ** 32)}`)],
   [2, (session) => session.removeEpoch()],
+  [3, async (session) => void await session.collect()],
 ]
 
 for (const round of [1, 2, 3]) {

@@ -6,9 +6,11 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { isCode } from '../../src/errors.ts'
 import { parseSegmentName } from '../../src/image/layout.ts'
 import type { Lane } from '../../src/format/log.ts'
 import type { Engine } from '../../src/image/engine.ts'
+import type { GarbageReport, GarbageRequest } from '../../src/image/collection/types.ts'
 import type { CommitResult } from '../../src/image/types.ts'
 import type { Random } from '../tree/random.ts'
 import { differences, perform, touchedBy } from './head-driver.ts'
@@ -44,6 +46,7 @@ export class Session {
   /** The state when a segment ended, until it is committed. */
   readonly #rotated = new Map<number, Model>()
   #retirable: CommitResult[] = []
+  #retiredTo: number | undefined
   /** Bytes of each file of the disk lane that a sync covered. */
   readonly #synced = new Map<number, number>()
 
@@ -117,7 +120,7 @@ export class Session {
     if (this.#rotated.size === 0) this.rotate()
     const segment = this.#random.pick([...this.#rotated.keys()])
     let isDone = false
-    const running = this.#engine.commit({ image: this.image, segment, kind }).finally(() => (isDone = true))
+    const running = this.#engine.commit({ image: this.image, segment, kind, retired: this.#retiredTo }).finally(() => (isDone = true))
     running.catch(() => undefined)
     for (let steps = 0; !isDone && steps < 20; steps += 1) {
       this.step()
@@ -136,7 +139,29 @@ export class Session {
 
   retire(): void {
     const result = this.#retirable.shift()
-    if (result !== undefined) this.#head.head.retire(result.segment, Buffer.from(result.manifest, 'hex'))
+    if (result === undefined) return
+    this.#head.head.retire(result.segment, Buffer.from(result.manifest, 'hex'))
+    this.#retiredTo = result.segment
+  }
+
+  /** Collects garbage while more is written and committed. */
+  async collect(): Promise<GarbageReport> {
+    const rules = this.#random.pick<GarbageRequest>([
+      {}, { keepLast: 1 + this.#random.below(4) }, { keepWithinMs: this.#random.below(500) }, { thin: [{ everyMs: 100, ageMs: 1000 }] },
+    ])
+    let isDone = false
+    const running = this.#engine.collectGarbage({ ...rules, maxUnused: this.#random.pick([0, 0.1, undefined]) }).finally(() => (isDone = true))
+    running.catch(() => undefined)
+    while (!isDone) {
+      this.step()
+      if (this.#random.below(20) === 0) await this.commit(this.#random.pick(['head', 'epoch']))
+      if (this.#random.below(10) === 0) this.retire()
+      if (this.#random.below(50) === 0) await this.removeEpoch()
+      await setImmediate()
+    }
+    const report = await running
+    for (const { epoch } of report.removedEpochs) this.epochs.delete(epoch)
+    return report
   }
 
   compare(): string[] {
@@ -164,6 +189,7 @@ export class Session {
     const start = await this.#engine.openHead({ image: this.image, takeover: true })
     this.#head = await openHead(start)
     this.#retirable = []
+    this.#retiredTo = undefined
     this.#rotated.set(start.segment - 1, this.model.clone())
     // So many references that forgets never use them up: nobody knows how many there are.
     for (const inode of this.model.nodes.keys()) {
@@ -214,7 +240,12 @@ export class Session {
     const own = [...this.epochs.keys()].filter((address) => address.startsWith(`${this.image}@`))
     if (own.length < 2) return
     const target = this.#random.pick(own)
-    await this.#engine.remove({ target })
+    try {
+      await this.#engine.remove({ target })
+    } catch (error) {
+      // A collection may have taken it meanwhile.
+      if (!isCode(error, 'NOT_FOUND')) throw error
+    }
     this.epochs.delete(target)
   }
 
@@ -242,6 +273,7 @@ export class Session {
     this.#rotated.clear()
     this.#synced.clear()
     this.#retirable = []
+    this.#retiredTo = undefined
   }
 
   async #close(): Promise<void> {

@@ -2,6 +2,7 @@
 import type { ResultOf, VerbName } from '../../daemon/verbs.ts'
 import { checkText } from './check.ts'
 import { diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
+import { garbageText } from './garbage.ts'
 import { checkpointText, daemonText, machineText, machinesText, mountsText, resumeText } from './machines.ts'
 import { reachedText, replicaStatusText, replicasText } from './replicas.ts'
 import { replicaImagesText, restoreText } from './restores.ts'
@@ -13,6 +14,7 @@ const texts: Texts = {
   init: (stats) => `made a store at ${stats.directory}`,
   stats: statsText,
   check: checkText,
+  gc: garbageText,
   'index rebuild': ({ packs, records }) => `indexed ${countText(records, 'record')} of ${countText(packs, 'pack')}`,
   create: ({ image, newest }) => `made ${image}@${newest}`,
   images: imagesText,

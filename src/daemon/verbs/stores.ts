@@ -3,6 +3,7 @@ import * as kinds from '../kinds.ts'
 import { readTimeMsMax } from '../limits.ts'
 import { flag, option, repeatedOption } from '../parameters.ts'
 import { verb } from '../verb.ts'
+import { retentionParameters, rulesOf } from './retention.ts'
 
 export const storeVerbs = {
   init: verb({
@@ -34,6 +35,20 @@ export const storeVerbs = {
     },
     run: ({ host, signal, progress }, { time, ...args }) =>
       host.engine.check({ ...args, timeMs: time }, { signal, progress }),
+  }),
+  gc: verb({
+    help: 'remove epochs that no rule keeps, and then all that nobody needs; without a rule every epoch stays',
+    place: 'anywhere',
+    parameters: {
+      image: repeatedOption(kinds.imageName, 'apply the rules to this image only'),
+      ...retentionParameters,
+      maxUnused: option(kinds.shareOrNone, 'how much of a pack may be garbage before it is rewritten; default 25%'),
+      dryRun: flag('say what would go, and change nothing'),
+    },
+    run: ({ host, signal, progress }, { image, maxUnused, dryRun, ...rules }) => {
+      const images = image.length === 0 ? undefined : image
+      return host.engine.collectGarbage({ ...rulesOf(rules), images, maxUnused, dryRun }, { signal, progress })
+    },
   }),
   'index rebuild': verb({
     help: 'make the index again from the packs',

@@ -1,0 +1,30 @@
+/** What a collection of garbage did, or would do, as text. */
+import type { GarbageReport, RemovedEpoch } from '../../image/collection/types.ts'
+import { columns } from './table.ts'
+import { ageText, bytesText, countText } from './units.ts'
+
+/** Epochs that are named; of more only the number is told. */
+const namedMax = 50
+
+export function garbageText(report: GarbageReport, nowMs: number): string {
+  const { dryRun, keptEpochs, removedEpochs, droppedPacks, rewrittenPacks } = report
+  const bytes = `${bytesText(report.freedBytes)} freed, ${bytesText(report.movedBytes)} moved`
+  const epochs = `${countText(removedEpochs.length, 'epoch')}, ${dryRun ? 'keep' : 'kept'} ${keptEpochs}`
+  const packs = `${countText(droppedPacks, 'pack')}, ${dryRun ? 'rewrite' : 'rewrote'} ${rewrittenPacks}`
+  return [
+    ...(dryRun ? epochLines(removedEpochs, nowMs) : []),
+    `${dryRun ? 'would remove' : 'removed'} ${epochs}`,
+    `${dryRun ? 'would drop' : 'dropped'} ${packs}: ${bytes}`,
+    ...(report.unusedBytes > 0 ? [`${bytesText(report.unusedBytes)} of garbage in packs that are mostly needed`] : []),
+    ...report.left.map(({ pack, reason }) => `pack ${pack} stays for now: ${reason}`),
+  ].join('\n')
+}
+
+function epochLines(removed: readonly RemovedEpoch[], nowMs: number): string[] {
+  if (removed.length === 0) return []
+  const rows = removed.slice(0, namedMax).map(({ epoch, wallMs, storedBytes, note }) => {
+    return [epoch, ageText(wallMs, nowMs), storedBytes === null ? '' : bytesText(storedBytes), note]
+  })
+  const more = removed.length - rows.length
+  return ['would go:', columns(rows, [2]), ...(more > 0 ? [`and ${countText(more, 'more epoch')}`] : [])]
+}

@@ -1,0 +1,197 @@
+/**
+ * Removes epochs that retention lets go, and then what no epoch, head or mount needs any more. It runs in the engine's
+ * thread, in short turns, beside everything that goes on there:
+ *
+ *   1. from now on all that is put is noted (`PackCollection`);
+ *   2. what had begun before is waited for: commits, images that are being made;
+ *   3. records of epochs are removed;
+ *   4. what is left is marked: epochs, heads, what mounts still read by, what is being exported;
+ *   5. packs are looked through, planned, dropped and rewritten.
+ *
+ * Whatever becomes of a record after (4) was made of what it reached or was put since (1). A crash anywhere leaves
+ * garbage for the next time.
+ */
+import type { Buffer } from 'node:buffer'
+import type { Env } from '../../env/env.ts'
+import { HoldfastError } from '../../errors.ts'
+import type { PackCollection } from '../../store/collection/pack-collection.ts'
+import { type PlanLimits, defaultPlanLimits } from '../../store/collection/pack-plan.ts'
+import type { LocalChunkStore } from '../../store/local-chunk-store.ts'
+import type { ImageCatalog } from '../catalog.ts'
+import type { OpenImage } from '../open-image.ts'
+import type { CallOptions } from '../types.ts'
+import type { Activity } from './activity.ts'
+import { type EpochRoots, readEpoch, readEpochs, retainedEpochs, rootsOf } from './image-epochs.ts'
+import { Marking } from './mark.ts'
+import { type RetentionRules, decide } from './retention.ts'
+import type { GarbageReport, GarbageRequest, RemovedEpoch } from './types.ts'
+
+export interface GarbageContext {
+  readonly env: Env
+  readonly store: LocalChunkStore
+  readonly catalog: ImageCatalog
+  readonly activity: Activity
+}
+
+/** Errors: NOT_FOUND (an image), BUSY, DAMAGED (what is needed cannot be told), ABORTED, IO, FAILED_STATE. */
+export async function collectGarbage(
+  context: GarbageContext, request: GarbageRequest, call: CallOptions,
+): Promise<GarbageReport> {
+  using packs = context.store.beginCollection()
+  await context.activity.created()
+  await context.catalog.settle()
+  await context.store.sync()
+  return new GarbageCollection(context, packs, request, call).run()
+}
+
+interface DecidedImage {
+  readonly image: OpenImage
+  readonly epochs: readonly EpochRoots[]
+  /** Why each of them stays; no reason: it goes. */
+  readonly reasons: ReadonlyMap<number, readonly string[]>
+}
+
+class GarbageCollection {
+  readonly #context: GarbageContext
+  readonly #packs: PackCollection
+  readonly #request: GarbageRequest
+  readonly #call: CallOptions
+  readonly #removed: RemovedEpoch[] = []
+  #reasons: Record<string, readonly string[]> = {}
+  #keptEpochs = 0
+  #forks: readonly { image: string; imageId: Buffer; number: number }[] = []
+
+  constructor(context: GarbageContext, packs: PackCollection, request: GarbageRequest, call: CallOptions) {
+    this.#context = context
+    this.#packs = packs
+    this.#request = request
+    this.#call = call
+  }
+
+  async run(): Promise<GarbageReport> {
+    const decided = await this.#decide()
+    const isDry = this.#request.dryRun === true
+    this.#forks = this.#context.catalog.forkedFrom()
+    for (const each of decided) this.#remove(each, isDry)
+    await this.#mark(decided)
+    const plan = await this.#packs.plan(this.#call, limitsOf(this.#request))
+    const { freedBytes, movedBytes, unusedBytes } = plan
+    const told = {
+      dryRun: isDry, keptEpochs: this.#keptEpochs, removedEpochs: this.#removed, reasons: this.#reasons,
+      liveRecords: this.#packs.live.count, unusedBytes,
+    }
+    if (isDry) {
+      const counts = { droppedPacks: plan.drop.length, rewrittenPacks: plan.rewrite.length, freedBytes, movedBytes }
+      return { ...told, ...counts, left: [] }
+    }
+    const { kept, ...done } = await this.#packs.execute(plan, this.#call)
+    return { ...told, ...done, left: kept }
+  }
+
+  async #decide(): Promise<DecidedImage[]> {
+    const { catalog } = this.#context
+    const names = catalog.names()
+    this.#forks = catalog.forkedFrom()
+    const chosen = this.#request.images ?? names
+    for (const name of chosen) catalog.image(name)
+    const decided: DecidedImage[] = []
+    for (const [done, name] of names.entries()) {
+      this.#call.progress?.({ step: 'reading epochs', done, total: names.length, unit: 'steps' })
+      const image = imageOf(catalog, name)
+      if (image === null) continue
+      const epochs = await readEpochs(image, this.#call)
+      const rules: RetentionRules = chosen.includes(name) ? this.#request : {}
+      decided.push({ image, epochs, reasons: this.#reasonsOf(image, epochs, rules) })
+    }
+    return decided
+  }
+
+  #reasonsOf(image: OpenImage, epochs: readonly EpochRoots[], rules: RetentionRules): Map<number, readonly string[]> {
+    const { keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin } = rules
+    const retained = retainedEpochs(image, epochs, this.#neededByOthers(image))
+    const decisions = decide(retained, { keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin })
+    return new Map(decisions.map(({ number, reasons }) => [number, reasons]))
+  }
+
+  /** Parents of forks, and what is being read for long. */
+  #neededByOthers({ identity }: OpenImage): Map<number, string> {
+    const { activity } = this.#context
+    const needed = new Map<number, string>()
+    for (const { image, number, imageId } of this.#forks) {
+      if (imageId.equals(identity.id)) needed.set(number, `fork ${image}`)
+    }
+    for (const { imageId, number } of activity.held) if (imageId.equals(identity.id)) needed.set(number, 'being read')
+    return needed
+  }
+
+  /** In one turn: what was pinned, forked or is read since the decision stays. */
+  #remove({ image, epochs, reasons }: DecidedImage, isDry: boolean): void {
+    const others = this.#neededByOthers(image)
+    const going = epochs.filter(({ number }) => {
+      return reasons.get(number)?.length === 0 && !others.has(number) && !image.files.isPinned(number)
+    })
+    for (const { number, wallMs, note } of going) {
+      const storedBytes = image.statistics.get(number)
+      this.#removed.push({ epoch: `${image.identity.image}@${number}`, wallMs, note, storedBytes })
+    }
+    this.#keptEpochs += epochs.length - going.length
+    if (!isDry) return image.files.removeEpochs(going.map(({ number }) => number))
+    for (const [number, why] of reasons) {
+      if (why.length > 0) this.#reasons[`${image.identity.image}@${number}`] = why
+    }
+  }
+
+  async #mark(decided: readonly DecidedImage[]): Promise<void> {
+    const { store, env } = this.#context
+    const marking = new Marking({
+      reader: store, keep: (id) => this.#packs.live.keep(id), secret: env.randomBytes(4).readInt32LE(0),
+      mayBeAbsent: store.source !== undefined, call: this.#call,
+    })
+    const roots = this.#roots(decided)
+    for (const [done, { manifest, stateRoot }] of roots.entries()) {
+      this.#call.progress?.({ step: 'marking epochs', done, total: roots.length, unit: 'epochs' })
+      await marking.manifest(manifest)
+      if (stateRoot !== null) await marking.data(stateRoot)
+    }
+  }
+
+  /** As of now, in one turn: of what is sealed later all was put, or is reached from here. */
+  #roots(decided: readonly DecidedImage[]): Pick<EpochRoots, 'manifest' | 'stateRoot'>[] {
+    const { catalog, activity } = this.#context
+    const known = new Map(decided.map(({ image, epochs }) => {
+      return [image, new Map(epochs.map((each) => [each.number, each]))]
+    }))
+    const going = new Set(this.#request.dryRun === true ? this.#removed.map(({ epoch }) => epoch) : [])
+    const roots = activity.held.map((record) => rootsOf(record))
+    const bare: Pick<EpochRoots, 'manifest' | 'stateRoot'>[] = []
+    for (const name of catalog.names()) {
+      const image = imageOf(catalog, name)
+      if (image === null) continue
+      for (const number of image.files.epochNumbers()) {
+        if (going.has(`${name}@${number}`)) continue
+        const epoch = known.get(image)?.get(number) ?? readEpoch(image, number)
+        if (epoch !== null) roots.push('machine' in epoch ? rootsOf(epoch) : epoch)
+      }
+      const heads = [image.newest.manifest, ...image.served.manifests]
+      for (const manifest of heads) bare.push({ manifest, stateRoot: null })
+    }
+    return [...roots, ...bare]
+  }
+}
+
+function limitsOf({ maxUnused }: GarbageRequest): PlanLimits {
+  if (maxUnused === undefined) return defaultPlanLimits
+  const openUnusedBytesMin = maxUnused === 0 ? 1 : defaultPlanLimits.openUnusedBytesMin
+  return { unusedShareMax: maxUnused, openUnusedBytesMin }
+}
+
+/** Null when it was removed meanwhile. Errors: DAMAGED. */
+function imageOf(catalog: ImageCatalog, name: string): OpenImage | null {
+  if (!catalog.names().includes(name)) return null
+  try {
+    return catalog.image(name)
+  } catch (error) {
+    throw new HoldfastError('DAMAGED', `image ${name} cannot be read, so what it needs cannot be told from garbage: ` +
+      `'holdfast check --repair', or 'holdfast rm ${name}'`, { cause: error })
+  }
+}
