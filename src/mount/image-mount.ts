@@ -248,8 +248,7 @@ export class ImageMount {
       case 'retired':
         this.#commits.retired(message.segment)
         // The last to close a removed file waits for its blocks to be freed: that is not to be the worker.
-        this.#sync.retire(message.segment).catch((error: unknown) => this.#fail(messageOf(error)))
-        return
+        return void this.#sync.retire(message.segment).catch((error: unknown) => this.#fail(messageOf(error)))
       case 'rotated':
         if (message.id === unasked) this.#commits.behind(message.segment)
         return
