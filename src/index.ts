@@ -12,6 +12,8 @@ import { ControlClient } from './daemon/client.ts'
 import { DaemonCaller } from './daemon/daemon-caller.ts'
 import { startDaemon } from './daemon/launch.ts'
 import { Store } from './daemon/store.ts'
+import type { SecretSource } from './daemon/secrets.ts'
+import { systemEnv } from './env/system.ts'
 import { HoldfastError } from './errors.ts'
 
 export type {
@@ -29,25 +31,45 @@ export type { GarbageReport, GarbageRequest, RemovedEpoch } from './image/collec
 export type { ReplicaStatus } from './replica/replicator.ts'
 export type { TransportName } from './mount/transport.ts'
 
+/** What opens an encrypted store: one of them. A daemon that runs already needs none. */
+export interface StoreSecret {
+  passphrase?: string
+  /** A path. */
+  keyFile?: string
+}
+
 /**
  * Opens a store in this process and holds its lock until it is closed; with `create` makes it.
- * Errors: NOT_FOUND, EXISTS (with `create`), LOCKED (a daemon or another process has it), NEWER_VERSION.
+ * An encrypted store is opened, and one that is made is encrypted, with `passphrase` or `keyFile`.
+ * Errors: NOT_FOUND, EXISTS (with `create`), LOCKED (a daemon or another process has it), KEY_NEEDED, KEY_WRONG,
+ * NEWER_VERSION.
  */
-export async function openStore(directory: string, options: { create?: boolean } = {}): Promise<Store> {
+export async function openStore(
+  directory: string, options: { create?: boolean } & StoreSecret = {},
+): Promise<Store> {
   const store = resolve(directory)
-  return new Store(store, await openInProcess(store, localAccess, options.create === true))
+  const access = { ...localAccess, secret: secretOf(options) }
+  return new Store(store, await openInProcess(store, access, options.create === true))
 }
 
 /**
  * Reaches a store through its daemon, which is started if there is none and `start` is not false. Closing
  * leaves the daemon running.
- * Errors: NOT_FOUND, LOCKED (a process that is no daemon has the store), DAEMON.
+ * Errors: NOT_FOUND, LOCKED (a process that is no daemon has the store), KEY_NEEDED, KEY_WRONG, DAEMON.
  */
-export async function connect(directory: string, options: { start?: boolean } = {}): Promise<Store> {
+export async function connect(directory: string, options: { start?: boolean } & StoreSecret = {}): Promise<Store> {
   const store = resolve(directory)
   const client = options.start === false
     ? await ControlClient.connect(store)
-    : (await startDaemon(store)).client
+    : (await startDaemon(store, undefined, secretOf(options))).client
   if (client === null) throw new HoldfastError('DAEMON', `no daemon serves ${store}`)
   return new Store(store, new DaemonCaller(store, client))
+}
+
+function secretOf({ passphrase, keyFile }: StoreSecret): SecretSource {
+  return async () => {
+    if (passphrase === undefined && keyFile === undefined) return undefined
+    const { readSecret } = await import('./store/keys.ts')
+    return readSecret(systemEnv(), { passphrase, keyFile: keyFile === undefined ? undefined : resolve(keyFile) })
+  }
 }

@@ -6,6 +6,8 @@ import { checkedArguments, isVerbName, verbNamed, verbNames, type VerbName } fro
 /** Options that every command takes. */
 export interface CommonOptions {
   store: string | undefined
+  /** Opens an encrypted store. */
+  keyFile: string | undefined
   json: boolean
   quiet: boolean
   /** With `json`: progress too, as JSON lines before the result. */
@@ -79,6 +81,7 @@ class CommandLineReader {
   #readCommon(name: string, inline: string | null): boolean {
     switch (name) {
       case 'store': this.#common.store = this.#valueOf(name, inline); return true
+      case 'key-file': this.#common.keyFile = this.#valueOf(name, inline); return true
       case 'json': this.#common.json = flagValue(name, inline); return true
       case 'quiet': this.#common.quiet = flagValue(name, inline); return true
       case 'progress': this.#common.progress = flagValue(name, inline); return true

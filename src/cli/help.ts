@@ -6,6 +6,8 @@ import { columns } from './text/table.ts'
 
 const commonHelp = [
   ['--store DIR', 'the store; without it the environment’s HOLDFAST_STORE'],
+  ['--key-file FILE', 'opens an encrypted store; without it HOLDFAST_KEY_FILE, else a passphrase:'],
+  ['', 'HOLDFAST_PASSPHRASE_FILE, HOLDFAST_PASSPHRASE, or the terminal'],
   ['--json', 'one JSON document on standard output, errors as {"error":{...}}'],
   ['--progress', 'with --json: lines {"progress":{...}} before the document'],
   ['--quiet', 'no progress and no remarks'],
@@ -44,7 +46,7 @@ function wrapped(lines: string[][]): string {
 }
 
 function parametersOf(name: VerbName): [string, Parameter<unknown>][] {
-  return Object.entries(verbNamed(name).parameters)
+  return Object.entries(verbNamed(name).parameters).filter(([, { place }]) => place !== 'hidden')
 }
 
 function parameterSynopsis(field: string, parameter: Parameter<unknown>): string {
@@ -59,6 +61,7 @@ function shortForm(field: string, parameter: Parameter<unknown>): string {
     case 'option': return `--${optionName(field)} ${parameter.kind.label}`
     case 'flag': return `--${optionName(field)}`
     case 'rest': return '-- ARGUMENT...'
+    case 'hidden': return ''
   }
 }
 

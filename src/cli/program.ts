@@ -5,6 +5,7 @@
 import { openCaller, localAccess, type Access } from '../daemon/access.ts'
 import type { VerbCaller } from '../daemon/caller.ts'
 import { hostPath, usage } from '../daemon/kinds.ts'
+import type { SecretSource } from '../daemon/secrets.ts'
 import { verbNamed, type VerbName } from '../daemon/verbs.ts'
 import { version } from '../daemon/version.ts'
 import type { CallOptions } from '../image/types.ts'
@@ -18,7 +19,9 @@ type VerbLine = Extract<CommandLine, { type: 'verb' }>
 
 /** Runs the command that the words say and prints what it gives; returns the exit code, never rejects. */
 export async function runProgram(words: readonly string[], access: Access = localAccess): Promise<number> {
-  const common: CommonOptions = { store: undefined, json: asksForJson(words), quiet: false, progress: false }
+  const common: CommonOptions = {
+    store: undefined, keyFile: undefined, json: asksForJson(words), quiet: false, progress: false,
+  }
   try {
     const line = readCommandLine(words, common)
     if (line.type === 'verb') return await runVerb(line, common, access)
@@ -35,7 +38,8 @@ async function runVerb(line: VerbLine, common: CommonOptions, access: Access): P
   const toStandardOutput = line.verb === 'export' && line.given.file === '-'
   if (toStandardOutput && common.json) throw usage('--json and "-" both want standard output')
   using interrupt = new Interrupt()
-  await using caller = await openCaller(store, place, access)
+  await using caller = await openCaller(store, place, { ...access, secret: secretSource(line, common) })
+  await fillInPassphrase(line)
   using report = new ProgressReport(common)
   const options = { signal: interrupt.begin(), progress: report.note }
   if (toStandardOutput) return await exportToStandardOutput(caller, line, options)
@@ -44,6 +48,21 @@ async function runVerb(line: VerbLine, common: CommonOptions, access: Access): P
   await printResult(line.verb, result, common)
   if (line.verb === 'vm console' && !common.json) return await attach(result, interrupt)
   return exitCodeOfResult(line.verb, result)
+}
+
+/** Loaded when a secret is wanted, which is seldom. */
+function secretSource({ verb, given }: VerbLine, { keyFile }: CommonOptions): SecretSource {
+  return async () => {
+    if (verb === 'init' && given.encrypt !== true) return undefined
+    const { commandSecret, firstSecret } = await import('./secret.ts')
+    return verb === 'init' ? firstSecret(keyFile) : commandSecret(keyFile)
+  }
+}
+
+/** A verb that takes a new secret gets a passphrase where no key file is named. */
+async function fillInPassphrase({ verb, given }: VerbLine): Promise<void> {
+  if (!('newPassphrase' in verbNamed(verb).parameters) || given.newKeyFile !== undefined) return
+  given.newPassphrase = await (await import('./secret.ts')).newPassphrase()
 }
 
 async function printResult(verb: VerbName, result: unknown, common: CommonOptions): Promise<void> {

@@ -7,19 +7,23 @@ import type { VerbCaller } from './caller.ts'
 import { ControlClient } from './client.ts'
 import { DaemonCaller } from './daemon-caller.ts'
 import { makeStoreIfMissing, openLocalHost, type OpenHost } from './open-host.ts'
+import { noSecret, secretFor, type SecretSource } from './secrets.ts'
 import type { VerbPlace } from './verb.ts'
 
 export interface Access {
   openHost: OpenHost
+  /** Of an encrypted store that is opened, or of one that is made. */
+  secret?: SecretSource
   /** Entry of the daemon's process; undefined for the usual one. */
   daemonEntry?: URL
 }
 
 export const localAccess: Access = { openHost: openLocalHost }
 
-/** Errors: NOT_FOUND (no store), LOCKED (another process holds it and is no daemon), DAEMON. */
+/** Errors: NOT_FOUND (no store), LOCKED (another process holds it and is no daemon), KEY_NEEDED, KEY_WRONG, DAEMON. */
 export async function openCaller(store: string, place: VerbPlace, access: Access = localAccess): Promise<VerbCaller> {
   if (place === 'aside') return new (await import('./aside-caller.ts')).AsideCaller()
+  if (place === 'alone') return openInProcess(store, access, false)
   if (place === 'create') return openInProcess(store, access, true)
   const client = await ControlClient.connect(store)
   if (client !== null) return new DaemonCaller(store, client)
@@ -40,7 +44,9 @@ export async function openCaller(store: string, place: VerbPlace, access: Access
 export async function openInProcess(store: string, access: Access, create: boolean): Promise<VerbCaller> {
   const { HostCaller } = await import('./host-caller.ts')
   const { removeControlFiles } = await import('./control-files.ts')
-  const host = await access.openHost(store, { thread: false, create })
+  const source = access.secret ?? noSecret
+  const secret = create ? await source() : await secretFor(store, source)
+  const host = await access.openHost(store, { thread: false, create, secret })
   // We hold the store's lock, so no daemon lives: what one that died left behind would mislead the next client.
   removeControlFiles(store)
   return new HostCaller(host)
@@ -48,7 +54,7 @@ export async function openInProcess(store: string, access: Access, create: boole
 
 async function openDaemon(store: string, access: Access): Promise<VerbCaller> {
   const { startDaemon } = await import('./launch.ts')
-  return new DaemonCaller(store, (await startDaemon(store, access.daemonEntry)).client)
+  return new DaemonCaller(store, (await startDaemon(store, access.daemonEntry, access.secret)).client)
 }
 
 async function absentDaemon(store: string): Promise<VerbCaller> {

@@ -12,6 +12,7 @@ import type { GivenOf, ResultOf, VerbName } from './verbs.ts'
 
 const looking: ReadonlySet<VerbName> = new Set([
   'images', 'log', 'show', 'diff', 'stats', 'mounts', 'vm status', 'vm console', 'daemon status', 'daemon start',
+  'key list',
 ])
 
 export class DaemonCaller implements VerbCaller {

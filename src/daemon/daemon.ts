@@ -42,8 +42,8 @@ export class Daemon implements DaemonControl {
     store: string, openHost: OpenHost, log: LogLine, supervision: Supervision | null = null,
   ): Promise<Daemon> {
     const onEvent = (event: object): void => log(JSON.stringify(event))
-    const { keeper, spawn, orphans } = supervision ?? {}
-    const host = await openHost(store, { thread: true, onEvent, keeper, spawn, orphans })
+    const { secret, keeper, spawn, orphans } = supervision ?? {}
+    const host = await openHost(store, { thread: true, secret, onEvent, keeper, spawn, orphans })
     const daemon = new Daemon(store, host, log, supervision)
     try {
       await daemon.#front.open((socket) => daemon.#clients.add(socket))

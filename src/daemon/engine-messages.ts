@@ -1,4 +1,5 @@
 /** What the engine's thread and its owner tell each other: calls, their progress, their outcome. */
+import type { Secret } from '../crypto/secret.ts'
 import { AssertionFailure, HoldfastError, messageOf } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
@@ -7,6 +8,12 @@ import type { Progress } from '../image/types.ts'
 
 /** The calls of an engine that go through to its thread. */
 export type EngineMethod = Exclude<keyof Engine, 'directory' | 'attachSource' | 'close' | typeof Symbol.asyncDispose>
+
+/** The first message. */
+export interface OpenEngine {
+  directory: string
+  secret: Secret | undefined
+}
 
 export type ToEngine =
   | { type: 'call'; id: number; method: EngineMethod; args: unknown }

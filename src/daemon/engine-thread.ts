@@ -5,7 +5,7 @@ import type { Engine } from '../image/engine.ts'
 import { openLocalEngine } from '../image/local-engine.ts'
 import type { CallOptions } from '../image/types.ts'
 import { faultOf } from './engine-messages.ts'
-import type { FromEngine, ToEngine } from './engine-messages.ts'
+import type { FromEngine, OpenEngine, ToEngine } from './engine-messages.ts'
 
 class EngineThread {
   readonly #engine: Engine
@@ -51,11 +51,12 @@ class EngineThread {
   }
 }
 
-async function serve(port: MessagePort, directory: string): Promise<void> {
+async function serve(port: MessagePort, { directory, secret }: OpenEngine): Promise<void> {
   // Without a listener, for a moment, the port would not keep the thread alive.
   port.ref()
   try {
     const engine = await openLocalEngine(directory, {
+      secret,
       progress: (progress) => port.postMessage({ type: 'progress', id: 0, progress } satisfies FromEngine),
     })
     new EngineThread(engine, port)
@@ -68,4 +69,4 @@ async function serve(port: MessagePort, directory: string): Promise<void> {
 
 // The thread may have been started before it was known for which store.
 const owner = parentPort
-owner?.once('message', (directory: string) => void serve(owner, directory))
+owner?.once('message', (message: OpenEngine) => void serve(owner, message))

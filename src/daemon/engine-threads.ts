@@ -10,7 +10,7 @@ export function warmEngineThread(): void {
   spare.unref()
 }
 
-/** The caller posts it the store's directory. */
+/** The caller posts it which store to open. */
 export function takeEngineThread(): Worker {
   const thread = spare ?? startThread()
   spare = null

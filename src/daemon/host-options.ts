@@ -1,4 +1,5 @@
 /** How a host is opened in this process, and what it tells by itself. */
+import type { Secret } from '../crypto/secret.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Spawn } from '../machine/spawner.ts'
 import type { MountEvent } from '../mount/image-mount.ts'
@@ -14,6 +15,8 @@ export type HostEvent =
 export interface LocalHostOptions extends CallOptions {
   /** The engine gets a thread of its own, so that this one's event loop is never held up. */
   thread: boolean
+  /** Opens an encrypted store. */
+  secret?: Secret
   onEvent?: (event: HostEvent) => void
   /** Who keeps the mounts' connections; this process unless another is named. */
   keeper?: ConnectionKeeper

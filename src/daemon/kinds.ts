@@ -85,8 +85,8 @@ export function choice<const T extends string>(...choices: readonly T[]): Kind<T
 }
 
 /** A whole number from `least` to `most`. */
-export function count(least: number, most: number): Kind<number> {
-  return numberKind('N', least, most, (word) => (/^\d{1,15}$/.test(word) ? Number(word) : NaN), 'a whole number')
+export function count(least: number, most: number, label = 'N'): Kind<number> {
+  return numberKind(label, least, most, (word) => (/^\d{1,15}$/.test(word) ? Number(word) : NaN), 'a whole number')
 }
 
 /** Bytes: `512M`, `2G`, `65536`; K, M, G, T are powers of 1024. */

@@ -12,6 +12,7 @@ import { daemonLogTail, openDaemonLog } from './daemon-log.ts'
 import { errorOf } from './faults.ts'
 import { requestBytesMax, threadPoolThreads } from './limits.ts'
 import { LineReader } from './lines.ts'
+import { noSecret, type SecretSource, unlockedRoot, withoutSecrets } from './secrets.ts'
 import { controlPaths } from './socket-path.ts'
 import { StartLock } from './start-lock.ts'
 
@@ -26,27 +27,32 @@ const entryHref = new URL('./main.ts', import.meta.url).href
 export const daemonEntry = new URL(entryHref.replace(/ts$/, extensionOf(import.meta.url)))
 
 /**
- * The store's daemon, started unless one runs. Errors: NOT_FOUND (no store), what the daemon says of opening
- * the store (LOCKED, NEWER_VERSION, ...), DAEMON.
+ * The store's daemon, started unless one runs; then an encrypted store's secret is asked for. Errors: NOT_FOUND (no
+ * store), KEY_NEEDED, KEY_WRONG, what the daemon says of opening the store (LOCKED, NEWER_VERSION, ...), DAEMON.
  */
-export async function startDaemon(store: string, entry: URL = daemonEntry): Promise<StartedDaemon> {
+export async function startDaemon(
+  store: string, entry: URL = daemonEntry, secretOf: SecretSource = noSecret,
+): Promise<StartedDaemon> {
   requireStore(store)
   using _lock = await StartLock.take(store)
   const running = await ControlClient.connect(store)
   if (running !== null) return { client: running, started: false }
-  await launch(store, entry)
+  await launch(store, entry, await unlockedRoot(store, secretOf))
   const client = await ControlClient.connect(store)
   if (client === null) throw new HoldfastError('DAEMON', `the daemon of ${store} ended as soon as it was ready`)
   return { client, started: true }
 }
 
-async function launch(store: string, entry: URL): Promise<void> {
+async function launch(store: string, entry: URL, root: string | null): Promise<void> {
   const { log } = controlPaths(store)
   const logFd = openDaemonLog(log)
   try {
     const child = spawn(process.execPath, [fileURLToPath(entry), store, '3'], {
-      detached: true, cwd: '/', stdio: ['ignore', logFd, logFd, 'pipe'], env: environmentOf(process.env),
+      detached: true, cwd: '/', stdio: [root === null ? 'ignore' : 'pipe', logFd, logFd, 'pipe'],
+      env: environmentOf(process.env),
     })
+    // A daemon that died before it read this says why in its log.
+    child.stdin?.on('error', () => undefined).end(`${root}\n`)
     const word = await readyWord(child)
     child.unref()
     if (word === null) throw new HoldfastError('DAEMON', `the daemon died at its start: ${daemonLogTail(log)}`)
@@ -59,7 +65,7 @@ async function launch(store: string, entry: URL): Promise<void> {
 function environmentOf(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const cache = compileCacheDirectory(environment)
   return {
-    ...environment,
+    ...withoutSecrets(environment),
     UV_THREADPOOL_SIZE: String(threadPoolThreads),
     ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: cache }),
   }

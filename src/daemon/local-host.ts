@@ -22,13 +22,13 @@ import { RemoteReading } from './remote-reading.ts'
 import { Replication } from './replication.ts'
 import { watchedEngine } from './watched-engine.ts'
 
-/** Errors: as openLocalEngine (NOT_FOUND, LOCKED, NEWER_VERSION, DAMAGED, IO). */
+/** Errors: as openLocalEngine (NOT_FOUND, LOCKED, KEY_NEEDED, KEY_WRONG, NEWER_VERSION, DAMAGED, IO). */
 export async function openHost(directory: string, options: LocalHostOptions): Promise<Host> {
   const store = resolve(directory)
-  const { signal, progress } = options
+  const { signal, progress, secret } = options
   const engine = options.thread
-    ? await (await import('./thread-engine.ts')).openThreadEngine(store, { signal, progress })
-    : await (await import('../image/local-engine.ts')).openLocalEngine(store, { signal, progress })
+    ? await (await import('./thread-engine.ts')).openThreadEngine(store, { signal, progress, secret })
+    : await (await import('../image/local-engine.ts')).openLocalEngine(store, { signal, progress, secret })
   const host = new LocalHost(engine, options)
   try {
     await host.reading.begin()

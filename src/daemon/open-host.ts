@@ -1,4 +1,5 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
+import type { Secret } from '../crypto/secret.ts'
 import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import { isCode } from '../errors.ts'
@@ -9,6 +10,8 @@ export interface HostOptions {
   thread: boolean
   /** Make the store; EXISTS when there is one. */
   create?: boolean
+  /** Opens an encrypted store; of one that is made, encrypts it. */
+  secret?: Secret
   /** What mounts and machines have to say by themselves: for the daemon's log. */
   onEvent?: (event: object) => void
   /** Who keeps the mounts' connections; this process unless another is named. */
@@ -22,7 +25,7 @@ export interface HostOptions {
 export type OpenHost = (store: string, options: HostOptions) => Promise<Host>
 
 export const openLocalHost: OpenHost = async (store, { create, ...options }) => {
-  if (create === true) await makeStore(store)
+  if (create === true) await makeStore(store, options.secret)
   const { openHost } = await import('./local-host.ts')
   return openHost(store, options)
 }
@@ -41,14 +44,14 @@ export async function prepareLocalHost(): Promise<void> {
 /** One that is there is left alone. */
 export async function makeStoreIfMissing(store: string): Promise<void> {
   try {
-    await makeStore(store)
+    await makeStore(store, undefined)
   } catch (error) {
     if (!isCode(error, 'EXISTS')) throw error
   }
 }
 
-async function makeStore(store: string): Promise<void> {
+async function makeStore(store: string, secret: Secret | undefined): Promise<void> {
   const { initStore } = await import('../store/identity.ts')
   const { systemEnv } = await import('../env/system.ts')
-  initStore(systemEnv(), store)
+  initStore(systemEnv(), store, { secret })
 }

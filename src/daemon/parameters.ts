@@ -5,7 +5,8 @@
 import { repeatedValuesMax } from './limits.ts'
 import { usage, type Kind } from './kinds.ts'
 
-export type Place = 'positional' | 'option' | 'flag' | 'rest'
+/** `hidden` ones are no part of a command line: whoever calls fills them in. */
+export type Place = 'positional' | 'option' | 'flag' | 'rest' | 'hidden'
 
 export interface Parameter<T> {
   readonly place: Place
@@ -68,6 +69,10 @@ export function flag(help: string): Parameter<boolean> {
     ...described('flag', flagKind, help),
     check: (value) => (value === undefined ? false : flagKind.check(value)),
   }
+}
+
+export function hidden<T>(kind: Kind<T>, help: string): Parameter<T | undefined> {
+  return { ...described('hidden', kind, help), check: (value) => optionalValue(kind, value) }
 }
 
 /** All words behind `--`. */

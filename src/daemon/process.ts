@@ -1,10 +1,11 @@
 /**
  * The daemon's process, its supervisor: says on a descriptor whether it is ready or why not, ends on SIGTERM
- * and SIGINT as `daemon stop --force` does, and on a second one at once.
+ * and SIGINT as `daemon stop --force` does, and on a second one at once. The root of an encrypted store's keys comes
+ * on its standard input, which nobody else can read, as arguments and environment can be.
  *
  * One line is written to the descriptor: {"ready":{"pid":1}} or {"error":{"code":...}}.
  */
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync, readFileSync, writeSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import { DaemonLog } from './daemon-log.ts'
 import { faultOf } from './faults.ts'
@@ -30,7 +31,8 @@ export async function runDaemonProcess({ store, readyFd, entry }: DaemonProcessO
   })
   const { HOLDFAST_NO_RESEND: noResend, HOLDFAST_NO_STANDBY: noStandby } = process.env
   const supervisor = new Supervisor({
-    store, entry, log, canResend: noResend === undefined, hasStandby: noStandby === undefined,
+    store, entry, log, root: readyFd === null ? null : rootFromInput(),
+    canResend: noResend === undefined, hasStandby: noStandby === undefined,
   })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -50,6 +52,12 @@ export async function runDaemonProcess({ store, readyFd, entry }: DaemonProcessO
   await supervisor.ended
   log('stopped')
   process.exit(0)
+}
+
+/** Null where nothing comes: the store is not encrypted. */
+function rootFromInput(): string | null {
+  const root = readFileSync(process.stdin.fd, 'latin1').trim()
+  return root === '' ? null : root
 }
 
 function tell(fd: number | null, message: object): void {

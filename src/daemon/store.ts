@@ -7,7 +7,7 @@
  */
 import { resolve } from 'node:path'
 import type { GarbageReport, GarbageRequest } from '../image/collection/types.ts'
-import type { CallOptions, CheckReport, DiffEntry, ImageSummary, StoreStats } from '../image/types.ts'
+import type { CallOptions, CheckReport, DiffEntry, ImageSummary, KeyReport, StoreStats } from '../image/types.ts'
 import type { VerbCaller } from './caller.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import type { MachineSummary, MountSummary, ReplicaSummary } from './host.ts'
@@ -24,6 +24,12 @@ export interface CheckOptions extends CallOptions {
 /** Rules are as `RetentionRules`; `thin` is written as on the command line: `default` or `5s/1m,1m/1h,1d`. */
 export interface GcOptions extends CallOptions, Omit<GarbageRequest, 'thin'> {
   thin?: string
+}
+
+/** One of them. */
+export interface NewSecret {
+  passphrase?: string
+  keyFile?: string
 }
 
 export class Store implements AsyncDisposable {
@@ -92,6 +98,34 @@ export class Store implements AsyncDisposable {
     return this.#caller.call('index rebuild', {}, options)
   }
 
+  /** The key slots of an encrypted store. Errors: UNSUPPORTED (it is not encrypted). */
+  keys(): Promise<KeyReport> {
+    return this.#caller.call('key list', {})
+  }
+
+  /** One more passphrase or key file opens the store; the report names its slot. Errors: UNSUPPORTED, USAGE. */
+  addKey(secret: NewSecret): Promise<KeyReport> {
+    return this.#caller.call('key add', givenSecret(secret))
+  }
+
+  /** Errors: UNSUPPORTED, NOT_FOUND, USAGE (it is the last). */
+  removeKey(slot: number): Promise<KeyReport> {
+    return this.#caller.call('key remove', { slot })
+  }
+
+  /** Without a slot: the one that the store was opened with, or the only one. Errors: UNSUPPORTED, NOT_FOUND, USAGE. */
+  changeKey(secret: NewSecret, slot?: number): Promise<KeyReport> {
+    return this.#caller.call('key change', { slot, ...givenSecret(secret) })
+  }
+
+  /**
+   * New keys, and all that the store holds sealed with them; only the secret that it was opened with opens it then.
+   * For a store that is open in this process and serves no mount. Errors: UNSUPPORTED, BUSY, DAMAGED, NO_SPACE.
+   */
+  rotateKeys(options: CallOptions = {}): Promise<KeyReport> {
+    return this.#caller.call('key rotate-master', {}, options)
+  }
+
   mounts(): Promise<MountSummary[]> {
     return this.#caller.call('mounts', {})
   }
@@ -144,4 +178,8 @@ export class Store implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+function givenSecret({ passphrase, keyFile }: NewSecret): { newPassphrase?: string; newKeyFile?: string } {
+  return { newPassphrase: passphrase, newKeyFile: keyFile === undefined ? undefined : resolve(keyFile) }
 }

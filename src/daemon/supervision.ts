@@ -1,4 +1,5 @@
 /** What a daemon has from the supervisor whose child it is. */
+import type { Secret } from '../crypto/secret.ts'
 import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 import type { DaemonFront } from './front.ts'
@@ -10,6 +11,8 @@ export interface Supervision {
   readonly spawn: Spawn
   /** Mounts that the process before this one served. */
   readonly orphans: readonly OrphanedMount[]
+  /** Opens an encrypted store. */
+  readonly secret: Secret | undefined
   readonly replacements: number
   readonly startedMs: number
   survivesKills(): boolean

@@ -1,12 +1,13 @@
 /** The engine of a worker thread, as its owner calls it: each call goes over, its outcome comes back. */
 import type { Worker } from 'node:worker_threads'
+import type { Secret } from '../crypto/secret.ts'
 import { HoldfastError } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import type { FetcherPort } from '../image/remote/messages.ts'
 import type { CallOptions } from '../image/types.ts'
 import { errorOf } from './engine-messages.ts'
 import { takeEngineThread } from './engine-threads.ts'
-import type { EngineMethod, FromEngine, ToEngine } from './engine-messages.ts'
+import type { EngineMethod, FromEngine, OpenEngine, ToEngine } from './engine-messages.ts'
 
 interface PendingCall {
   resolve: (result: unknown) => void
@@ -14,8 +15,13 @@ interface PendingCall {
   options: CallOptions
 }
 
+export interface ThreadEngineOptions extends CallOptions {
+  /** Opens an encrypted store. */
+  secret?: Secret
+}
+
 /** Errors: as openLocalEngine. */
-export async function openThreadEngine(directory: string, options: CallOptions = {}): Promise<Engine> {
+export async function openThreadEngine(directory: string, options: ThreadEngineOptions = {}): Promise<Engine> {
   const link = new EngineLink(directory, options)
   await link.opened
   return link.engine()
@@ -23,12 +29,13 @@ export async function openThreadEngine(directory: string, options: CallOptions =
 
 const methods: readonly EngineMethod[] = [
   'createImage', 'images', 'log', 'show', 'diff', 'stats', 'pin', 'remove', 'fork', 'rollback', 'exportFile', 'check',
-  'rebuildIndex', 'collectGarbage', 'openHead', 'commit', 'closeHead', 'sealHead', 'machineState', 'recentChunks',
+  'rebuildIndex', 'collectGarbage', 'keys', 'rotateKeys', 'openHead', 'commit', 'closeHead', 'sealHead',
+  'machineState', 'recentChunks',
   'saveWorkingSet', 'durablePacks', 'fence',
   'sources', 'addSource', 'joinDomain', 'installImage', 'installFork', 'addEpochs', 'keepRecords', 'absentChunks',
 ]
 /** Methods that take no arguments, only options. */
-const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex', 'sources'])
+const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex', 'rotateKeys', 'sources'])
 
 class EngineLink {
   readonly #directory: string
@@ -40,11 +47,11 @@ class EngineLink {
   #ended: Error | null = null
   #closed: Promise<void> | null = null
 
-  constructor(directory: string, options: CallOptions) {
+  constructor(directory: string, options: ThreadEngineOptions) {
     this.#directory = directory
     this.#openOptions = options
     this.#worker = takeEngineThread()
-    this.#worker.postMessage(directory)
+    this.#worker.postMessage({ directory, secret: options.secret } satisfies OpenEngine)
     this.#worker.on('message', (message: FromEngine) => this.#receive(message))
     this.#worker.on('error', (error) => this.#end(error))
     this.#worker.on('exit', () => this.#end(new HoldfastError('FAILED_STATE', 'the store is closed')))

@@ -10,9 +10,10 @@ import type { Parameters, Values } from './parameters.ts'
  * Where a verb runs. `anywhere`: in the daemon if there is one, else in the caller's process. `daemon`: only
  * in a daemon, which is started if there is none. `create`: in the caller's process, making the store.
  * `control`: in a running daemon's own process, about that process. `daemon of a new store`: as `daemon`, and the
- * store is made if there is none. `aside`: in the caller's process, without any store.
+ * store is made if there is none. `aside`: in the caller's process, without any store. `alone`: in the caller's
+ * process; LOCKED where a daemon runs.
  */
-export type VerbPlace = 'anywhere' | 'daemon' | 'create' | 'control' | 'daemon of a new store' | 'aside'
+export type VerbPlace = 'anywhere' | 'daemon' | 'create' | 'control' | 'daemon of a new store' | 'aside' | 'alone'
 
 export interface DaemonStatus {
   running: boolean

@@ -7,6 +7,7 @@ import { checkArguments, type Values } from './parameters.ts'
 import type { Verb } from './verb.ts'
 import { daemonVerbs } from './verbs/daemons.ts'
 import { epochVerbs } from './verbs/epochs.ts'
+import { keyVerbs } from './verbs/keys.ts'
 import { machineVerbs } from './verbs/machines.ts'
 import { mountVerbs } from './verbs/mounts.ts'
 import { replicaVerbs } from './verbs/replicas.ts'
@@ -14,7 +15,8 @@ import { restoreVerbs } from './verbs/restores.ts'
 import { storeVerbs } from './verbs/stores.ts'
 
 export const verbs = Object.freeze({
-  ...storeVerbs, ...epochVerbs, ...mountVerbs, ...machineVerbs, ...replicaVerbs, ...restoreVerbs, ...daemonVerbs,
+  ...storeVerbs, ...keyVerbs, ...epochVerbs, ...mountVerbs, ...machineVerbs, ...replicaVerbs, ...restoreVerbs,
+  ...daemonVerbs,
 })
 
 export type VerbName = keyof typeof verbs

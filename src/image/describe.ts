@@ -11,10 +11,22 @@ import { fileType, typeOf } from './modes.ts'
 import { allInodes, direntsOf, inodeOf } from './paths.ts'
 import { diff, get } from './tree/index.ts'
 import type { NodeReader } from './tree/index.ts'
-import type { CallOptions, DiffEntry } from './types.ts'
+import type { CallOptions, DiffEntry, EpochDetail, EpochSummary } from './types.ts'
+
+/** What `show` says of an epoch besides its summary. Errors: DAMAGED, NOT_FOUND. */
+export function detailOf(
+  reader: ChunkReader, nodes: NodeReader, { manifest, machine, recordBytes }: StoredEpoch,
+): Omit<EpochDetail, keyof EpochSummary> {
+  const { files, logicalBytes } = measure(nodes, decodeManifest(reader.read(manifest)))
+  return {
+    root: manifest.toString('hex'), files, logicalBytes, recordBytes,
+    state: machine === null ? null : { bytes: machine.stateBytes },
+    machineFacts: machine === null ? null : JSON.parse(machine.facts),
+  }
+}
 
 /** Number of inodes and sum of the regular files' sizes. */
-export function measure(nodes: NodeReader, manifest: Manifest): { files: number; logicalBytes: number } {
+function measure(nodes: NodeReader, manifest: Manifest): { files: number; logicalBytes: number } {
   let files = 0
   let logicalBytes = 0
   for (const { inode } of allInodes(nodes, manifest)) {

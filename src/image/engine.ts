@@ -11,7 +11,7 @@ import type { MachineEpoch } from './machine-state.ts'
 import type { RestoringEngine } from './restoring.ts'
 import type {
   CallOptions, CheckArguments, CheckReport, CommitRequest, CommitResult, DiffEntry, DurablePack, EpochDetail,
-  EpochSummary, FenceRequest, HeadStart, ImageSummary, StoreStats,
+  EpochSummary, FenceRequest, HeadStart, ImageSummary, KeyReport, KeyRequest, StoreStats,
 } from './types.ts'
 
 export interface Engine extends RestoringEngine {
@@ -39,6 +39,10 @@ export interface Engine extends RestoringEngine {
   rebuildIndex(options?: CallOptions): Promise<{ packs: number; records: number }>
   /** Removes epochs that the rules let go, and what nobody needs. BUSY beside a check or another one. */
   collectGarbage(args: GarbageRequest, options?: CallOptions): Promise<GarbageReport>
+  /** Lists or changes the slots of an encrypted store's keys (UNSUPPORTED, NOT_FOUND, USAGE). */
+  keys(args: KeyRequest): Promise<KeyReport>
+  /** New keys, and all sealed with them; only the secret that the store was opened with opens it then (BUSY, USAGE). */
+  rotateKeys(options?: CallOptions): Promise<KeyReport>
 
   /**
    * Recovers the head (commits what its log holds) and reserves it for one mount (BUSY). With `takeover` for a

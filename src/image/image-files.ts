@@ -113,6 +113,15 @@ export class ImageFiles {
     publishFile(this.#env, path, this.keys === null ? bytes : sealObject(this.#env, this.keys, what, bytes))
   }
 
+  /** Those that are sealed in an encrypted store, and what each is bound to be. */
+  sealedFiles(): { path: string; what: string }[] {
+    const { layout } = this
+    const epochs = this.epochNumbers().map((number) => ({ path: layout.epoch(number), what: epochWord(number) }))
+    const sets = this.epochNumbers().map((number) => ({ path: layout.workingSet(number), what: setWord(number) }))
+    const all = [...epochs, { path: layout.head, what: headWord }, ...sets]
+    return all.filter(({ path }) => this.#env.exists(path))
+  }
+
   removeEpochs(numbers: readonly number[]): void {
     if (numbers.length === 0) return
     for (const number of numbers) this.#env.unlink(this.layout.epoch(number))
@@ -246,6 +255,11 @@ function removeTree(env: Env, path: string): void {
 /** What the sealed record of an epoch is bound to be. */
 function epochWord(number: number): string {
   return `epoch ${number}`
+}
+
+/** Of the working set recorded for an epoch. */
+export function setWord(number: number): string {
+  return `working set ${number}`
 }
 
 function readFile(env: Env, path: string, bytesMax: number): Buffer {

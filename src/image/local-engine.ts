@@ -2,6 +2,7 @@
  * The engine in the caller's thread: it owns the open chunk store and the images of one store. The contract
  * is in engine.ts.
  */
+import type { Secret } from '../crypto/secret.ts'
 import { systemEnv } from '../env/system.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
@@ -17,19 +18,19 @@ import { Activity } from './collection/activity.ts'
 import { collectGarbage } from './collection/collect-garbage.ts'
 import type { GarbageReport, GarbageRequest } from './collection/types.ts'
 import { CountingStore } from './counting-store.ts'
-import { diffEpochs, measure } from './describe.ts'
+import { detailOf, diffEpochs } from './describe.ts'
 import type { Engine } from './engine.ts'
 import { parseAddress } from './epochs.ts'
 import { exportInode } from './export-file.ts'
 import { startHead, takeOverHead } from './head-start.ts'
 import { removeLeftovers } from './image-files.ts'
 import { ingest } from './ingest.ts'
+import { KeyCalls } from './key-calls.ts'
 import { likelyChunks, readMachineState, writeWorkingSet } from './machine-state.ts'
 import type { MachineEpoch } from './machine-state.ts'
 import { fileType, typeOf } from './modes.ts'
 import type { OpenImage } from './open-image.ts'
 import { findPath } from './paths.ts'
-import { RestoringCalls } from './restoring.ts'
 import type { OpenStore } from './restoring.ts'
 import { statsOf } from './store-stats.ts'
 import { NodeStore } from './tree/index.ts'
@@ -47,24 +48,24 @@ export async function openLocalEngine(directory: string, options: EngineOptions 
   const env = options.env ?? systemEnv()
   const store = await openChunkStore(env, directory, options)
   removeLeftovers(env, directory)
-  return new LocalEngine(env, directory, store, {
-    packBytesMax: options.packBytesMax, secret: secretOf(store.keys),
-  })
+  return new LocalEngine(env, directory, store, options)
 }
 
-class LocalEngine extends RestoringCalls implements Engine {
+class LocalEngine extends KeyCalls implements Engine {
   readonly directory: string
   readonly #env: Env
   #store: LocalChunkStore
   #nodes: NodeStore
   #catalog: ImageCatalog
   readonly #activity = new Activity()
-  readonly #reopening: OpenOptions
+  readonly #packBytesMax: number | undefined
+  protected readonly secret: Secret | undefined
 
-  constructor(env: Env, directory: string, store: LocalChunkStore, reopening: OpenOptions) {
+  constructor(env: Env, directory: string, store: LocalChunkStore, options: EngineOptions) {
     super()
     this.#env = env
-    this.#reopening = reopening
+    this.#packBytesMax = options.packBytesMax
+    this.secret = options.secret
     this.directory = directory
     this.#store = store
     this.#nodes = new NodeStore(store)
@@ -97,13 +98,7 @@ class LocalEngine extends RestoringCalls implements Engine {
 
   async show(args: { epoch: string }): Promise<EpochDetail> {
     const { image, record } = this.#catalog.epoch(args.epoch)
-    const { files, logicalBytes } = measure(this.#nodes, decodeManifest(this.#store.read(record.manifest)))
-    return {
-      ...image.summary(record), root: record.manifest.toString('hex'), files, logicalBytes,
-      state: record.machine === null ? null : { bytes: record.machine.stateBytes },
-      machineFacts: record.machine === null ? null : JSON.parse(record.machine.facts),
-      recordBytes: record.recordBytes,
-    }
+    return { ...image.summary(record), ...detailOf(this.#store, this.#nodes, record) }
   }
 
   async diff(args: { before: string; after: string }, options: CallOptions = {}): Promise<DiffEntry[]> {
@@ -189,11 +184,13 @@ class LocalEngine extends RestoringCalls implements Engine {
   }
 
   async #rebuildIndex(options: CallOptions): Promise<{ packs: number; records: number }> {
-    await this.#catalog.forget()
-    await this.#store.close()
-    await this.#openAnew({ ...options, rebuildIndex: true })
+    await this.openAnew({ ...options, rebuildIndex: true })
     const stats = this.#store.stats()
     return { packs: stats.packs, records: stats.data.records + stats.node.records }
+  }
+
+  protected upkeep<T>(name: string, step: () => Promise<T>): Promise<T> {
+    return this.#activity.upkeep(name, step)
   }
 
   protected get open(): OpenStore {
@@ -201,11 +198,8 @@ class LocalEngine extends RestoringCalls implements Engine {
   }
 
   protected async reopen(domainId: Buffer): Promise<void> {
-    await this.#catalog.forget()
     const { storeId, keyId } = this.#store.identity
-    await this.#store.close()
-    writeIdentity(this.#env, this.directory, { storeId, domainId, keyId })
-    await this.#openAnew({})
+    await this.openAnew({}, () => writeIdentity(this.#env, this.directory, { storeId, domainId, keyId }))
   }
 
   async openHead(args: { image: string; takeover?: boolean }, options: CallOptions = {}): Promise<HeadStart> {
@@ -275,8 +269,12 @@ class LocalEngine extends RestoringCalls implements Engine {
     return this.close()
   }
 
-  async #openAnew(options: OpenOptions): Promise<void> {
-    this.#store = await openChunkStore(this.#env, this.directory, { ...this.#reopening, ...options })
+  protected async openAnew(options: OpenOptions, change: () => void = () => undefined): Promise<void> {
+    await this.#catalog.forget()
+    const opening = { packBytesMax: this.#packBytesMax, secret: secretOf(this.#store.keys), ...options }
+    await this.#store.close()
+    change()
+    this.#store = await openChunkStore(this.#env, this.directory, opening)
     this.#nodes = new NodeStore(this.#store)
     this.#catalog = new ImageCatalog(this.#env, this.directory, this.#store)
     this.bindSource()

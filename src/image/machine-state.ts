@@ -7,7 +7,7 @@ import { decodeManifest } from '../format/manifest.ts'
 import type { ChunkReader } from '../store/chunks.ts'
 import { MIB } from '../limits.ts'
 import { readBlob } from './blob.ts'
-import type { ImageFiles } from './image-files.ts'
+import { type ImageFiles, setWord } from './image-files.ts'
 import { findPath } from './paths.ts'
 import { diff } from './tree/index.ts'
 import type { NodeReader } from './tree/index.ts'
@@ -69,11 +69,6 @@ function readWorkingSet(env: Env, files: ImageFiles, number: number): FileChunks
     // It can be rebuilt: an unreadable one counts as none.
     return null
   }
-}
-
-/** What the sealed file is bound to be. */
-function setWord(number: number): string {
-  return `working set ${number}`
 }
 
 function recentChunks(

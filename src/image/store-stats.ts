@@ -8,6 +8,7 @@ export function statsOf(env: Env, store: LocalChunkStore, images: readonly Image
   const { directory } = store.layout
   return {
     store: store.identity.storeId.toString('hex'), directory, formatVersion: 1,
+    encrypted: store.keys !== null,
     images: images.length,
     epochs: images.reduce((sum, image) => sum + image.epochs, 0),
     packs: stats.packs, records: stats.data.records + stats.node.records,

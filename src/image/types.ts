@@ -4,6 +4,7 @@
  */
 
 import type { Secret } from '../crypto/secret.ts'
+import type { GivenSecret } from '../store/keys.ts'
 
 /** How far an epoch has got. `taken`: the cut is done; `durable`: its closure is synced locally. */
 export type EpochLevel = 'taken' | 'durable' | 'replicated'
@@ -69,6 +70,7 @@ export interface StoreStats {
   store: string
   directory: string
   formatVersion: number
+  encrypted: boolean
   images: number
   epochs: number
   packs: number
@@ -87,6 +89,22 @@ export interface MachineState {
   /** JSON: the driver's plan, fingerprint, memory files, network, wall clock, generation id. */
   facts: unknown
   pauseMs: number
+}
+
+export type KeyRequest =
+  | { action: 'list' }
+  | { action: 'add'; secret: GivenSecret }
+  | { action: 'remove'; slot: number }
+  /** Without a slot: the one that this store was opened with, or the only one. */
+  | { action: 'change'; slot?: number; secret: GivenSecret }
+
+/** The keys of an encrypted store. */
+export interface KeyReport {
+  slots: { slot: number; kind: 'passphrase' | 'key file'; createdMs: number }[]
+  /** Of the data key that what is new is sealed with. */
+  keyId: number
+  /** The slot that was made or changed. */
+  changed: number | null
 }
 
 /** What a mount needs to begin serving an image's head. */

@@ -2,11 +2,11 @@
 import { unlock, type Unlocked } from '../crypto/key-slots.ts'
 import { decodeKeysFile, encodeKeysFile, type KeysFile } from '../crypto/keys-file.ts'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
-import type { Secret } from '../crypto/secret.ts'
+import { checkSecret, type Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError, isCode } from '../errors.ts'
-import { keysFileBytesMax } from '../limits.ts'
+import { keyFileBytesMax, keysFileBytesMax } from '../limits.ts'
 import { type StoreIdentity, readIdentity } from './identity.ts'
 import { StoreLayout } from './layout.ts'
 
@@ -24,6 +24,30 @@ export function keysOf(
 export function rootOf(env: Env, directory: string, secret: Secret | undefined): string | null {
   const layout = new StoreLayout(directory)
   return keysOf(env, layout, readIdentity(env, layout), secret)?.root.toString('hex') ?? null
+}
+
+/** As a caller names a secret: one of them. */
+export interface GivenSecret {
+  readonly passphrase?: string
+  /** A path of this machine. */
+  readonly keyFile?: string
+}
+
+/** Errors: USAGE (none, both, or one that cannot be a secret), NOT_FOUND (no such key file), IO. */
+export function readSecret(env: Env, { passphrase, keyFile }: GivenSecret): Secret {
+  if ((passphrase === undefined) === (keyFile === undefined)) {
+    throw new HoldfastError('USAGE', 'give either a passphrase or a key file')
+  }
+  const secret: Secret = keyFile === undefined
+    ? { kind: 'passphrase', passphrase: passphrase ?? '' }
+    : { kind: 'keyFile', bytes: readWhole(env, keyFile, keyFileBytesMax + 1) }
+  checkSecret(secret)
+  return secret
+}
+
+/** Whether opening the store takes a secret. */
+export function isEncrypted(env: Env, directory: string): boolean {
+  return env.exists(new StoreLayout(directory).keys)
 }
 
 /** For one more reader of a store that is open. */

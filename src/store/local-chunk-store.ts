@@ -48,6 +48,7 @@ export interface StoreParts {
 
 export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   readonly #parts: StoreParts
+  readonly keys: DomainKeys | null
   readonly #packs: PackSet
   readonly #index: PackIndex
   readonly #pending = new PendingRecords()
@@ -64,6 +65,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   /** Use `openChunkStore`. */
   constructor(parts: StoreParts) {
     this.#parts = parts
+    this.keys = parts.packs.keys
     this.#packs = parts.packs
     this.#index = parts.index
     this.#unsettledBytes = parts.unsettledBytes
@@ -72,10 +74,6 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
 
   get identity(): StoreIdentity {
     return this.#parts.identity
-  }
-
-  get keys(): DomainKeys | null {
-    return this.#packs.keys
   }
 
   get layout(): StoreLayout {
@@ -101,7 +99,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     this.#requireUsable()
     assert(plain.length > 0 && plain.length <= recordPlainBytesMax, 'a chunk has 1 to 65,536 bytes')
     assert(kind === 'node' || plain.length === chunkBytes, 'a data chunk has 65,536 bytes')
-    const id = chunkIdOf(this.#packs.keys, plain)
+    const id = chunkIdOf(this.keys, plain)
     if (this.#isHit(id)) return { id, storedBytes: 0 }
     const recordKind = kind === 'data' ? kindData : kindNode
     const chosen = formFor(this.#reader, id, plain, base, this.#isIndexed(id))
@@ -136,6 +134,9 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   stats(): StoreStats {
     return this.#packs.stats()
   }
+
+  /** Which data key a pack's records are sealed with. */
+  sealKeyOf = (packNumber: number): number | undefined => this.#packs.sealOf(packNumber)?.keyId
 
   /** By number, oldest first, the open pack included. */
   packs(): PackInfo[] {

@@ -115,12 +115,15 @@ interface OpenedIndex {
 async function openIndex(
   env: Env, layout: StoreLayout, identity: StoreIdentity, options: OpenOptions,
 ): Promise<OpenedIndex> {
+  // LevelDB would make it, and its files, open to others.
+  ensureDirectory(env, layout.index)
   if (options.rebuildIndex !== true) {
     const index = await openUndamaged(layout)
     if (index?.belongsTo(identity.storeId)) return { index, rebuilding: false }
     await index?.close()
   }
   removeTree(env, layout.index)
+  ensureDirectory(env, layout.index)
   return { index: await PackIndex.open(layout.index), rebuilding: true }
 }
 

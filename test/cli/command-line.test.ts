@@ -11,7 +11,7 @@ import { scratchDirectory } from '../daemon/scratch.ts'
 import { runCli } from './run-cli.ts'
 
 function read(...words: string[]): ReturnType<typeof readCommandLine> & { common: CommonOptions } {
-  const common: CommonOptions = { store: undefined, json: false, quiet: false, progress: false }
+  const common: CommonOptions = { store: undefined, keyFile: undefined, json: false, quiet: false, progress: false }
   return { ...readCommandLine(words, common), common }
 }
 
@@ -29,6 +29,7 @@ test('each verb has help that names all its parameters', (t) => {
     t.true(all.includes(synopsis(name)), name)
     const help = helpOn(name.split(' '))
     for (const [field, { place, kind, help: said }] of Object.entries(verbNamed(name).parameters)) {
+      if (place === 'hidden') continue
       t.true(help.includes(said), `${name} ${field}`)
       t.true(help.includes(place === 'positional' ? kind.label : place === 'rest' ? '--' : `--${optionName(field)}`), name)
     }

@@ -104,7 +104,7 @@ function fakeEngine(store: string): Engine {
     },
     async stats() {
       return {
-        store: 'fake', directory: store, formatVersion: 1, images: images.size, epochs: 0, packs: 0, records: 0,
+        store: 'fake', directory: store, formatVersion: 1, encrypted: false, images: images.size, epochs: 0, packs: 0, records: 0,
         plainBytes: 0, storedBytes: 0, dataStoredBytes: 0, nodeStoredBytes: 0, freeBytes: 1,
       }
     },

@@ -92,6 +92,6 @@ export const peerTargets: readonly FuzzTarget[] = [
   { name: 'qmp answer', seeds: corpusOf('qmp answer'), run: answerAsHypervisor },
   {
     name: 'command line', seeds: [...corpusOf('command line'), ...verbNames.map((name) => Buffer.from(name.replaceAll(' ', '\0')))],
-    run: (bytes) => coded(() => readCommandLine(bytes.toString().split('\0'), { store: undefined, json: false, quiet: false, progress: false })),
+    run: (bytes) => coded(() => readCommandLine(bytes.toString().split('\0'), { store: undefined, keyFile: undefined, json: false, quiet: false, progress: false })),
   },
 ]

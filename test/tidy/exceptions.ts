@@ -9,7 +9,7 @@ export const filesWithFiles: Record<string, string> = {
   'src/daemon/front.ts': 'removes and protects the socket, which is no data of the store',
   'src/daemon/control-files.ts': 'makes the control directory with its mode, removes a dead daemon’s socket and pid file',
   'src/daemon/daemon-log.ts': 'appends to standard output and cuts the log',
-  'src/daemon/process.ts': 'writes the ready word to an inherited descriptor',
+  'src/daemon/process.ts': 'reads and writes inherited descriptors',
   'src/daemon/launch.ts': 'closes the descriptor that it handed down',
   'drivers/linux.ts': 'is the drivers’ own door to files, injected into them',
   'src/cli/export-output.ts': 'copies a temporary file to standard output',

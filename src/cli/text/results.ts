@@ -3,6 +3,7 @@ import type { ResultOf, VerbName } from '../../daemon/verbs.ts'
 import { checkText } from './check.ts'
 import { diffText, epochLine, imagesText, logText, showText, statsText } from './epochs.ts'
 import { garbageText } from './garbage.ts'
+import { keysText } from './keys.ts'
 import { checkpointText, daemonText, machineText, machinesText, mountsText, resumeText } from './machines.ts'
 import { reachedText, replicaStatusText, replicasText } from './replicas.ts'
 import { replicaImagesText, restoreText } from './restores.ts'
@@ -11,11 +12,16 @@ import { bytesText, countText, millisecondsText } from './units.ts'
 type Texts = { readonly [V in VerbName]: (result: ResultOf<V>, nowMs: number) => string }
 
 const texts: Texts = {
-  init: (stats) => `made a store at ${stats.directory}`,
+  init: (stats) => `made a${stats.encrypted ? 'n encrypted' : ''} store at ${stats.directory}`,
   stats: statsText,
   check: checkText,
   gc: garbageText,
   'index rebuild': ({ packs, records }) => `indexed ${countText(records, 'record')} of ${countText(packs, 'pack')}`,
+  'key list': keysText,
+  'key add': ({ changed }) => `slot ${changed} opens the store, too`,
+  'key remove': keysText,
+  'key change': ({ changed }) => `slot ${changed} has a new secret`,
+  'key rotate-master': ({ keyId, slots }) => `all is sealed with data key ${keyId}; slot ${slots[0].slot} opens it`,
   create: ({ image, newest }) => `made ${image}@${newest}`,
   images: imagesText,
   log: logText,

@@ -55,6 +55,8 @@ export type FromSupervisor =
     orphans: KeptMount[]
     /** Where mounts were that nobody can go on serving. */
     lost: string[]
+    /** Opens an encrypted store, hexadecimal. */
+    root: string | null
     replacements: number
     startedMs: number
     survivesKills: boolean

@@ -69,7 +69,7 @@ async function started(store: string, openHost: OpenHost, log: LogLine, link: Su
 async function supervisionOf(
   link: SupervisorLink, order: Extract<FromSupervisor, { type: 'serve' }>,
 ): Promise<Supervision> {
-  const { inherited, free, orphans, lost, replacements, startedMs, survivesKills } = order
+  const { inherited, free, orphans, lost, root, replacements, startedMs, survivesKills } = order
   const slotOf = new Map(inherited.map((slot): [number, Slot] => [slot.slot, slot]))
   const keeper = new SupervisedKeeper(link, free.map((slot) => slotOf.get(slot)!), survivesKills)
   const used = new Set([...free, ...orphans.map(({ slot }) => slot)])
@@ -77,6 +77,7 @@ async function supervisionOf(
   for (const directory of lost) await cleanStaleMount(directory)
   return {
     keeper, spawn: (request) => link.spawn(request), replacements, startedMs,
+    secret: root === null ? undefined : { kind: 'root', root },
     orphans: orphans.map((mount) => keeper.orphan(slotOf.get(mount.slot)!, mount)),
     front: {
       pid: process.ppid,

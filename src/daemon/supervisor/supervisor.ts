@@ -21,6 +21,8 @@ type Result = Extract<FromSupervisor, { type: 'answer' }>['result']
 
 export interface SupervisorOptions {
   store: string
+  /** Opens an encrypted store, hexadecimal; handed on to each process that serves. */
+  root: string | null
   /** Entry of the processes that serve. */
   entry: URL
   log: LogLine
@@ -91,7 +93,7 @@ export class Supervisor {
       const inherited = [...child.inherited]
       const free = this.#slots.free().filter((slot) => inherited.some((each) => each.slot === slot))
       child.send({
-        type: 'serve', inherited, free, orphans, lost,
+        type: 'serve', inherited, free, orphans, lost, root: this.#options.root,
         replacements: this.#replacements, startedMs: this.#startedMs, survivesKills: this.#options.canResend,
       })
     }

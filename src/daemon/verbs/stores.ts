@@ -7,9 +7,9 @@ import { retentionParameters, rulesOf } from './retention.ts'
 
 export const storeVerbs = {
   init: verb({
-    help: 'make a store',
+    help: 'make a store; an encrypted one opens with a passphrase or key file only',
     place: 'create',
-    parameters: {},
+    parameters: { encrypt: flag('encrypt it: --key-file names the key, else a passphrase is asked for') },
     run: ({ host }) => host.engine.stats(),
   }),
   stats: verb({
