@@ -216,6 +216,7 @@ class LocalHost implements Host {
     return new Machines({
       engine: this.engine,
       directory: this.#machinesDirectory,
+      secret: this.#options.secret,
       spawn: this.#options.spawn,
       mounting: {
         mount: (image, directory, readBytesMax) => this.#mountAhead({ image, directory, readBytesMax }),

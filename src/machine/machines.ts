@@ -8,6 +8,7 @@
 import { join } from 'node:path'
 import { linuxHost, QemuDriver } from '../../drivers/index.ts'
 import type { Driver } from '../../drivers/index.ts'
+import type { Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError } from '../errors.ts'
@@ -41,6 +42,8 @@ export interface MachinesOptions {
   /** Exists, of mode 0700, for this object alone. */
   directory: string
   mounting: Mounting
+  /** Opens an encrypted store, for the thread that pushes pages. */
+  secret?: Secret
   /** A connection to what reads from replicas, for the thread that pushes pages; undefined where nothing does. */
   connect?: () => FetcherPort | undefined
   /** Mounts that outlived the process that served them, for `adopt`. */
@@ -64,7 +67,7 @@ export class Machines implements AsyncDisposable {
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const host = { ...linuxHost, spawn }
     const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json'), host })
-    const pusher = new PageCachePusher(engine.directory, options.connect)
+    const pusher = new PageCachePusher(engine.directory, options.secret, options.connect)
     this.#context = { env, engine, driver, directory, mounting, reopenMount, onEvent, pusher, limits }
   }
 

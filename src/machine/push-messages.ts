@@ -1,10 +1,13 @@
 /** What is asked of the pushing thread, and its answer. */
+import type { Secret } from '../crypto/secret.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { FetcherPort } from '../image/remote/messages.ts'
 
 export interface PushStart {
   /** The store's. */
   directory: string
+  /** Opens an encrypted store. */
+  secret: Secret | undefined
 }
 
 /** Asks where copies of files are held, in the order of the paths. */

@@ -110,8 +110,8 @@ function runsOf(chunks: readonly number[]): number[][] {
   return runs
 }
 
-async function serve(port: MessagePort, { directory }: PushStart): Promise<void> {
-  const reader = await openChunkReader(env, directory)
+async function serve(port: MessagePort, { directory, secret }: PushStart): Promise<void> {
+  const reader = await openChunkReader(env, directory, undefined, secret)
   const pusher = new Pusher(reader)
   const answer = (message: PushAnswer): void => port.postMessage(message)
   port.on('message', (request: ToPusher) => {

@@ -3,6 +3,7 @@
  * pay for its start. Pushing is a help: what fails is told as a sentence and read on demand instead.
  */
 import { Worker } from 'node:worker_threads'
+import type { Secret } from '../crypto/secret.ts'
 import { entryUrl } from '../env/entry.ts'
 import { messageOf } from '../errors.ts'
 import type { FetcherPort } from '../image/remote/messages.ts'
@@ -17,16 +18,18 @@ export interface Pushed {
 }
 
 export class PageCachePusher {
-  readonly #directory: string
+  readonly #start: PushStart
   readonly #connect: () => FetcherPort | undefined
   #hasSource = false
   readonly #pending = new Map<number, (pushed: Pushed) => void>()
   #worker: Worker | null = null
   #lastId = 0
 
-  /** `connect`: to what reads from replicas, where anything does. */
-  constructor(storeDirectory: string, connect: () => FetcherPort | undefined = () => undefined) {
-    this.#directory = storeDirectory
+  /** `secret` opens an encrypted store; `connect`: to what reads from replicas, where anything does. */
+  constructor(
+    storeDirectory: string, secret: Secret | undefined, connect: () => FetcherPort | undefined = () => undefined,
+  ) {
+    this.#start = { directory: storeDirectory, secret }
     this.#connect = connect
   }
 
@@ -87,7 +90,7 @@ export class PageCachePusher {
   #running(): Worker {
     if (this.#worker !== null) return this.#worker
     const worker = new Worker(entryUrl('./push-worker.ts', import.meta.url), {
-      workerData: { directory: this.#directory } satisfies PushStart, name: 'pushing pages',
+      workerData: this.#start, name: 'pushing pages',
     })
     this.#worker = worker
     this.#hasSource = false

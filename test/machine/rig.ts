@@ -14,13 +14,13 @@ import { guest } from '../../rig/guest/index.ts'
 import type { AppendOptions } from '../../rig/guest/index.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import type { Engine } from '../../src/image/engine.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { MIB } from '../../src/limits.ts'
 import { Machines } from '../../src/machine/machines.ts'
 import type { MachinesOptions } from '../../src/machine/machines.ts'
 import type { MachineSummary, StartRequest } from '../../src/machine/types.ts'
 import { ImageMount } from '../../src/mount/image-mount.ts'
-import { initStore } from '../../src/store/identity.ts'
+import { initStore, openLocalEngine } from '../image/variant.ts'
+import { secret } from '../store/variant.ts'
 
 export class MachineRig implements AsyncDisposable {
   readonly directory: string
@@ -63,6 +63,7 @@ export class MachineRig implements AsyncDisposable {
     return new Machines({
       engine: this.engine,
       directory: this.runs,
+      secret,
       driver: testDriver(),
       mounting: {
         mount: (image, directory, readBytesMax) => ImageMount.ahead({ image, directory, readBytesMax }),

@@ -8,10 +8,9 @@ import { mountAt, unmount } from '../../fuse/index.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
 import type { Engine } from '../../src/image/engine.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { ImageMount } from '../../src/mount/image-mount.ts'
 import type { Cut, ImageMountOptions, MountEvent } from '../../src/mount/image-mount.ts'
-import { initStore } from '../../src/store/identity.ts'
+import { initStore, openLocalEngine } from '../image/variant.ts'
 
 /** A call of the engine by its name, or one of the verbs below. */
 export interface ServeCall {
