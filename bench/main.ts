@@ -6,6 +6,7 @@
 import { messageOf } from '../src/errors.ts'
 import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
+import { encryption } from './encryption.ts'
 import { epochSize } from './epoch-size.ts'
 import { mount } from './mount.ts'
 import { pause } from './pause.ts'
@@ -21,7 +22,7 @@ import { store } from './store.ts'
 import { transports } from './transports.ts'
 
 const benches: readonly Bench[] = [
-  store, mount, seal, replica, daemonMemory, epochSize, pause, resume, compare, transports, replacement,
+  store, mount, seal, encryption, replica, daemonMemory, epochSize, pause, resume, compare, transports, replacement,
 ]
 
 const words = process.argv.slice(2)

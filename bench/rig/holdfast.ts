@@ -19,16 +19,19 @@ export interface CommandOutcome {
 export class BenchStore {
   readonly directory: string
   readonly #scratch: Scratch
+  /** Of an encrypted store. */
+  readonly #keyFile: string | undefined
 
-  private constructor(scratch: Scratch, directory: string) {
+  private constructor(scratch: Scratch, directory: string, keyFile: string | undefined) {
     this.directory = directory
     this.#scratch = scratch
+    this.#keyFile = keyFile
   }
 
-  /** An empty store, whose daemon (if one is started) ends with the bench. */
-  static async make(scratch: Scratch, name = 'store'): Promise<BenchStore> {
-    const made = new BenchStore(scratch, scratch.path(name))
-    const store = await openStore(made.directory, { create: true })
+  /** An empty store, whose daemon (if one is started) ends with the bench; encrypted where there is a key file. */
+  static async make(scratch: Scratch, name = 'store', keyFile?: string): Promise<BenchStore> {
+    const made = new BenchStore(scratch, scratch.path(name), keyFile)
+    const store = await openStore(made.directory, { create: true, keyFile })
     await store.close()
     scratch.defer(() => made.stopDaemon())
     return made
@@ -36,13 +39,13 @@ export class BenchStore {
 
   /** An image over files, taken in by this process without a daemon. */
   async create(image: string, base: string[]): Promise<void> {
-    await using store = await openStore(this.directory)
+    await using store = await openStore(this.directory, { keyFile: this.#keyFile })
     await store.createImage(image, { base })
   }
 
   /** The store through its daemon, which is started if there is none. The caller closes it. */
   connect(): Promise<Store> {
-    return connect(this.directory)
+    return connect(this.directory, { keyFile: this.#keyFile })
   }
 
   /** Mounts an image in the bench's directory; where. */

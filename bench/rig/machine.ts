@@ -17,6 +17,8 @@ export interface GuestShape {
   readonly payloadBytes: number
   /** The workload sleeps so long between two rows. */
   readonly intervalMs: number
+  /** Encrypts the store. */
+  readonly keyFile?: string
 }
 
 export const plainShape: GuestShape = { name: 'plain', memoryMebibytes: 512, diskGibibytes: null, ...demoLoad }
@@ -40,7 +42,7 @@ export class BenchMachine implements AsyncDisposable {
   static async start(run: BenchRun, shape: GuestShape = plainShape): Promise<BenchMachine> {
     const { disk, kernel, initrd, append } = await guest()
     run.note(`booting a guest with ${shape.memoryMebibytes} MiB of memory`)
-    const store = await BenchStore.make(run.scratch, `store-${shape.name}`)
+    const store = await BenchStore.make(run.scratch, `store-${shape.name}`, shape.keyFile)
     await store.create(imageName, [disk])
     const made = new BenchMachine(store, await store.connect())
     if (shape.diskGibibytes !== null) await made.#enlargeDisk(shape.diskGibibytes * 2 ** 30)

@@ -31,9 +31,9 @@ const costLog2Max = 20
 export function encodeKeysFile({ domainId, slots, ring }: KeysFile): Buffer {
   const fields = {
     magic, version: keysVersion, domainId: domainId.toString('hex'),
-    slots: slots.map((slot) => ({
-      ...slot, salt: slot.salt.toString('hex'), wrapped: slot.wrapped.toString('hex'),
-    })),
+    slots: slots.map(({ id, kind, salt, costLog2, wrapped, createdMs }) => {
+      return { id, kind, salt: salt.toString('hex'), costLog2, wrapped: wrapped.toString('hex'), createdMs }
+    }),
     ring: { salt: ring.salt.toString('hex'), sealed: ring.sealed.toString('hex') },
   }
   return Buffer.from(`${JSON.stringify(fields, null, 2)}\n`)
