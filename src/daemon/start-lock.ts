@@ -4,6 +4,7 @@
  */
 import { waitForLock } from 'fs-native-extensions'
 import type { EnvFile } from '../env/env.ts'
+import { openStored } from '../env/stored.ts'
 import { systemEnv } from '../env/system.ts'
 import { makeControlDirectory } from './control-files.ts'
 import { controlPaths } from './socket-path.ts'
@@ -18,7 +19,7 @@ export class StartLock implements Disposable {
   /** Waits for whoever starts a daemon now. Makes the control directory. */
   static async take(store: string): Promise<StartLock> {
     makeControlDirectory(store)
-    const file = systemEnv().open(controlPaths(store).startLock, 'create')
+    const file = openStored(systemEnv(), controlPaths(store).startLock, 'create')
     await waitForLock(file.fd)
     return new StartLock(file)
   }

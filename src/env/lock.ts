@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer'
 import { tryLock } from 'fs-native-extensions'
 import { HoldfastError } from '../errors.ts'
 import type { Env, EnvFile } from './env.ts'
+import { openStored } from './stored.ts'
 
 const holderBytesMax = 64
 
@@ -16,9 +17,9 @@ export class FileLock implements Disposable {
     this.#file = file
   }
 
-  /** Errors: LOCKED when another open file holds it, in this process or another. */
+  /** Errors: LOCKED when another open file holds it, in this process or another; DAMAGED where it is no file. */
   static take(env: Env, path: string): FileLock {
-    const file = env.open(path, 'create')
+    const file = openStored(env, path, 'create')
     try {
       if (!tryLock(file.fd)) throw lockedBy(file)
       const holder = Buffer.from(`${process.pid}\n`)

@@ -1,6 +1,7 @@
 /** Whole files that appear at once and durably, or not at all. */
 import { dirname } from 'node:path'
 import type { Env } from './env.ts'
+import { openStored } from './stored.ts'
 
 /**
  * Writes `bytes` under a temporary name, syncs, renames over `path` and syncs the directory. On return the
@@ -8,7 +9,7 @@ import type { Env } from './env.ts'
  */
 export function publishFile(env: Env, path: string, bytes: Uint8Array): void {
   const temporary = `${path}.tmp`
-  using file = env.open(temporary, 'create')
+  using file = openStored(env, temporary, 'create')
   file.truncate(0)
   file.write(bytes, 0)
   file.sync()
@@ -16,9 +17,12 @@ export function publishFile(env: Env, path: string, bytes: Uint8Array): void {
   env.syncDirectory(dirname(path))
 }
 
-/** The whole file. `bytesMax` is checked before anything is allocated; a larger file is read only so far. */
+/**
+ * The whole file, which must be one (DAMAGED). `bytesMax` is checked before anything is allocated; a larger file is
+ * read only so far.
+ */
 export function readWhole(env: Env, path: string, bytesMax: number): Uint8Array {
-  using file = env.open(path, 'read')
+  using file = openStored(env, path, 'read')
   const bytes = new Uint8Array(Math.min(file.size(), bytesMax))
   return bytes.subarray(0, file.read(bytes, 0))
 }

@@ -4,10 +4,11 @@ import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
 import { imageKey } from '../replica/layout.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
-import { checkImageName, parseAddress, summarizeDamaged } from './epochs.ts'
+import { parseAddress, summarizeDamaged } from './epochs.ts'
 import { type Fence, fencedName, renameFenced, writeFence } from './fence.ts'
 import { createImageFiles, ImageFiles, listImages, removeImageFiles } from './image-files.ts'
 import type { ImageIdentity } from './image-files.ts'
+import { checkImageName } from './image-name.ts'
 import { OpenImage } from './open-image.ts'
 import { ReplicaLevels } from './replica-levels.ts'
 import type { EpochSummary, FenceRequest, ImageSummary } from './types.ts'
@@ -87,7 +88,7 @@ export class ImageCatalog {
         return this.summary(this.image(name))
       } catch (error) {
         if (!isCode(error, ...unreadable)) throw error
-        const numbers = new ImageFiles(this.#env, this.#directory, name, this.#store.keys).epochNumbers()
+        const numbers = numbersOf(new ImageFiles(this.#env, this.#directory, name, this.#store.keys))
         return {
           image: name, id: '', origin: { kind: 'empty' }, epochs: numbers.length, newest: numbers.at(-1) ?? -1,
           createdMs: 0, damaged: messageOf(error),
@@ -215,6 +216,11 @@ export class ImageCatalog {
       writtenBytes: 0, pauseUs: 0, machine: null, image: identity.image, note: '', ...first,
     }
   }
+}
+
+/** None where not even its directory can be listed. */
+function numbersOf(files: ImageFiles): number[] {
+  return isUnreadable(() => files.epochNumbers()) ? [] : files.epochNumbers()
 }
 
 /** Null for a record that is guilty of something itself. */

@@ -2,10 +2,12 @@
 import { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
 import { readWhole } from '../env/publish.ts'
+import { openStored } from '../env/stored.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
-import { imageNameBytesMax, MIB } from '../limits.ts'
+import { MIB } from '../limits.ts'
 import type { ImageFiles } from './image-files.ts'
+import { checkImageName } from './image-name.ts'
 import type { EpochSummary } from './types.ts'
 
 /** Splits `IMAGE@N`. Errors: USAGE. */
@@ -13,17 +15,6 @@ export function parseAddress(address: string): { image: string; number: number }
   const match = /^([^@]+)@(\d{1,15})$/.exec(address)
   if (match === null) throw new HoldfastError('USAGE', `${address} is not an epoch: write IMAGE@NUMBER, as in vm1@3`)
   return { image: checkImageName(match[1]), number: Number(match[2]) }
-}
-
-/** Errors: BAD_NAME. Names are file names of the store and parts of URLs. */
-export function checkImageName(name: string): string {
-  const isGood = name.length > 0 && name.isWellFormed() && Buffer.byteLength(name) <= imageNameBytesMax &&
-    !name.startsWith('.') && !/[/@:\u0000-\u001f\u007f]/.test(name)
-  if (!isGood) {
-    throw new HoldfastError('BAD_NAME', `${JSON.stringify(name)} cannot be an image's name: use 1 to ` +
-      `${imageNameBytesMax} bytes without / @ : or control characters, and no dot at the start`)
-  }
-  return name
 }
 
 export function summarize(
@@ -74,12 +65,12 @@ export class EpochStatistics {
   add(number: number, storedBytes: number): void {
     this.#load().set(number, storedBytes)
     try {
-      using file = this.#env.open(this.#path, 'create')
+      using file = openStored(this.#env, this.#path, 'create')
       // A crash can leave half a line: the new one does not go on there.
       file.write(Buffer.from(`\n${JSON.stringify([number, storedBytes])}\n`), file.size())
     } catch (error) {
       // The epoch is durable already: for want of a figure it must not count as failed.
-      if (!isCode(error, 'NO_SPACE', 'IO')) throw error
+      if (!isCode(error, 'NO_SPACE', 'IO', 'DAMAGED')) throw error
     }
   }
 

@@ -8,11 +8,13 @@ import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { openObject, sealObject, sealedObjectBytes } from '../crypto/sealed-object.ts'
 import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
+import { requireKind } from '../env/stored.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { decodeCheckedJson, encodeCheckedJson } from '../format/checked-json.ts'
 import { decodeEpoch, encodeEpoch } from '../format/epoch.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
 import { epochRecordBytesMax, imageFileBytesMax } from '../limits.ts'
+import { isImageName } from './image-name.ts'
 import { ImageLayout } from './layout.ts'
 
 export interface ImageIdentity {
@@ -42,6 +44,12 @@ export class ImageFiles {
 
   exists(): boolean {
     return this.#env.exists(this.layout.identity)
+  }
+
+  /** A link in the place of a directory would have us write elsewhere. Errors: DAMAGED. */
+  requireDirectories(): void {
+    const { directory, epochs, log, pins, sets } = this.layout
+    for (const path of [directory, epochs, log, pins, sets]) requireKind(this.#env, path, 'directory')
   }
 
   /** Errors: NOT_FOUND, DAMAGED, NEWER_VERSION. */
@@ -230,17 +238,33 @@ export function removeImageFiles(env: Env, storeDirectory: string, image: string
   removeTree(env, doomed)
 }
 
-/** Names of the images, and what a crash left of others is cleaned away. */
+/** Names of the images; what else may lie there is passed over. Errors: DAMAGED (`images` is no directory). */
 export function listImages(env: Env, storeDirectory: string): string[] {
-  const images = join(storeDirectory, 'images')
-  if (!env.exists(images)) return []
-  return env.readdir(images).filter((name) => !name.startsWith('.')).sort()
+  return namesIn(env, storeDirectory).filter((name) => isImage(env, storeDirectory, name))
 }
 
+/** What lies among the images and is none: files, and names that no image can have. Errors: as listImages. */
+export function listStrangers(env: Env, storeDirectory: string): string[] {
+  return namesIn(env, storeDirectory).filter((name) => !isImage(env, storeDirectory, name))
+}
+
+/** What a crash left is cleaned away. Errors: as listImages. */
 export function removeLeftovers(env: Env, storeDirectory: string): void {
   const images = join(storeDirectory, 'images')
+  requireKind(env, images, 'directory')
   if (!env.exists(images)) return
   for (const name of env.readdir(images)) if (name.startsWith('.')) removeTree(env, join(images, name))
+}
+
+function namesIn(env: Env, storeDirectory: string): string[] {
+  const images = join(storeDirectory, 'images')
+  requireKind(env, images, 'directory')
+  return env.exists(images) ? env.readdir(images).filter((name) => !name.startsWith('.')).sort() : []
+}
+
+function isImage(env: Env, storeDirectory: string, name: string): boolean {
+  const path = join(storeDirectory, 'images', name)
+  return isImageName(name) && env.exists(path) && env.stat(path).kind === 'directory'
 }
 
 function removeTree(env: Env, path: string): void {

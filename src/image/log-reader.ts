@@ -11,6 +11,7 @@ import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { SegmentSeal } from '../crypto/segment-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
+import { openStored } from '../env/stored.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { decodeSegmentHeader, segmentHeaderBytes } from '../format/log.ts'
 import type { Lane, SegmentHeader } from '../format/log.ts'
@@ -204,7 +205,7 @@ function readHeader(file: EnvFile): SegmentHeader | null {
 
 function openIfThere(env: Env, path: string): EnvFile | null {
   try {
-    return env.open(path, 'read')
+    return openStored(env, path, 'read')
   } catch (error) {
     if (isCode(error, 'NOT_FOUND')) return null
     throw error

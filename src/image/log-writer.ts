@@ -10,6 +10,7 @@ import { tagBytes } from '../crypto/aead.ts'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { SegmentSeal } from '../crypto/segment-seal.ts'
 import type { Env } from '../env/env.ts'
+import { openStored } from '../env/stored.ts'
 import { assert, HoldfastError } from '../errors.ts'
 import {
   boundHeaderOf, encodeSegmentHeader, logCounterMax, logRecordHeaderBytes, recordType, segmentHeaderBytes,
@@ -233,7 +234,7 @@ export class LogWriter {
 
   #open(lane: Lane): SegmentFile {
     const nonce = this.#env.randomBytes(4).readUInt32LE(0)
-    const file = this.#env.open(this.#layout.segment(this.#segment, lane), 'create')
+    const file = openStored(this.#env, this.#layout.segment(this.#segment, lane), 'create')
     const { keys = null, ...identity } = this.#identity
     const keyId = keys?.keyId ?? 0
     const salt = keys === null ? Buffer.alloc(segmentSaltBytes) : this.#env.randomBytes(segmentSaltBytes)

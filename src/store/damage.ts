@@ -19,6 +19,9 @@ export interface Damage {
   readonly reason: string
 }
 
+/** The number of what is no pack at all; packs are counted from 1. */
+export const strangerNumber = 0
+
 /** A record that must lie at a place, as a footer or the index says. */
 export interface ExpectedRecord {
   readonly id: Buffer

@@ -3,6 +3,7 @@ import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
+import { requireKind } from '../env/stored.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { isCode } from '../errors.ts'
 import { type StoreIdentity, mendIdentity, readIdentity } from './identity.ts'
@@ -80,6 +81,8 @@ interface Opening {
 
 async function openLocked(opening: Opening, options: OpenOptions): Promise<LocalChunkStore> {
   const { env, layout } = opening
+  const { packs, temporary, index, quarantine } = layout
+  for (const path of [packs, temporary, index, quarantine]) requireKind(env, path, 'directory')
   for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
   for (const name of env.readdir(layout.temporary)) removeTree(env, `${layout.temporary}/${name}`)
   try {

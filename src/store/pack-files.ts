@@ -8,7 +8,7 @@ import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { isCode } from '../errors.ts'
 import { decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
-import { packFilesOpenMax } from '../limits.ts'
+import { packBytesMax, packFilesOpenMax } from '../limits.ts'
 import { type PackName, type StoreLayout, parsePackName } from './layout.ts'
 import { sealOfFile } from './pack-sealing.ts'
 
@@ -37,6 +37,10 @@ export class PackFiles implements PackSource, Disposable {
   readonly #layout: StoreLayout
   readonly #names = new Map<number, PackName>()
   readonly #open = new Map<number, OpenFile>()
+  /** The highest that any file has, or ever had since this began. */
+  numberMax = 0
+  /** Paths of what has a pack's name and is none, and why. */
+  readonly strangers = new Map<string, string>()
   readonly #origins = new Map<number, { packId: Buffer; isCopied: boolean }>()
 
   constructor(env: Env, layout: StoreLayout, keys: DomainKeys | null = null) {
@@ -48,10 +52,17 @@ export class PackFiles implements PackSource, Disposable {
 
   /** Reads the directory again. */
   refresh(): void {
+    const known = new Map(this.#names)
     this.#names.clear()
-    for (const name of this.#env.readdir(this.#layout.packs)) {
-      const pack = parsePackName(name)
-      if (pack !== undefined) this.#names.set(pack.number, pack)
+    this.strangers.clear()
+    for (const file of this.#env.readdir(this.#layout.packs).sort()) {
+      const name = parsePackName(file)
+      if (name === undefined) continue
+      this.numberMax = Math.max(this.numberMax, name.number)
+      const isKnown = known.get(name.number)?.packId.equals(name.packId) ?? false
+      const fault = this.#names.has(name.number) ? 'another pack has its number' : isKnown ? null : this.#faultOf(name)
+      if (fault === null) this.#names.set(name.number, name)
+      else this.strangers.set(this.#layout.pack(name), fault)
     }
   }
 
@@ -113,6 +124,16 @@ export class PackFiles implements PackSource, Disposable {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** What has a pack's name and cannot be one. It is left alone, and verification tells of it. */
+  #faultOf(name: PackName): string | null {
+    const path = this.#layout.pack(name)
+    // It may have been removed since it was listed.
+    if (!this.#env.exists(path)) return null
+    const { kind, bytes } = this.#env.stat(path)
+    if (kind !== 'file') return 'it is no file'
+    return bytes > packBytesMax ? 'it is longer than any pack' : null
   }
 
   #file(packNumber: number): OpenFile | undefined {

@@ -65,7 +65,7 @@ export class PackSet implements PackSource, Disposable {
     this.#entries = recovered.entries
     this.#changed = recovered.changed
     this.#open = new Map(recovered.open)
-    this.#numberMax = files.names().at(-1)?.number ?? 0
+    this.#numberMax = files.numberMax
     this.#packBytesMax = packBytesMax
   }
 
@@ -129,6 +129,11 @@ export class PackSet implements PackSource, Disposable {
   reaches(packNumber: number, end: number): boolean {
     const open = this.#openOf(packNumber)
     return open === undefined ? this.#files.reaches(packNumber, end) : open.pack.bytes >= end
+  }
+
+  /** See PackFiles. */
+  get strangers(): ReadonlyMap<string, string> {
+    return this.#files.strangers
   }
 
   /** By number, oldest first, the open pack included. */

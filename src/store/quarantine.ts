@@ -8,7 +8,8 @@ import { basename, dirname, join } from 'node:path'
 import type { Env } from '../env/env.ts'
 import { publishFile } from '../env/publish.ts'
 import { ensureDirectory } from '../env/tree.ts'
-import { MIB } from '../limits.ts'
+import { HoldfastError } from '../errors.ts'
+import { MIB, segmentReadBytesMax } from '../limits.ts'
 import type { StoreLayout } from './layout.ts'
 
 /** Moves a file there, durably; the name it has now. */
@@ -21,8 +22,12 @@ export function quarantineFile(env: Env, layout: StoreLayout, path: string, note
   return target
 }
 
-/** Puts a copy of a file there that is about to be mended in its place. */
+/**
+ * Puts a copy of a file there that is about to be mended in its place. One that is longer than anything we write is
+ * not copied: what is behind is not ours. Errors: DAMAGED, NO_SPACE, IO.
+ */
 export function quarantineCopy(env: Env, layout: StoreLayout, path: string, note: string): string {
+  if (env.stat(path).bytes > segmentReadBytesMax) throw new HoldfastError('DAMAGED', `${path} is too long to be ours`)
   const target = freeName(env, layout, path)
   writeNote(env, target, path, note)
   using from = env.open(path, 'read')

@@ -15,7 +15,7 @@ import { type RecordContent, type RecordHeader, readRecordHeader, recordHeaderBy
 import { deltaDepthMax } from '../limits.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { ChunkKind } from './chunks.ts'
-import { type Damage, blamesPack } from './damage.ts'
+import { type Damage, blamesPack, strangerNumber } from './damage.ts'
 import { type PackClass, classOf } from './pack-class.ts'
 import { type IndexOperation, deletePack, deleteRecord } from './pack-index.ts'
 import { PackSalvage } from './pack-salvage.ts'
@@ -170,7 +170,8 @@ class Repair {
   async #clear(): Promise<void> {
     const bad = new Map<number, Damage[]>()
     for (const damage of this.#request.damaged) {
-      if (blamesPack(damage)) bad.set(damage.packNumber, [...bad.get(damage.packNumber) ?? [], damage])
+      if (damage.packNumber === strangerNumber) this.#putAway(damage)
+      else if (blamesPack(damage)) bad.set(damage.packNumber, [...bad.get(damage.packNumber) ?? [], damage])
     }
     for (const [number, damages] of bad) {
       await this.#target.sync()
@@ -178,6 +179,11 @@ class Repair {
       const pack = this.#target.packs.packs().find((each) => each.number === number)
       if (pack !== undefined) await this.#clearPack(pack, damages)
     }
+  }
+
+  #putAway({ path, reason }: Damage): void {
+    const { env, layout } = this.#target
+    if (env.exists(path)) this.#report.quarantined.push(quarantineFile(env, layout, path, reason))
   }
 
   async #clearPack(pack: PackInfo, damages: Damage[]): Promise<void> {

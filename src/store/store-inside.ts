@@ -30,7 +30,7 @@ export interface StoreInside {
 
 export function verifyInputOf({ env, packs, lookup, index, reader }: StoreInside): VerifyInput {
   return {
-    env, packs: packs.packs(), lookup, reader: new RecordReader(lookup, packs),
+    env, packs: packs.packs(), strangers: packs.strangers, lookup, reader: new RecordReader(lookup, packs),
     condemn: (id, depth) => reader.condemn(id, depth),
     indexedIn: (packNumber) => indexedIn(index, packNumber),
   }

@@ -9,6 +9,8 @@ import type { RecordReader } from './record-reader.ts'
 export interface VerifyInput {
   readonly env: Env
   readonly packs: readonly PackInfo[]
+  /** Paths of what has a pack's name and is none, and why. */
+  readonly strangers: ReadonlyMap<string, string>
   readonly lookup: RecordLookup
   /** Its caches hold bases meanwhile. */
   readonly reader: RecordReader

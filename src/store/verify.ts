@@ -6,7 +6,7 @@
 import type { Buffer } from 'node:buffer'
 import { assert, isCode } from '../errors.ts'
 import { MIB, damageReportsMax } from '../limits.ts'
-import type { Damage } from './damage.ts'
+import { type Damage, strangerNumber } from './damage.ts'
 import type { PackInfo } from './pack-set.ts'
 import { verifyPack } from './pack-verification.ts'
 import { type LongCall, breathe } from './progress.ts'
@@ -76,6 +76,10 @@ class Verification implements VerificationRun {
   }
 
   async run(): Promise<VerifyReport> {
+    for (const [path, reason] of this.input.strangers) {
+      if (!this.input.env.exists(path)) continue
+      this.damaged({ kind: 'file', path, packNumber: strangerNumber, offset: 0, bytes: 0, reason })
+    }
     for (const pack of this.#order()) {
       if (!this.#isOver && await this.#pack(pack)) this.#report.packs += 1
       else this.#leaveOut(pack)

@@ -11,7 +11,7 @@ import type { ChunkReader } from '../../store/chunks.ts'
 import type { Damage } from '../../store/damage.ts'
 import type { VerifyOptions } from '../../store/verify.ts'
 import { isUnreadable } from '../catalog.ts'
-import { listImages } from '../image-files.ts'
+import { listImages, listStrangers } from '../image-files.ts'
 import type { CallOptions, CheckArguments, CheckFault, CheckReport } from '../types.ts'
 import { FaultList } from './fault-list.ts'
 import { surveyImage } from './image-survey.ts'
@@ -55,6 +55,9 @@ async function surveyStore(target: CheckTarget, verify: VerifyOptions, options: 
 }
 
 async function surveyImages(input: ImageSurveyInput, options: CallOptions): Promise<number> {
+  for (const name of listStrangers(input.env, input.directory)) {
+    input.notes.push(`images/${name} is no image: move it away`)
+  }
   const images = listImages(input.env, input.directory)
   let epochs = 0
   for (const [index, image] of images.entries()) {

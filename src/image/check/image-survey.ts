@@ -64,7 +64,10 @@ class ImageSurvey {
   }
 
   async run(onEpoch: () => void): Promise<void> {
-    const numbers = this.#guarded('image', this.#image, [], () => this.#files.epochNumbers()) ?? []
+    const numbers = this.#guarded('image', this.#image, [], () => {
+      this.#files.requireDirectories()
+      return this.#files.epochNumbers()
+    }) ?? []
     const id = this.#identity(numbers)
     for (const number of numbers) {
       await this.#epoch(number, id)

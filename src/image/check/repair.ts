@@ -102,7 +102,8 @@ function mendLog({ env, store }: CheckTarget, { path, offset, corrected }: LogDa
 
 function readIfFile(env: Env, path: string): Buffer | null {
   try {
-    if (env.stat(path).kind !== 'file') return null
+    const { kind, bytes: fileBytes } = env.stat(path)
+    if (kind !== 'file' || fileBytes > epochRecordBytesMax) return null
     const bytes = readWhole(env, path, epochRecordBytesMax)
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   } catch (error) {
