@@ -9,12 +9,12 @@ import { openObject, sealObject, sealedObjectBytes } from '../crypto/sealed-obje
 import type { Env } from '../env/env.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { requireKind } from '../env/stored.ts'
+import { removeTree } from '../env/tree.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { decodeCheckedJson, encodeCheckedJson } from '../format/checked-json.ts'
 import { decodeEpoch, encodeEpoch } from '../format/epoch.ts'
 import type { EpochRecord, StoredEpoch } from '../format/epoch.ts'
 import { epochRecordBytesMax, imageFileBytesMax } from '../limits.ts'
-import { isImageName } from './image-name.ts'
 import { ImageLayout } from './layout.ts'
 
 export interface ImageIdentity {
@@ -236,44 +236,6 @@ export function removeImageFiles(env: Env, storeDirectory: string, image: string
   env.rename(join(images, image), doomed)
   env.syncDirectory(images)
   removeTree(env, doomed)
-}
-
-/** Names of the images; what else may lie there is passed over. Errors: DAMAGED (`images` is no directory). */
-export function listImages(env: Env, storeDirectory: string): string[] {
-  return namesIn(env, storeDirectory).filter((name) => isImage(env, storeDirectory, name))
-}
-
-/** What lies among the images and is none: files, and names that no image can have. Errors: as listImages. */
-export function listStrangers(env: Env, storeDirectory: string): string[] {
-  return namesIn(env, storeDirectory).filter((name) => !isImage(env, storeDirectory, name))
-}
-
-/** What a crash left is cleaned away. Errors: as listImages. */
-export function removeLeftovers(env: Env, storeDirectory: string): void {
-  const images = join(storeDirectory, 'images')
-  requireKind(env, images, 'directory')
-  if (!env.exists(images)) return
-  for (const name of env.readdir(images)) if (name.startsWith('.')) removeTree(env, join(images, name))
-}
-
-function namesIn(env: Env, storeDirectory: string): string[] {
-  const images = join(storeDirectory, 'images')
-  requireKind(env, images, 'directory')
-  return env.exists(images) ? env.readdir(images).filter((name) => !name.startsWith('.')).sort() : []
-}
-
-function isImage(env: Env, storeDirectory: string, name: string): boolean {
-  const path = join(storeDirectory, 'images', name)
-  return isImageName(name) && env.exists(path) && env.stat(path).kind === 'directory'
-}
-
-function removeTree(env: Env, path: string): void {
-  if (env.stat(path).kind !== 'directory') {
-    env.unlink(path)
-    return
-  }
-  for (const name of env.readdir(path)) removeTree(env, join(path, name))
-  env.rmdir(path)
 }
 
 /** What the sealed record of an epoch is bound to be. */

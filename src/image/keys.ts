@@ -12,7 +12,8 @@ import { readKeysFile, readSecret, writeKeysFile } from '../store/keys.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { breathe } from '../store/progress.ts'
 import type { Engine } from './engine.ts'
-import { ImageFiles, listImages } from './image-files.ts'
+import { ImageFiles } from './image-files.ts'
+import { listImages } from './image-list.ts'
 import type { CallOptions, KeyReport, KeyRequest } from './types.ts'
 
 /** Errors: UNSUPPORTED (the store is not encrypted), NOT_FOUND, USAGE, IO, NO_SPACE. */

@@ -36,8 +36,8 @@ function askKernel(bytes: Buffer): void {
   bytes.copy(bench.message.buffer)
   bench.message.start(length)
   traceRequest(bench.message)
-  // The dispatcher answers for a file system that throws. The one here does so only for nodes that it does not have.
-  const fault = bench.faults.splice(0).find((each) => !(each instanceof Error && each.message.endsWith('which is gone')))
+  // The dispatcher answers for a file system that throws, as the one here does for what no kernel asks of it.
+  const fault = bench.faults.splice(0).find((each) => !(each instanceof Error && /which is gone$|^bad name length$/.test(each.message)))
   if (fault !== undefined) throw fault
 }
 
