@@ -23,6 +23,8 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
   readonly #index: PackIndex
   readonly #overlay: RecordOverlay
   readonly #reader: RecordReader
+  /** Of the packs alone. */
+  readonly #stored: RecordReader
   /** Where chunks may be had that are not here. */
   source: RecordSource | undefined
   absentPolicy: AbsentPolicy = 'wait'
@@ -33,6 +35,7 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     this.#index = index
     this.#overlay = new RecordOverlay(index, files, overlayBytes)
     this.#reader = new RecordReader(this.#overlay, this.#overlay)
+    this.#stored = new RecordReader(index, files, 0, 0)
     this.source = source
   }
 
@@ -56,9 +59,9 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     return this.#reader.has(id)
   }
 
-  /** Whether a record is here that one of a greater depth can build on. */
+  /** Whether a pack has a record that one of a greater depth can build on: what is only in memory does not count. */
   holds(id: ChunkId, depthMax: number): boolean {
-    return this.#reader.header(id, depthMax) !== undefined
+    return this.#stored.header(id, depthMax) !== undefined
   }
 
   /** Has those fetched that are not here, with few large reads. Errors: those of the source. */

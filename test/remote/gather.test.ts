@@ -6,12 +6,15 @@ import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
+import { readRecordHeader } from '../../src/format/pack-record.ts'
 import { ImageFiles } from '../../src/image/image-files.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import type { Engine } from '../../src/image/engine.ts'
+import { WaitingFetchClient } from '../../src/image/remote/fetch-client.ts'
 import { RemoteRecords } from '../../src/image/remote/remote-records.ts'
 import { DirectoryReplica } from '../../src/replica/directory.ts'
 import { initStore, readIdentity } from '../../src/store/identity.ts'
+import { openChunkStore } from '../../src/store/open.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { seed } from './seed.ts'
 import type { Seeding } from './seed.ts'
@@ -94,7 +97,7 @@ const layouts: Record<string, Seeding> = {
 
 for (const [what, seeding] of Object.entries(layouts)) {
   test(`an image whose chunks are on a replica only is read whole: ${what}`, async (t) => {
-    t.timeout(60_000)
+    t.timeout(180_000)
     const from = await origin(t)
     const replica = await directoryReplica(t, from, 'replica', seeding)
     const node = await hollowNode(t, from, [replica.url])
@@ -107,7 +110,7 @@ for (const [what, seeding] of Object.entries(layouts)) {
 }
 
 test('what is absent is fetched in windows, and then nothing is absent any more', async (t) => {
-  t.timeout(60_000)
+  t.timeout(180_000)
   const from = await origin(t)
   const replica = await directoryReplica(t, from, 'replica')
   const node = await hollowNode(t, from, [replica.url])
@@ -123,7 +126,7 @@ test('what is absent is fetched in windows, and then nothing is absent any more'
 })
 
 test('a replica that is away, lacks packs or lies is passed over for the next one', async (t) => {
-  t.timeout(60_000)
+  t.timeout(180_000)
   const from = await origin(t)
   const good = await directoryReplica(t, from, 'good')
   const bad = await directoryReplica(t, from, 'bad', { rangeBytes: 100_000 })
@@ -135,7 +138,7 @@ test('a replica that is away, lacks packs or lies is passed over for the next on
 })
 
 test('a damaged copy is noticed, put right from a good one, and never served', async (t) => {
-  t.timeout(60_000)
+  t.timeout(180_000)
   const from = await origin(t)
   const good = await directoryReplica(t, from, 'good', { rangeBytes: 300_000 })
   const bad = await directoryReplica(t, from, 'bad', { rangeBytes: 300_000 })
@@ -168,7 +171,7 @@ test('what nobody has is NOT_FOUND, what is damaged everywhere DAMAGED, what is 
 })
 
 test('hostile index runs and lists are refused before anything is believed', async (t) => {
-  t.timeout(60_000)
+  t.timeout(180_000)
   const from = await origin(t)
   const hostile = await directoryReplica(t, from, 'hostile')
   const good = await directoryReplica(t, from, 'good')
@@ -196,3 +199,30 @@ function packObjects(root: string): string[] {
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
+
+test('what a delta builds on comes with it unless a pack of the store has it, whoever was given it before', async (t) => {
+  t.timeout(180_000)
+  const from = await origin(t)
+  const before = Buffer.alloc(65_536, 'as it was')
+  const after = Buffer.from(before)
+  after.write('changed', 1000)
+  const ids: Buffer[] = []
+  {
+    await using chunks = await openChunkStore(env, from.store)
+    ids.push(chunks.put(before, 'data').id)
+    ids.push(chunks.put(after, 'data', ids[0]).id)
+    await chunks.sync()
+  }
+  const replica = await directoryReplica(t, from, 'replica')
+  const store = fs.mkdtempSync(join(from.parent, 'node-'))
+  initStore(env, store, { domain: { domainId: readIdentity(env, new StoreLayout(from.store)).domainId, keys: null } })
+  await using engine = await openLocalEngine(store)
+  let waiting: WaitingFetchClient | undefined
+  await using remote = new RemoteRecords({
+    directory: engine.directory, attach: (port) => (waiting = new WaitingFetchClient(port)), keep: async () => undefined, onEvent: () => undefined,
+  })
+  remote.use([replica.url])
+  await remote.fetch([ids[0]])
+  const given = waiting!.fetch([ids[1]]).map((record) => readRecordHeader(record, 0)!.id.toString('hex'))
+  t.deepEqual(given, ids.map((id) => id.toString('hex')))
+})
