@@ -64,14 +64,23 @@ function isOurs(pid: number, directory: string): boolean {
   try {
     const program = readlinkSync(`/proc/${pid}/exe`);
     const known = program === realpathSync(process.execPath) || basename(program).startsWith('qemu-');
-    return known && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${directory}/`);
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return known && words.some((word) => word === directory || word.includes(`${directory}/`));
   } catch {
     // It has ended, or is a thread of the kernel.
     return false;
   }
 }
 
-function mountsBelow(directory: string): string[] {
+/** Kills all that belongs to a directory, in no order, and waits for its end. Returns whom. */
+export async function killProcessesOf(directory: string): Promise<number[]> {
+  const pids = processesOf(directory);
+  for (const pid of pids) kill(pid);
+  await processesEnd(directory);
+  return pids;
+}
+
+export function mountsBelow(directory: string): string[] {
   const points = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').map((line) => line.split(' ')[4] ?? '');
   return points.filter((point) => point.startsWith(`${directory}/`));
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { cleanUp } from './cleanup.ts';
 import { runDemo } from './demo.ts';
 import { DemoFailure } from './failure.ts';
+import { runHdfsDemo } from './hdfs.ts';
 import { Holdfast } from './holdfast.ts';
 import { help, readOptions } from './options.ts';
 import type { DemoOptions } from './options.ts';
@@ -39,7 +40,8 @@ async function perform(options: DemoOptions): Promise<number> {
   introduce(story, options, store);
   try {
     const holdfast = new Holdfast(store, story, interrupt.signal);
-    const result = await runDemo({ options, story, holdfast, directory, signal: interrupt.signal });
+    const run = options.hdfs ? runHdfsDemo : runDemo;
+    const result = await run({ options, story, holdfast, directory, signal: interrupt.signal });
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
     return 0;
   } catch (error) {

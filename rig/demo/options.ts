@@ -8,6 +8,8 @@ export interface DemoOptions {
   readonly everyMs: number;
   /** Checkpoints to wait for before the hypervisor is killed. */
   readonly epochsCount: number;
+  /** Node A checkpoints to HDFS and is lost, node B resumes. */
+  readonly hdfs: boolean;
   readonly machine: 'microvm' | 'q35';
   readonly memory: string;
   readonly accelerator: 'auto' | 'kvm' | 'tcg';
@@ -22,6 +24,7 @@ export const help = `usage: npm run demo [-- OPTIONS]
 
   --every TIME      period of the checkpoints (5s)
   --epochs N        checkpoints before the hypervisor is killed (5)
+  --hdfs            checkpoint to a real HDFS, lose the node, resume on another one
   --machine TYPE    microvm or q35 (microvm)
   --memory SIZE     the guest's memory (512M)
   --accel NAME      auto, kvm or tcg (auto)
@@ -33,11 +36,12 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 
 /** @throws DemoFailure for words that are none of the options. */
 export function readOptions(words: readonly string[]): DemoOptions {
-  const { every, epochs, machine, memory, accel, keep, json, help: asked } = parse(words);
+  const { every, epochs, hdfs, machine, memory, accel, keep, json, help: asked } = parse(words);
   return Object.freeze({
     every,
     everyMs: periodMs(every),
     epochsCount: wholeNumber(epochs),
+    hdfs,
     machine: oneOf('--machine', machine, ['microvm', 'q35']),
     memory,
     accelerator: oneOf('--accel', accel, ['auto', 'kvm', 'tcg']),
@@ -52,6 +56,7 @@ function parse(words: readonly string[]) {
       options: {
         every: { type: 'string', default: '5s' },
         epochs: { type: 'string', default: '5' },
+        hdfs: { type: 'boolean', default: false },
         machine: { type: 'string', default: 'microvm' },
         memory: { type: 'string', default: '512M' },
         accel: { type: 'string', default: 'auto' },

@@ -30,6 +30,22 @@ export interface Resumed {
   readonly resumeMs: number;
 }
 
+export interface Checkpointed {
+  readonly epoch: Epoch;
+  readonly replicas?: { readonly have: number; readonly of: number };
+}
+
+export interface ReplicaImage {
+  readonly image: string;
+  readonly epochs: number;
+}
+
+export interface Restored {
+  readonly epoch: Epoch;
+  readonly fetchedBytes: number;
+  readonly notices: readonly string[];
+}
+
 export interface Daemon {
   readonly running: boolean;
   readonly pid?: number;
