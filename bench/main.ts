@@ -8,6 +8,7 @@ import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { encryption } from './encryption.ts'
 import { epochSize } from './epoch-size.ts'
+import { many } from './many.ts'
 import { mount } from './mount.ts'
 import { pause } from './pause.ts'
 import { replacement } from './replacement.ts'
@@ -23,6 +24,7 @@ import { transports } from './transports.ts'
 
 const benches: readonly Bench[] = [
   store, mount, seal, encryption, replica, daemonMemory, epochSize, pause, resume, compare, transports, replacement,
+  many,
 ]
 
 const words = process.argv.slice(2)

@@ -101,7 +101,7 @@ export const linkCountMax = 65_000
 export const imageNameBytesMax = 128
 export const noteBytesMax = 4 * KIB
 
-/** A segment is rotated and committed behind at this size, so that recovery replays a bounded log. */
+/** So much of the log is committed behind at once, so that recovery replays a bounded log. */
 export const segmentBytesMax = 64 * MIB
 /** Written but not yet committed bytes of an image; ordinary writes wait above it. */
 export const logBytesMax = 1024 * MIB
@@ -109,6 +109,12 @@ export const logBytesMax = 1024 * MIB
 export const logRecordsMax = 64 * KIB
 /** So small writes are committed behind as early as large ones. */
 export const segmentRecordsMax = 16 * KIB
+/**
+ * A segment ends at this size, or at so many records: what a server that takes over commits first, so that it gets on
+ * however soon it is killed itself. Each page of a guest's memory may lie in a chunk of its own.
+ */
+export const sliceBytesMax = 16 * MIB
+export const sliceRecordsMax = 2 * KIB
 /** A lane is synced in the background every so many bytes, so that dirty pages do not throttle our writes. */
 export const laneSyncBytes = 8 * MIB
 /** One request's payload, as negotiated with the kernel, plus headers. */

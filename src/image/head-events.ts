@@ -6,3 +6,9 @@ export interface HeadEvents {
   syncDue(segment: number): void
   failed(error: unknown): void
 }
+
+export interface HeadStatistics {
+  unretiredBytes: number
+  inodes: number
+  writtenBytes: number
+}

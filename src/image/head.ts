@@ -20,12 +20,12 @@ import type { RecordType } from '../format/log.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
 import type { ChunkReader } from '../store/chunks.ts'
-import type { HeadEvents } from './head-events.ts'
+import type { HeadEvents, HeadStatistics } from './head-events.ts'
 import { headLimits } from './head-limits.ts'
 import type { HeadLimits } from './head-limits.ts'
 import { HeadSpace } from './head-space.ts'
 import { InodeState } from './inode-state.ts'
-import { holdUpMs, isSegmentFull, logFill } from './log-pressure.ts'
+import { holdUpMs, isCommitDue, isSegmentFull, logFill } from './log-pressure.ts'
 import type { LogWriter } from './log-writer.ts'
 import { NameOverlay } from './names.ts'
 import type { Transaction } from './transaction.ts'
@@ -34,12 +34,6 @@ import { NodeReader } from './tree/nodes.ts'
 import type { HeadStart } from './types.ts'
 
 const { ENOSPC, EIO } = constants.errno
-
-export interface HeadStatistics {
-  unretiredBytes: number
-  inodes: number
-  writtenBytes: number
-}
 
 export class Head {
   readonly reader: ChunkReader
@@ -60,6 +54,7 @@ export class Head {
   #failed = false
   #writtenBytes = 0
   #unsyncedBytes = 0
+  #uncommitted = { bytes: 0, records: 0 }
 
   constructor(
     env: Env, reader: ChunkReader, log: LogWriter, start: HeadStart, events: HeadEvents,
@@ -204,6 +199,8 @@ export class Head {
     try {
       const position = this.log.append(lane, { type, unique, ...at }, message, payloadAt, payloadBytes)
       this.#unsyncedBytes += payloadBytes
+      this.#uncommitted.bytes += payloadBytes
+      this.#uncommitted.records += 1
       return position
     } catch (error) {
       if (isCode(error, 'NO_SPACE')) return -ENOSPC
@@ -234,6 +231,7 @@ export class Head {
   /** The barrier: what was written so far lies in segments up to the returned number. */
   rotate(): number {
     this.#unsyncedBytes = 0
+    this.#uncommitted = { bytes: 0, records: 0 }
     return this.log.rotate()
   }
 
@@ -287,7 +285,10 @@ export class Head {
 
   #afterAppend(): void {
     if (isSegmentFull(this.log, this.#limits)) {
-      this.#events.rotated(this.rotate())
+      const isDue = isCommitDue(this.#uncommitted, this.#limits)
+      const segment = isDue ? this.rotate() : this.log.rotate()
+      this.#events.syncDue(segment)
+      if (isDue) this.#events.rotated(segment)
     } else if (this.#unsyncedBytes > this.#limits.laneSyncBytes) {
       this.#unsyncedBytes = 0
       this.#events.syncDue(this.log.segment)

@@ -16,7 +16,22 @@ export function holdUpMs(fill: number): number {
 }
 
 /** Time to begin another segment. */
-export function isSegmentFull(log: LogWriter, { segmentBytesMax, segmentRecordsMax }: HeadLimits): boolean {
-  return Math.max(log.laneBytes('disk'), log.laneBytes('memory')) > segmentBytesMax ||
-    log.segmentRecords > segmentRecordsMax
+export function isSegmentFull(log: LogWriter, limits: HeadLimits): boolean {
+  return Math.max(log.laneBytes('disk'), log.laneBytes('memory')) > sliceBytes(limits) ||
+    log.segmentRecords > Math.min(limits.sliceRecordsMax, limits.segmentRecordsMax)
+}
+
+/** What was appended since the last commit that was asked for. */
+export interface Uncommitted {
+  bytes: number
+  records: number
+}
+
+/** Time to commit the segments that are full. */
+export function isCommitDue({ bytes, records }: Uncommitted, limits: HeadLimits): boolean {
+  return bytes > limits.segmentBytesMax - sliceBytes(limits) / 2 || records > limits.segmentRecordsMax
+}
+
+function sliceBytes({ sliceBytesMax, segmentBytesMax }: HeadLimits): number {
+  return Math.min(sliceBytesMax, segmentBytesMax)
 }

@@ -161,13 +161,12 @@ export class ImageMount {
   }
 
   /**
-   * Not before all that was sent again has been answered from the log. One by one, so that servers which are
-   * killed soon after one another get on with it too.
+   * Not before all that was sent again has been answered from the log.
    */
   async #commitInherited({ takeover }: HeadStart): Promise<void> {
     const { resent, repeated } = await this.statistics()
     this.#options.onEvent?.({ type: 'takenOver', image: this.image, resent, repeated })
-    for (const segment of takeover?.segments ?? []) this.#commits.behind(segment, { alone: true })
+    for (const segment of takeoverSteps(takeover?.segments ?? [])) this.#commits.behind(segment, { alone: true })
   }
 
   get failure(): string | null {
@@ -297,4 +296,16 @@ export class ImageMount {
     this.#options.onEvent?.({ type: 'failed', image: this.image, message })
     this.#serving.send({ type: 'fail', reason: message })
   }
+}
+
+/**
+ * The last segments of what is committed at once: the first one, then two, then four. A server that is killed soon
+ * has got on with it, and one that lives makes chunks that many segments touch not so often.
+ */
+function takeoverSteps(segments: readonly number[]): number[] {
+  const steps: number[] = []
+  for (let count = 1, done = 1; done - count < segments.length; count *= 2, done += count) {
+    steps.push(segments[Math.min(done, segments.length) - 1])
+  }
+  return steps
 }
