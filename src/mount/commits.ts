@@ -67,6 +67,11 @@ export class Commits {
     })
   }
 
+  /** Commits what a server before left, in steps of which each counts. */
+  inherited(segments: readonly number[]): void {
+    for (const segment of takeoverSteps(segments)) this.behind(segment, { alone: true })
+  }
+
   /** Takes the place of a commit up to `segment` in the order; all later ones wait for it. */
   open(segment: number): OpenCommit {
     let decide: (request: CommitRequest) => void = () => undefined
@@ -111,4 +116,16 @@ export class Commits {
     onCommitted(result)
     return result
   }
+}
+
+/**
+ * The last segments of what is committed at once: the first one, then two, then four. A server that is killed soon
+ * has got on with it, and one that lives makes chunks that many segments touch not so often.
+ */
+function takeoverSteps(segments: readonly number[]): number[] {
+  const steps: number[] = []
+  for (let count = 1, done = 1; done - count < segments.length; count *= 2, done += count) {
+    steps.push(segments[Math.min(done, segments.length) - 1])
+  }
+  return steps
 }

@@ -166,7 +166,7 @@ export class ImageMount {
   async #commitInherited({ takeover }: HeadStart): Promise<void> {
     const { resent, repeated } = await this.statistics()
     this.#options.onEvent?.({ type: 'takenOver', image: this.image, resent, repeated })
-    for (const segment of takeoverSteps(takeover?.segments ?? [])) this.#commits.behind(segment, { alone: true })
+    this.#commits.inherited(takeover?.segments ?? [])
   }
 
   get failure(): string | null {
@@ -296,16 +296,4 @@ export class ImageMount {
     this.#options.onEvent?.({ type: 'failed', image: this.image, message })
     this.#serving.send({ type: 'fail', reason: message })
   }
-}
-
-/**
- * The last segments of what is committed at once: the first one, then two, then four. A server that is killed soon
- * has got on with it, and one that lives makes chunks that many segments touch not so often.
- */
-function takeoverSteps(segments: readonly number[]): number[] {
-  const steps: number[] = []
-  for (let count = 1, done = 1; done - count < segments.length; count *= 2, done += count) {
-    steps.push(segments[Math.min(done, segments.length) - 1])
-  }
-  return steps
 }

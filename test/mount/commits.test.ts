@@ -45,15 +45,15 @@ function begin(): { slow: SlowEngine; commits: Commits; committed: number[]; fai
   return { slow, commits, committed, failures }
 }
 
-test('segments that come while a commit runs are committed as one, inherited ones each for itself', async (t) => {
+test('segments that come while a commit runs are committed as one, inherited ones in steps that double', async (t) => {
   const { slow, commits, committed } = begin()
-  for (const segment of [1, 2]) commits.behind(segment, { alone: true })
-  for (const segment of [3, 4, 5]) commits.behind(segment)
-  for (let ends = 0; ends < 4; ends += 1) {
+  commits.inherited([1, 2, 3, 4, 5, 6, 7, 8])
+  for (const segment of [9, 10, 11]) commits.behind(segment)
+  for (let ends = 0; ends < 6; ends += 1) {
     await turn()
     await slow.end()
   }
-  t.deepEqual(committed, [1, 2, 5])
+  t.deepEqual(committed, [1, 3, 7, 8, 11])
 })
 
 for (const round of [1, 2, 3]) {
