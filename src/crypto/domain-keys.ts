@@ -7,11 +7,10 @@
  * every epoch.
  */
 import { Buffer } from 'node:buffer'
-import { createHmac } from 'node:crypto'
 import { blake3 } from '@napi-rs/blake-hash'
 import { HoldfastError } from '../errors.ts'
 import { digestBytes } from '../limits.ts'
-import { keyBytes, subkey } from './aead.ts'
+import { keyBytes } from './aead.ts'
 
 export interface KeyRing {
   readonly idKey: Buffer
@@ -46,12 +45,6 @@ export class DomainKeys {
   chunkId(plain: Uint8Array): Buffer {
     blake3(plain).copy(this.#named, keyBytes)
     return blake3(this.#named)
-  }
-
-  /** The same name gives the same 32 hexadecimal digits everywhere in the domain, which tell nothing of it. */
-  nameToken(name: string): string {
-    const key = subkey(this.ring.idKey, this.domainId, 'names')
-    return createHmac('sha256', key).update(name).digest('hex').slice(0, 32)
   }
 
   /** Errors: KEY_NEEDED (what is sealed is of another domain, or of a key that was given up). */

@@ -1,6 +1,5 @@
 /**
- * `keys.json`, in an encrypted store and on its replicas: the domain's keys, wrapped. One JSON object; bytes are
- * hexadecimal.
+ * `keys.json` of an encrypted store: the domain's keys, wrapped. One JSON object; bytes are hexadecimal.
  *
  *   {"magic": "holdfast keys", "version": 1, "domainId": 16 bytes,
  *    "slots": [{"id": 1, "kind": "passphrase" | "keyFile", "salt": 32 bytes, "costLog2": 17, "wrapped": 48 bytes,

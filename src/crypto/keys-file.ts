@@ -1,4 +1,4 @@
-/** `keys.json` as bytes; what stands in it is said in key-slots.ts. It may come from a replica: nothing is trusted. */
+/** `keys.json` as bytes; what stands in it is said in key-slots.ts. It may come from elsewhere: nothing is trusted. */
 import { Buffer } from 'node:buffer'
 import { HoldfastError } from '../errors.ts'
 import { identityBytes } from '../format/pack-header.ts'
@@ -72,7 +72,7 @@ function parse(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(bytes).toString())
   } catch (error) {
-    throw new HoldfastError('DAMAGED', 'keys.json is not readable: fetch it from a replica', { cause: error })
+    throw new HoldfastError('DAMAGED', 'keys.json is not readable: put a copy of it back', { cause: error })
   }
 }
 
@@ -93,5 +93,5 @@ function hex(value: unknown, field: string, bytes?: number): Buffer {
 }
 
 function damaged(field: string): HoldfastError {
-  return new HoldfastError('DAMAGED', `keys.json has no proper ${field}: fetch it from a replica`)
+  return new HoldfastError('DAMAGED', `keys.json has no proper ${field}: put a copy of it back`)
 }

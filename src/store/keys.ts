@@ -69,8 +69,9 @@ export function readKeysFile(env: Env, layout: StoreLayout): KeysFile {
     return decodeKeysFile(readWhole(env, layout.keys, keysFileBytesMax + 1))
   } catch (error) {
     if (!isCode(error, 'NOT_FOUND')) throw error
-    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: without it nothing can be read. Its replicas have a ` +
-      'copy of it', { cause: error })
+    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: without it nothing can be read. Put a copy of it back`, {
+      cause: error,
+    })
   }
 }
 

@@ -7,9 +7,7 @@ import type { Env } from '../../src/env/env.ts'
 import { isCode, messageOf } from '../../src/errors.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { ImageFiles } from '../../src/image/image-files.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import type { CheckReport, EpochSummary } from '../../src/image/types.ts'
-import { initStore } from '../../src/store/identity.ts'
 import type { Model, Operation } from '../image/model.ts'
 import type { Random } from '../tree/random.ts'
 import { HeadInUse } from './head-in-use.ts'
@@ -20,6 +18,8 @@ import type { Tree } from './tree.ts'
 import type { Volume } from './volume.ts'
 import { packBytesMax } from './workload.ts'
 import type { Workload } from './workload.ts'
+import { initStore, openLocalEngine } from '../image/variant.ts'
+import { domainKeys } from '../store/variant.ts'
 
 /** A crash: what was done before it, and what it left. */
 export interface Crash {
@@ -168,14 +168,14 @@ export class Aftermath {
 
   #isThere(image: string): boolean {
     const { env, workload } = this.#crash
-    return new ImageFiles(env, workload.directory, image, null).exists()
+    return new ImageFiles(env, workload.directory, image, domainKeys).exists()
   }
 
   /** The commit that the head stands on; null where that is a fault already. */
   #newest(history: ImageHistory): Commit | null {
     const { env, workload, at } = this.#crash
     try {
-      const { commit, manifest } = new ImageFiles(env, workload.directory, history.image, null).newest()
+      const { commit, manifest } = new ImageFiles(env, workload.directory, history.image, domainKeys).newest()
       const acknowledged = history.acknowledgedCommit(at)
       if (commit < acknowledged) this.#fault(`commit ${acknowledged} of ${history.image} is gone, ${commit} is there`)
       const known = history.commits.find((other) => other.commit === commit && other.manifest === manifest.toString('hex'))

@@ -8,9 +8,7 @@ import { readWhole } from '../../src/env/publish.ts'
 import { decodeEpoch } from '../../src/format/epoch.ts'
 import type { StoredEpoch } from '../../src/format/epoch.ts'
 import type { Engine } from '../../src/image/engine.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { epochRecordBytesMax } from '../../src/limits.ts'
-import { initStore } from '../../src/store/identity.ts'
 import type { Model, Operation } from '../image/model.ts'
 import type { Random } from '../tree/random.ts'
 import { HeadInUse } from './head-in-use.ts'
@@ -18,6 +16,7 @@ import { ImageHistory } from './history.ts'
 import type { Span } from './history.ts'
 import type { IndexCopies } from './index-variants.ts'
 import type { RecordedOperation, RecordingEnv } from './recording-env.ts'
+import { initStore, openLocalEngine } from '../image/variant.ts'
 
 /** A few records fill it: packs are closed and begun all the time. */
 export const packBytesMax = 512 * 1024

@@ -15,6 +15,7 @@ import { testKeys, testKeysFile, testSecret } from '../crypto/keys.ts'
 
 export const isEncrypted = process.env['HOLDFAST_TEST_ENCRYPTED'] !== undefined
 export const secret = isEncrypted ? testSecret : undefined
+export const domainKeys = isEncrypted ? testKeys : null
 
 export function initStore(env: Env, directory: string): identity.StoreIdentity {
   const domain = { domainId: testKeys.domainId, keys: testKeysFile }
@@ -39,7 +40,7 @@ export function rebuildIndex(env: Env, directory: string, options: open.OpenOpti
 
 /** A chunk's name in the stores that are made here. */
 export function digest(plain: Uint8Array): Buffer {
-  return chunkIdOf(isEncrypted ? testKeys : null, plain)
+  return chunkIdOf(domainKeys, plain)
 }
 
 /** What opens and seals the records of the pack with these bytes. */
