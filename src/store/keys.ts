@@ -69,7 +69,7 @@ export function readKeysFile(env: Env, layout: StoreLayout): KeysFile {
     return decodeKeysFile(readWhole(env, layout.keys, keysFileBytesMax + 1))
   } catch (error) {
     if (!isCode(error, 'NOT_FOUND')) throw error
-    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: without it nothing can be read. Put a copy of it back`, {
+    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: nothing can be read without it. Put a copy back`, {
       cause: error,
     })
   }
