@@ -37,6 +37,8 @@ export class InodeState {
   dirtySegment = 0
   /** References that the kernel holds. */
   references = 0
+  /** Of a directory: the one in which it was last found, 0 while nobody has looked. A hint, for listings. */
+  parent = 0
 
   constructor(number: number, record: InodeRecord, names: NameOverlay) {
     this.number = number

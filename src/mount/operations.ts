@@ -36,7 +36,7 @@ export class HeadOperations implements fuse.FileOperations {
     const found = lookup(this.#head, directory, name)
     // A machine's memory file appears in the root without the kernel's doing: no absence is remembered there.
     if (found === -ERRNO.ENOENT && parent !== rootInode) return { node: 0 }
-    return this.#entered(found)
+    return this.#entered(foundIn(parent, found))
   }
 
   forget(context: fuse.RequestContext, { node, count }: fuse.ForgetRequest): void {
@@ -103,7 +103,10 @@ export class HeadOperations implements fuse.FileOperations {
     const parent = this.#head.inode(request.parent)
     const newParent = this.#head.inode(request.newParent)
     if (parent === null || newParent === null) return -ERRNO.ESTALE
-    return rename(this.#head, { ...request, parent, newParent }, BigInt(context.unique))
+    const failed = rename(this.#head, { ...request, parent, newParent }, BigInt(context.unique))
+    if (failed === 0) foundIn(newParent.number, lookup(this.#head, newParent, request.newName))
+    if (failed === 0 && request.exchange) foundIn(parent.number, lookup(this.#head, parent, request.name))
+    return failed
   }
 
   link(context: fuse.RequestContext, request: fuse.LinkRequest): fuse.Outcome<fuse.Entry> {
@@ -160,7 +163,10 @@ export class HeadOperations implements fuse.FileOperations {
       const state = this.#head.inode(inode)
       if (state === null) return true
       const isTaken = request.into.add(name, cookie, entryOf(this.#head, state))
-      if (isTaken && cookie >= firstCookie) state.references += 1
+      if (isTaken && cookie >= firstCookie) {
+        state.references += 1
+        state.parent = request.node
+      }
       return isTaken && mode >= 0
     })
   }
@@ -204,7 +210,8 @@ export class HeadOperations implements fuse.FileOperations {
     const parent = this.#head.inode(request.parent)
     if (parent === null) return -ERRNO.ESTALE
     const { uid, gid } = context
-    return this.#entered(make(this.#head, parent, request.name, { ...made, uid, gid }, BigInt(context.unique)))
+    const state = make(this.#head, parent, request.name, { ...made, uid, gid }, BigInt(context.unique))
+    return this.#entered(foundIn(request.parent, state))
   }
 
   #remove(context: fuse.RequestContext, request: fuse.NameRequest, wants: 'directory' | 'other'): fuse.Completion {
@@ -235,13 +242,19 @@ export class HeadOperations implements fuse.FileOperations {
     const directory = this.#head.inode(node)
     if (directory === null) return -ERRNO.ESTALE
     if (cookie < 1 && !add(Buffer.from('.'), 1, node, fileType.directory)) return 0
-    if (cookie < 2 && !add(Buffer.from('..'), 2, node, fileType.directory)) return 0
+    if (cookie < 2 && !add(Buffer.from('..'), 2, directory.parent || node, fileType.directory)) return 0
     const from = cookie < firstCookie ? 0 : cookie - firstCookie + 1
     for (const { key, name, inode, type } of listNames(this.#head, directory, from)) {
       if (!add(name, key + firstCookie, inode, type << 12)) return 0
     }
     return 0
   }
+}
+
+/** A directory has one parent, which its listing names. */
+function foundIn(parent: number, found: InodeState | number): InodeState | number {
+  if (typeof found !== 'number') found.parent = parent
+  return found
 }
 
 function changesAttributes({ mode, uid, gid, accessed, modified, changed }: fuse.SetattrRequest): boolean {

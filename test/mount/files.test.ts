@@ -1,6 +1,7 @@
 /** System calls on a mounted image, one by one: what programs rely on. */
 import { open, statfs, unlink } from 'node:fs/promises'
 import type { ExecutionContext } from 'ava'
+import { chunkBytes } from '../../src/limits.ts'
 import { python } from '../fuse/python.ts'
 import { ServedStore } from './served.ts'
 import type { ServedMount } from './served.ts'
@@ -239,4 +240,38 @@ contract('statfs tells what the store may still take', [], async (t, transport) 
   const freeBytes = inside.bavail * inside.bsize
   t.true(freeBytes > 0 && freeBytes <= outside.bavail * outside.bsize)
   t.true(inside.blocks >= inside.bfree && inside.ffree > 1000)
+})
+
+contract('a listing names the directory above, also after a move', ['exactTimes'], async (t, transport) => {
+  const script = `
+libc.opendir.restype = ctypes.c_void_p
+libc.readdir.argtypes = [ctypes.c_void_p]
+libc.readdir.restype = ctypes.c_void_p
+def above(path):
+    directory = libc.opendir(path.encode())
+    while entry := libc.readdir(directory):
+        if ctypes.string_at(entry + 19) == b"..": return ctypes.c_uint64.from_address(entry).value
+os.makedirs("a/b/c"); os.mkdir("d"); os.mkdir("e"); write("f", b"")
+said = [above("a/b/c") == os.stat("a/b").st_ino, above("a") == os.stat(".").st_ino]
+os.rename("a/b/c", "d/c")
+said.append(above("d/c") == os.stat("d").st_ino)
+rename("d/c", "e", 2)
+print(json.dumps(said + [above("e") == os.stat(".").st_ino, above("d/c") == os.stat("d").st_ino]))`
+  t.deepEqual(await inImage(t, transport, script), [[true, true, true, true, true]])
+})
+
+contract('one byte written into a file of 64 GiB costs one chunk', [], async (t, transport) => {
+  const store = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await store.make('large')
+  await python(helpers + `
+file = os.open("f", os.O_CREAT | os.O_WRONLY)
+os.ftruncate(file, 64 << 30)
+for at in range(0, 64 << 30, 4 << 30): os.pwrite(file, os.urandom(1 << 16), at)
+print(0)`, mounted.directory)
+  await mounted.seal()
+  await python(helpers + 'file = os.open("f", os.O_WRONLY); os.pwrite(file, b"x", (32 << 30) + 5); print(0)', mounted.directory)
+  const { epoch } = await mounted.seal()
+  t.is(epoch?.writtenBytes, 1)
+  t.true((epoch?.storedBytes ?? Infinity) < 2 * chunkBytes, `${epoch?.storedBytes} bytes were stored`)
+  t.deepEqual((await store.diff('large@1', 'large@2')).map(({ path }) => path), ['/f'])
 })
