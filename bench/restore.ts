@@ -1,0 +1,163 @@
+/** How soon does a guest run on a node that has nothing, from HDFS? */
+import { copyFileSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HdfsCluster, missingForHdfs } from '../rig/hdfs/index.ts'
+import { systemEnv } from '../src/env/system.ts'
+import type { MachineSummary, ResumeResult } from '../src/index.ts'
+import { openReplica } from '../src/replica/open.ts'
+import type { Bench, BenchResult, BenchRun, Cell } from './rig/bench.ts'
+import { highest, median, timed } from './rig/figures.ts'
+import { BenchStore } from './rig/holdfast.ts'
+import { BenchMachine, plainShape } from './rig/machine.ts'
+import { runToEnd } from './rig/programs.ts'
+import { SavevmGuest } from './rig/savevm.ts'
+
+const imageName = 'machine'
+const epochs = 3
+const memoryBytes = plainShape.memoryMebibytes * 2 ** 20
+
+interface RestoreAnswer {
+  readonly fetchedBytes: number
+  readonly restoreMs: number
+  readonly parts: Record<string, number>
+}
+
+interface Restoration {
+  /** Both commands, from the start of the first one's process to the end of the second's. */
+  readonly commandsMs: number
+  readonly restore: RestoreAnswer
+  readonly resume: ResumeResult
+  /** From the start of the first command to the first number that the guest says. */
+  readonly insertMs: number
+}
+
+export const restore: Bench = {
+  name: 'restore',
+  question: 'how soon does a guest run on a node that has nothing, from HDFS?',
+  async run(run) {
+    const missing = missingForHdfs()
+    if (missing !== null) return { tables: [], targets: [], lost: [], notes: [`No HDFS: ${missing}.`] }
+    await using cluster = await HdfsCluster.start({ dataNodes: 2 })
+    const url = `webhdfs://${cluster.address}/bench?user=${cluster.superuser}`
+    const imageBytes = await fillReplica(run, url)
+    const count = run.quick ? 1 : 5
+    const lazy: Restoration[] = []
+    const full: Restoration[] = []
+    for (let round = 0; round < count; round++) lazy.push(await restoreOn(run, url, `lazy-${round}`, []))
+    for (let round = 0; round < Math.ceil(count / 2); round++) full.push(await restoreOn(run, url, `full-${round}`, ['--full']))
+    const loadvmMs = await loadvmAfterCopy(run, cluster, Math.ceil(count / 2))
+    return report(lazy, full, loadvmMs, imageBytes)
+  },
+}
+
+/** Node A: a guest, some epochs of it in HDFS, and its end. Returns the image's bytes: memory and used disk. */
+async function fillReplica(run: BenchRun, url: string): Promise<number> {
+  const replica = openReplica(systemEnv(), url)
+  await replica.makeDirectory('')
+  await replica.close()
+  await using machine = await BenchMachine.start(run)
+  await machine.store.command('replica', 'add', 'hdfs', url)
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    await sleep(3000)
+    await machine.store.command('vm', 'checkpoint', imageName)
+  }
+  await machine.store.command('replica', 'sync')
+  const { json } = await machine.store.command('stats')
+  return (json as { plainBytes: number }).plainBytes
+}
+
+/** On a node of its own: a store that holds nothing, with its daemon. */
+async function restoreOn(run: BenchRun, url: string, name: string, options: string[]): Promise<Restoration> {
+  run.note(`restoring on an empty node: ${name}`)
+  const store = await BenchStore.make(run.scratch, name)
+  await store.command('daemon', 'start')
+  const began = performance.now()
+  const restored = await store.command('restore', url, imageName, '--takeover', ...options)
+  const resumed = await store.command('vm', 'resume', imageName)
+  const commandsMs = performance.now() - began
+  const resume = resumed.json as ResumeResult
+  await firstNumber(resume.machine)
+  const insertMs = performance.now() - began
+  await store.stopDaemon()
+  return { commandsMs, restore: restored.json as RestoreAnswer, resume, insertMs }
+}
+
+async function firstNumber({ console: socket }: MachineSummary): Promise<void> {
+  const log = join(dirname(socket), 'console.log')
+  const deadlineMs = performance.now() + 60_000
+  while (!/counter \d+/.test(readFileSync(log, 'latin1'))) {
+    if (performance.now() > deadlineMs) throw new Error('the restored guest does not count')
+    await sleep(5)
+  }
+}
+
+/** What one would do without Holdfast: a qcow2 file with a snapshot, brought from HDFS by curl. */
+async function loadvmAfterCopy(run: BenchRun, cluster: HdfsCluster, count: number): Promise<number[]> {
+  await using baseline = await SavevmGuest.start(run)
+  await sleep(3000)
+  await baseline.save('saved')
+  const local = run.scratch.path('snapshot.qcow2')
+  copyFileSync(run.scratch.path(`savevm-${plainShape.name}.qcow2`), local)
+  const place = `http://${cluster.address}/webhdfs/v1/snapshot`
+  runToEnd('curl', ['-sSfL', '-T', local, `${place}?op=CREATE&overwrite=true&user.name=${cluster.superuser}`])
+  const times: number[] = []
+  for (let round = 0; round < count; round++) {
+    const { ms } = await timed(async () => {
+      runToEnd('curl', ['-sSfL', '-o', run.scratch.path('fetched.qcow2'), `${place}?op=OPEN&user.name=${cluster.superuser}`])
+    })
+    times.push(ms + await baseline.killAndLoad('saved'))
+  }
+  return times
+}
+
+function report(lazy: Restoration[], full: Restoration[], loadvmMs: number[], imageBytes: number): BenchResult {
+  const runningMs = lazy.map(({ restore: { restoreMs }, resume: { resumeMs } }) => restoreMs + resumeMs)
+  const commandsMs = lazy.map((each) => each.commandsMs)
+  const shares = lazy.map(({ restore: { fetchedBytes } }) => 100 * fetchedBytes / imageBytes)
+  const row = (name: string, times: number[]): Cell[] => [name, times.length, Math.min(...times), median(times), highest(times)]
+  const parts = Object.keys(lazy[0].restore.parts)
+  const steps = Object.keys(lazy[0].resume.parts)
+  return {
+    tables: [
+      {
+        title: 'Time to a running guest on an empty node, ms',
+        columns: ['', 'rounds', 'fastest', 'p50', 'slowest'],
+        rows: [
+          row('holdfast, in the daemon: restore and resume', runningMs),
+          row('holdfast, both commands', commandsMs),
+          row('holdfast, until the guest’s next insert', lazy.map(({ insertMs }) => insertMs)),
+          row('holdfast, all of it restored first, both commands', full.map((each) => each.commandsMs)),
+          row('loadvm after a copy with curl', loadvmMs),
+        ],
+      },
+      {
+        title: 'Parts in the daemon, p50 in ms',
+        columns: ['', 'ms'],
+        rows: [
+          ...parts.map((name) => [`restore: ${name}`, median(lazy.map(({ restore: { parts: all } }) => all[name]))]),
+          ...steps.map((name) => [`resume: ${name}`, median(lazy.map(({ resume: { parts: all } }) => all[name] ?? 0))]),
+        ],
+      },
+      {
+        title: 'Fetched before the guest runs',
+        columns: ['', 'MB'],
+        rows: [
+          ['lazily', median(lazy.map(({ restore: { fetchedBytes } }) => fetchedBytes / 1e6))],
+          ['all', median(full.map(({ restore: { fetchedBytes } }) => fetchedBytes / 1e6))],
+          ['the image, plain', imageBytes / 1e6],
+        ],
+      },
+    ],
+    targets: [
+      { what: 'empty node to running guest, both commands, p50', figure: median(commandsMs), limit: 400, kind: 'at most', unit: 'ms' },
+      { what: 'fetched before it runs, of the image', figure: median(shares), limit: 10, kind: 'at most', unit: '%' },
+    ],
+    lost: median(commandsMs) > median(loadvmMs) ? ['loadvm after a copy is faster.'] : [],
+    notes: [
+      `The guest has ${memoryBytes / 2 ** 20} MiB of memory; its image has ${epochs} epochs with a machine.`,
+      'An empty node: a store that holds nothing, its daemon running. HDFS: one host, 2 DataNodes, replication 2.',
+      'All copies share the disk and the processors of one host.',
+    ],
+  }
+}
