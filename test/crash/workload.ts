@@ -2,13 +2,10 @@
  * A store in use, everything in one thread: an engine, a head, and each verb with the record of when it was
  * begun and done. While the engine works the head goes on being written.
  */
-import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
-import { readWhole } from '../../src/env/publish.ts'
-import { decodeEpoch } from '../../src/format/epoch.ts'
+import { ImageFiles } from '../../src/image/image-files.ts'
 import type { StoredEpoch } from '../../src/format/epoch.ts'
 import type { Engine } from '../../src/image/engine.ts'
-import { epochRecordBytesMax } from '../../src/limits.ts'
 import type { Model, Operation } from '../image/model.ts'
 import type { Random } from '../tree/random.ts'
 import { HeadInUse } from './head-in-use.ts'
@@ -17,6 +14,7 @@ import type { Span } from './history.ts'
 import type { IndexCopies } from './index-variants.ts'
 import type { RecordedOperation, RecordingEnv } from './recording-env.ts'
 import { initStore, openLocalEngine } from '../image/variant.ts'
+import { domainKeys } from '../store/variant.ts'
 
 /** A few records fill it: packs are closed and begun all the time. */
 export const packBytesMax = 512 * 1024
@@ -243,8 +241,8 @@ export class Workload {
     const [, , image, rest] = place
     const history = this.images.get(image)
     if (history === undefined) return
-    const path = join(this.directory, 'images', image, rest === '' ? 'epochs/00000000' : rest)
-    const record = decodeEpoch(Buffer.from(readWhole(this.recording.env, path, epochRecordBytesMax)), path)
+    const files = new ImageFiles(this.recording.env, this.directory, image, domainKeys)
+    const record = rest === '/head' ? files.head() : files.epoch(Number(/\d+$/.exec(rest)?.[0] ?? 0))
     const model = this.#publishing(record)?.clone() ?? null
     history.commits.push({
       span: this.#span, model, commit: record.commit, kind: record.kind, number: record.number, segment: record.segment,
