@@ -13,6 +13,7 @@ import { mount } from './mount.ts'
 import { pause } from './pause.ts'
 import { replacement } from './replacement.ts'
 import { replica } from './replica.ts'
+import { replication } from './replication.ts'
 import { restore } from './restore.ts'
 import { resume } from './resume.ts'
 import type { Bench, BenchResult } from './rig/bench.ts'
@@ -24,8 +25,8 @@ import { store } from './store.ts'
 import { transports } from './transports.ts'
 
 const benches: readonly Bench[] = [
-  store, mount, seal, encryption, replica, daemonMemory, epochSize, pause, resume, restore, compare, transports,
-  replacement, many,
+  store, mount, seal, encryption, replica, replication, daemonMemory, epochSize, pause, resume, restore, compare,
+  transports, replacement, many,
 ]
 
 const words = process.argv.slice(2)

@@ -39,6 +39,13 @@ fio fio
 setfattr attr
 '
 
+# What a real HDFS needs: Maven brings its jars once, which are kept in the user's cache.
+hdfs_tools='
+java openjdk-17-jre-headless
+mvn maven
+curl curl
+'
+
 # Administrators' tools are not on the PATH of every user.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -109,8 +116,9 @@ esac
 
 case $command in
   demo) tools=$guest_tools ;;
-  *) tools=$guest_tools$mount_tools ;;
+  *) tools=$guest_tools$mount_tools$hdfs_tools ;;
 esac
+case " $* " in *' --hdfs '*) tools=$guest_tools$hdfs_tools ;; esac
 
 need_packages
 [ "$command" != demo ] || need_mounts

@@ -3,14 +3,16 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { systemEnv } from '../../src/env/system.ts'
 import { encodeEpoch } from '../../src/format/epoch.ts'
 import { decodeEpochBatch } from '../../src/format/epoch-batch.ts'
 import { entriesOfRun } from '../../src/format/index-run.ts'
 import { packHeaderBytes } from '../../src/format/pack-header.ts'
+import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { StoreOutbox } from '../../src/image/outbox.ts'
 import { readDomain } from '../../src/replica/domain.ts'
-import { newestGeneration } from '../../src/replica/feed/ownership.ts'
+import { Ownership, newestGeneration } from '../../src/replica/feed/ownership.ts'
 import { prefixOf } from '../../src/replica/feed/pack-feed.ts'
 import * as layout from '../../src/replica/layout.ts'
 import type { ReplicationLimits } from '../../src/replica/limits.ts'
@@ -116,11 +118,11 @@ export async function imageKeys(replica: Replica): Promise<string[]> {
 export async function buildStore(replica: Replica, directory: string): Promise<void> {
   initStore(env, directory)
   const { domainId } = (await readDomain(replica))!
-  const identity = JSON.parse(fs.readFileSync(join(directory, 'store.json'), 'utf8')) as object
+  const { magic, version, keyId } = JSON.parse(fs.readFileSync(join(directory, 'store.json'), 'utf8')) as Record<string, unknown>
   // As the store whose packs these are: one of them is still open.
   let storeId = ''
   for await (const { name } of replica.list(layout.indexesDirectory)) storeId = name
-  fs.writeFileSync(join(directory, 'store.json'), JSON.stringify({ ...identity, domainId: domainId.toString('hex'), storeId }))
+  fs.writeFileSync(join(directory, 'store.json'), JSON.stringify({ magic, version, keyId, domainId: domainId.toString('hex'), storeId }))
   let number = 0
   for await (const { name } of replica.list(layout.packsDirectory)) {
     number += 1
@@ -174,4 +176,39 @@ export async function notIndexed(replica: Replica, storeDirectory: string): Prom
     }
   }
   return missing
+}
+
+export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 2000; tries++) {
+    if (await isSo()) return
+    await sleep(10)
+  }
+  throw new Error(`it did not come to this: ${what}`)
+}
+
+export async function levelOf(made: ReplicatedNode, number: number): Promise<{ have: number; of: number }> {
+  return (await made.work.engine.log({ image: made.work.image })).find((each) => each.number === number)!.replicas
+}
+
+/** What the replica holds is a sound store with these contents. */
+export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { replica }: { replica: Replica }, contents: Record<string, string>): Promise<void> {
+  const directory = join(made.work.rig.parent, `built-${Math.random().toString(36).slice(2)}`)
+  await buildStore(replica, directory)
+  t.is(await notIndexed(replica, directory), 0, 'records that no run names')
+  await using engine = await openLocalEngine(directory)
+  t.deepEqual((await engine.check({ readData: true })).damaged, [])
+  for (const [epoch, text] of Object.entries(contents)) {
+    const file = join(directory, `exported-${epoch}`)
+    await engine.exportFile({ epoch, path: '/file', file, format: 'raw' })
+    t.is(fs.readFileSync(file, 'utf8').slice(0, text.length), text, epoch)
+  }
+}
+
+/** What another node does that takes an image over. */
+export async function takeOver(replica: Replica, key: string): Promise<number> {
+  const newest = (await newestGeneration(replica, key, {}))!
+  const claim = { ...newest.owner, self: 'ee'.repeat(16), storeId: Buffer.alloc(16, 0xee) }
+  const taker = new Ownership(replica, key, claim)
+  if (!await taker.takeOver(newest.number, {})) throw new Error('somebody else took it over')
+  return taker.generation
 }

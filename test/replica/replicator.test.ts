@@ -3,15 +3,14 @@ import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { systemEnv } from '../../src/env/system.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
-import { Ownership, newestGeneration } from '../../src/replica/feed/ownership.ts'
+import { newestGeneration } from '../../src/replica/feed/ownership.ts'
 import { imageKey } from '../../src/replica/layout.ts'
 import { openReplica } from '../../src/replica/open.ts'
 import type { Replica } from '../../src/replica/replica.ts'
 import { Work } from '../image/work.ts'
-import { ReplicatedNode, buildStore, imageKeys, notIndexed, publishedNumbers } from './node.ts'
+import { ReplicatedNode, imageKeys, isWhole, levelOf, publishedNumbers, takeOver, until } from './node.ts'
 
 const env = systemEnv()
 
@@ -29,14 +28,6 @@ function place(t: ExecutionContext, parent: string, name: string): Place {
   return { url: `file://${root}`, root, replica }
 }
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 2000; tries++) {
-    if (await isSo()) return
-    await sleep(10)
-  }
-  throw new Error(`it did not come to this: ${what}`)
-}
-
 async function node(t: ExecutionContext, count = 1): Promise<{ node: ReplicatedNode; places: Place[]; key: string }> {
   t.timeout(120_000)
   const made = await ReplicatedNode.start(t, [])
@@ -45,24 +36,6 @@ async function node(t: ExecutionContext, count = 1): Promise<{ node: ReplicatedN
   await made.replicator.refresh()
   const [{ id }] = await made.work.engine.images()
   return { node: made, places, key: imageKey(Buffer.from(id, 'hex')) }
-}
-
-async function levelOf(made: ReplicatedNode, number: number): Promise<{ have: number; of: number }> {
-  return (await made.work.engine.log({ image: made.work.image })).find((each) => each.number === number)!.replicas
-}
-
-/** What the replica holds is a sound store with these contents. */
-async function isWhole(t: ExecutionContext, made: ReplicatedNode, { replica }: Place, contents: Record<string, string>): Promise<void> {
-  const directory = join(made.work.rig.parent, `built-${Math.random().toString(36).slice(2)}`)
-  await buildStore(replica, directory)
-  t.is(await notIndexed(replica, directory), 0, 'records that no run names')
-  await using engine = await openLocalEngine(directory)
-  t.deepEqual((await engine.check({ readData: true })).damaged, [])
-  for (const [epoch, text] of Object.entries(contents)) {
-    const file = join(directory, `exported-${epoch}`)
-    await engine.exportFile({ epoch, path: '/file', file, format: 'raw' })
-    t.is(fs.readFileSync(file, 'utf8').slice(0, text.length), text, epoch)
-  }
 }
 
 test('what is sealed comes to every replica, and each alone is a sound store', async (t) => {
@@ -187,15 +160,6 @@ test('another store’s replica, a newer one and a wrong place are refused, and 
   fs.writeFileSync(join(ours.root, 'domain.json'), '{"holdfast":"domain","version":2}')
   await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'NEWER_VERSION' })
 })
-
-/** What another node does that takes an image over. */
-async function takeOver(replica: Replica, key: string): Promise<number> {
-  const newest = (await newestGeneration(replica, key, {}))!
-  const claim = { ...newest.owner, self: 'ee'.repeat(16), storeId: Buffer.alloc(16, 0xee) }
-  const taker = new Ownership(replica, key, claim)
-  if (!await taker.takeOver(newest.number, {})) throw new Error('somebody else took it over')
-  return taker.generation
-}
 
 test('a writer that was replaced goes on under another name, and nothing of either history is lost', async (t) => {
   const { node: made, places: [at, mirror], key } = await node(t, 2)
