@@ -28,7 +28,7 @@ interface Series {
 }
 
 const quick: readonly Series[] = [{ everyMs: 1500, count: 6 }, { everyMs: 100, count: 30 }]
-const full: readonly Series[] = [{ everyMs: 5000, count: 20 }, { everyMs: 100, count: 1000 }]
+const full: readonly Series[] = [{ everyMs: 5000, count: 12 }, { everyMs: 100, count: 1000 }]
 
 export const replication: Bench = {
   name: 'replication',
@@ -93,7 +93,7 @@ async function measure(run: BenchRun, cluster: HdfsCluster, { everyMs, count }: 
   await store.syncReplicas()
   const before = await replica.usage()
   const image = store.image('web')
-  const file = join(await bench.mount(image), `disk-${everyMs}`)
+  const file = join(await bench.mount(image, `mount-${everyMs}`), `disk-${everyMs}`)
   run.note(`${count} epochs, ${everyMs} ms apart`)
   const lags = await sealAll(bench.directory, image, file, { everyMs, count })
   const { objectBytes } = await replica.usage()

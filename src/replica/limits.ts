@@ -63,6 +63,8 @@ export const replicasMax = 16
 /** `replicas.json`, and the note of one replica: 100 bytes an image. */
 export const registryBytesMax = 64 * KIB
 export const noteBytesMax = 16 * MIB
+/** A disk that is unmounted is noticed after this: until then what is written goes below its mount point. */
+export const lookForRootMs = 3_000
 /** Packs that are brought to one replica at once, each read a piece at a time. */
 export const packsAtOnceMax = 3
 

@@ -186,10 +186,11 @@ export class Replicator implements AsyncDisposable {
   /** One step, and what can be done in the quiet behind it. A failure is noted and tried again. */
   async #attempt(line: Line, signal: AbortSignal): Promise<void> {
     try {
-      const { epochs } = await this.#inTurn(line, () => this.#step(line, { signal }))
+      await this.#inTurn(line, () => this.#step(line, { signal }))
       line.lastError = null
       line.failures = 0
-      if (epochs > 0 || line.feed.pending().length > 0) poke(line)
+      // An empty step would only make the next epoch wait for its second.
+      if (line.feed.pending().length > 0) poke(line)
       await this.#inTurn(line, () => line.feed.merge({ signal }))
       this.#settle(line)
       this.#noteCaughtUp(line)

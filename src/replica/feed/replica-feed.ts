@@ -11,7 +11,7 @@ import { HoldfastError } from '../../errors.ts'
 import { joinDomain } from '../domain.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
 import { type PackPlace, type PublishedImage, type ReplicaEntry, type ReplicaNote, emptyNote } from '../registry.ts'
-import { packsAtOnceMax } from '../limits.ts'
+import { lookForRootMs, packsAtOnceMax } from '../limits.ts'
 import { domainPath, prefetchDirectory } from '../layout.ts'
 import { joinPath } from '../paths.ts'
 import { Publisher } from '../publisher.ts'
@@ -54,6 +54,8 @@ export class ReplicaFeed {
   #local: readonly LocalPack[] = []
   #note: ReplicaNote
   #isJoined = false
+  /** When its root was last seen, by the monotonic clock. */
+  #lookedMs = -Infinity
 
   constructor(parts: FeedParts) {
     const { env, replica, outbox } = parts
@@ -121,6 +123,7 @@ export class ReplicaFeed {
     this.#runs.forget()
     this.#images.clear()
     this.#isJoined = false
+    this.#lookedMs = -Infinity
     this.#note = emptyNote
   }
 
@@ -128,10 +131,13 @@ export class ReplicaFeed {
   async #join(call: CallOptions): Promise<void> {
     const { replica, outbox } = this.#parts
     const isNew = this.#note === emptyNote
-    if (!isNew && await replica.stat(domainPath, call) === null) {
+    const nowMs = this.#parts.env.monotonicMs()
+    const isDue = nowMs - this.#lookedMs >= lookForRootMs
+    if (!isNew && isDue && await replica.stat(domainPath, call) === null) {
       const message = `${replica.url} is empty, and it was not: look whether its disk is there, or have it filled again`
       throw new HoldfastError('NOT_FOUND', `${message} with 'holdfast replica sync'`, { info: { url: replica.url } })
     }
+    if (isDue) this.#lookedMs = nowMs
     if (this.#isJoined) return
     await joinDomain(replica, outbox, call)
     this.#isJoined = true
