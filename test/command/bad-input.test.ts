@@ -111,6 +111,11 @@ test('a flipped bit in a pack is found, named, and never served', async (t) => {
   t.true(out.includes('vm@0'), 'the report names the epoch')
   t.is((await store.run(['export', 'vm@0:/data', store.path('out')])).code, 5)
   t.is((await store.run(['export', 'other@0:/small', store.path('out2')])).code, 0, 'the other image is whole')
+  const healed = await store.run(['check', '--read-data', '--repair'])
+  t.is(healed.code, 0, healed.out)
+  t.regex(healed.out, /no damage, \d+ faults? healed/)
+  t.is((await store.run(['export', 'vm@0:/data', store.path('out3')])).code, 0)
+  t.true(readFileSync(store.path('out3')).equals(content))
 })
 
 test('a damaged epoch record leaves the other epochs usable', async (t) => {

@@ -3,11 +3,9 @@ import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { decodePackHeader, packHeaderBytes } from '../../src/format/pack-header.ts'
-import { unsealedRecord } from '../../src/crypto/pack-seal.ts'
-import { readRecordHeader, recordBytesOf } from '../../src/format/pack-record.ts'
-import { openChunkReader, openChunkStore, sealOfPack } from './variant.ts'
+import { openChunkReader, openChunkStore } from './variant.ts'
+import { recordsOf, StoreSource } from './store-source.ts'
 import { AbsentChunk } from '../../src/store/record-source.ts'
-import type { RecordSource } from '../../src/store/record-source.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import { env, packPaths, type Random, seeded, temporaryStore } from './support.ts'
 
@@ -21,43 +19,6 @@ async function versionsIn(store: LocalChunkStore, random: Random, count: number)
   }
   await store.sync()
   return ids
-}
-
-/** All records of a store's packs by the ids of their chunks, in hexadecimal. */
-function recordsOf(directory: string): Map<string, Buffer> {
-  const records = new Map<string, Buffer>()
-  for (const path of packPaths(directory)) {
-    const bytes = fs.readFileSync(path)
-    for (let at = packHeaderBytes; at < bytes.length;) {
-      const header = readRecordHeader(bytes, at)
-      if (header === undefined) break
-      const end = at + recordBytesOf(header)
-      records.set(header.id.toString('hex'), unsealedRecord(sealOfPack(bytes), bytes.subarray(at, end), header, at))
-      at = end
-    }
-  }
-  return records
-}
-
-/** Gives what a store has, bases first, and notes what was asked. */
-class StoreSource implements RecordSource {
-  readonly asked: string[] = []
-  readonly #records: Map<string, Buffer>
-
-  constructor(directory: string) {
-    this.#records = recordsOf(directory)
-  }
-
-  fetch(ids: readonly Buffer[]): Buffer[] {
-    this.asked.push(...ids.map((id) => id.toString('hex')))
-    return ids.flatMap((id) => this.#closure(id))
-  }
-
-  #closure(id: Buffer): Buffer[] {
-    const record = this.#records.get(id.toString('hex'))!
-    const { baseId } = readRecordHeader(record, 0)!
-    return baseId === undefined ? [record] : [...this.#closure(baseId), record]
-  }
 }
 
 test('a chunk that is not here comes from the source, with its bases, once and for good', async (t) => {

@@ -9,6 +9,7 @@ import type { ChunkSource } from '../../src/store/chunk-source.ts'
 import type { Damage } from '../../src/store/damage.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import type { RepairReport } from '../../src/store/repair.ts'
+import { StoreSource } from './store-source.ts'
 import { type Random, env, packPaths, seeded, temporaryStore } from './support.ts'
 import { digest, openChunkStore, rebuildIndex } from './variant.ts'
 
@@ -149,6 +150,34 @@ test('a chunk is found again in a pack that the index does not lead to, and in q
     t.is(lost, 0, place)
     t.true((repair.found.get('other packs') ?? 0) > 0 || place === 'packs', place)
   }
+})
+
+test('what no copy here has comes from a replica, and stays', async (t) => {
+  const random = seeded(t)
+  const { directory, plains } = await filled(t, random, 40)
+  const replica = `${directory}-replica`
+  fs.cpSync(directory, replica, { recursive: true })
+  t.teardown(() => fs.rmSync(replica, { recursive: true, force: true }))
+  const [path] = packPaths(directory)
+  const bytes = fs.readFileSync(path)
+  for (let count = 0; count < 5; count++) random.bytes(100).copy(bytes, 80 + random.below(bytes.length - 200))
+  fs.writeFileSync(path, bytes)
+  {
+    await using store = await openChunkStore(env, directory)
+    const { lost } = await mend(store, plains)
+    t.true(lost > 0, 'without a replica it is lost')
+  }
+  await using store = await openChunkStore(env, directory)
+  store.source = new StoreSource(replica)
+  const wanted = new Map(plains.map((plain): [string, 'node'] => [digest(plain).toString('latin1'), 'node'])
+    .filter(([key]) => !store.has(Buffer.from(key, 'latin1'))))
+  const { damaged } = await store.verify()
+  const { missing, found } = await store.repair({ damaged, wanted, sources: [] })
+  t.is(missing, 0)
+  t.true((found.get('replicas') ?? 0) > 0)
+  store.source = undefined
+  t.is(plains.filter((plain) => !isRight(store, plain)).length, 0)
+  t.deepEqual((await store.verify()).damaged, [])
 })
 
 test('a sample reads a share, a time box says what it left out', async (t) => {
