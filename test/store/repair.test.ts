@@ -9,9 +9,10 @@ import type { ChunkSource } from '../../src/store/chunk-source.ts'
 import type { Damage } from '../../src/store/damage.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import type { RepairReport } from '../../src/store/repair.ts'
+import { FailingEnv } from './failing-env.ts'
 import { StoreSource } from './store-source.ts'
 import { type Random, env, packPaths, seeded, temporaryStore } from './support.ts'
-import { digest, openChunkStore, rebuildIndex } from './variant.ts'
+import { digest, openChunkReader, openChunkStore, rebuildIndex } from './variant.ts'
 
 /** Chains of versions of small nodes, and a chunk here and there; the pack is closed where asked. */
 async function filled(t: ExecutionContext, random: Random, count: number): Promise<{ directory: string; plains: Buffer[] }> {
@@ -178,6 +179,51 @@ test('what no copy here has comes from a replica, and stays', async (t) => {
   store.source = undefined
   t.is(plains.filter((plain) => !isRight(store, plain)).length, 0)
   t.deepEqual((await store.verify()).damaged, [])
+})
+
+test('who reads in another thread reads on while packs are mended and moved', async (t) => {
+  const random = seeded(t)
+  const { directory, plains } = await filled(t, random, 40)
+  const [path] = packPaths(directory)
+  const bytes = fs.readFileSync(path)
+  bytes[bytes.length >> 1] ^= 4
+  fs.writeFileSync(path, bytes)
+  await using store = await openChunkStore(env, directory)
+  await using reader = await openChunkReader(env, directory)
+  const isServed = (plain: Buffer): boolean => reader.has(digest(plain)) && reader.read(digest(plain)).equals(plain)
+  t.true(isServed(plains[0]))
+  t.is((await mend(store, plains)).lost, 0)
+  t.deepEqual(plains.filter((plain) => !isServed(plain)), [])
+})
+
+test('a repair that fails half-way loses nothing, and the next one goes on', async (t) => {
+  const random = seeded(t)
+  const { directory, plains } = await filled(t, random, 20)
+  const [path] = packPaths(directory)
+  const bytes = fs.readFileSync(path)
+  bytes[bytes.length >> 1] ^= 4
+  fs.writeFileSync(path, bytes)
+  let failed = 0
+  for (const operation of ['write', 'sync', 'rename', 'syncDirectory', 'createNew'] as const) {
+    for (let after = 0; after < 6; after++) {
+      const copy = `${directory}-copy`
+      fs.rmSync(copy, { recursive: true, force: true })
+      fs.cpSync(directory, copy, { recursive: true })
+      t.teardown(() => fs.rmSync(copy, { recursive: true, force: true }))
+      const failing = new FailingEnv()
+      {
+        await using store = await openChunkStore(failing.env, copy)
+        const { damaged } = await store.verify()
+        failing.failing = { operation, after }
+        failed += await store.repair({ damaged, wanted: new Map(), sources: [] }).then(() => 0, () => 1)
+      }
+      await using store = await openChunkStore(env, copy)
+      t.is((await mend(store, plains)).lost, 0, `${operation} ${after}`)
+      t.deepEqual((await store.verify()).damaged, [])
+    }
+  }
+  t.true(failed > 10, `${failed} repairs failed`)
+  t.log(`${failed} repairs failed half-way, nothing lost`)
 })
 
 test('a sample reads a share, a time box says what it left out', async (t) => {
