@@ -5,17 +5,22 @@
 import process from 'node:process'
 import test from 'ava'
 import { Random } from '../tree/random.ts'
+import { isEncrypted } from '../image/variant.ts'
 import { powerLossNames } from './power-losses.ts'
 import { CrashRun } from './run.ts'
-import { everyVerb, manyPacks, nameless } from './scripts.ts'
+import { everyVerb, manyPacks, nameless, replicated } from './scripts.ts'
 
 const recordings = Number(process.env.HOLDFAST_CRASHES ?? 0)
 
-const scripts = {
+const everything = {
   'any use': everyVerb,
   'an open file without a name': nameless,
   'packs that fill up': manyPacks,
+  'a store and its replica': replicated,
 }
+
+/** Encryption changes how bytes are laid out, not when they are synced: one use shows it where time is short. */
+const scripts = isEncrypted && recordings === 0 ? { 'packs that fill up': manyPacks } : everything
 
 for (const [use, script] of Object.entries(scripts)) {
   test.serial(`a power loss at any point of ${use} loses nothing that was acknowledged`, async (t) => {

@@ -102,10 +102,11 @@ export class CrashRun {
     const crash = await this.#state(volume, tree, variant)
     const recovery = new RecordingEnv({ inner: crash.env, root: this.#root, around, random: this.#random, start: copiedTree(tree) })
     const aftermath = new Aftermath({ ...crash, env: recovery.env })
+    const besides = await this.#workload.alsoExamine(crash)
     const expected = aftermath.expected()
     let recoveredAt = 0
     await aftermath.examine(expected, () => (recoveredAt = recovery.operations.length))
-    this.#note(volume.at, what, aftermath.faults)
+    this.#note(volume.at, what, [...besides, ...aftermath.faults])
     if (isTwice && aftermath.faults.length === 0) await this.#again(volume, before, recovery.operations.slice(0, recoveredAt), expected, what)
   }
 

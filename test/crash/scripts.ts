@@ -2,6 +2,7 @@
 import { chunkBytes } from '../../src/limits.ts'
 import { modelRoot } from '../image/model.ts'
 import type { Random } from '../tree/random.ts'
+import { ReplicatedUse } from './replicated-use.ts'
 import type { Workload } from './workload.ts'
 
 type Turn = (workload: Workload) => Promise<void> | void
@@ -74,6 +75,21 @@ export async function manyPacks(workload: Workload, random: Random): Promise<voi
     await workload.retire()
     if (round === 2) await workload.reopen(true)
   }
+  await workload.close()
+}
+
+/** What is sealed goes to a replica in a directory beside the store. */
+export async function replicated(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  const use = await ReplicatedUse.begin(workload)
+  workload.alsoExamine = (crash) => use.examine(crash)
+  for (let round = 0; round < 4; round += 1) {
+    workload.steps(3 + random.below(4))
+    await workload.commit('epoch')
+    await workload.retire()
+    if (round !== 1) await use.sync()
+  }
+  await use.close()
   await workload.close()
 }
 

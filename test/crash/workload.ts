@@ -3,18 +3,19 @@
  * begun and done. While the engine works the head goes on being written.
  */
 import { join } from 'node:path'
-import { ImageFiles } from '../../src/image/image-files.ts'
 import type { StoredEpoch } from '../../src/format/epoch.ts'
 import type { Engine } from '../../src/image/engine.ts'
+import { ImageFiles } from '../../src/image/image-files.ts'
 import type { Model, Operation } from '../image/model.ts'
+import { initStore, openLocalEngine } from '../image/variant.ts'
+import { domainKeys } from '../store/variant.ts'
 import type { Random } from '../tree/random.ts'
+import type { Crash } from './aftermath.ts'
 import { HeadInUse } from './head-in-use.ts'
 import { ImageHistory } from './history.ts'
 import type { Span } from './history.ts'
 import type { IndexCopies } from './index-variants.ts'
 import type { RecordedOperation, RecordingEnv } from './recording-env.ts'
-import { initStore, openLocalEngine } from '../image/variant.ts'
-import { domainKeys } from '../store/variant.ts'
 
 /** A few records fill it: packs are closed and begun all the time. */
 export const packBytesMax = 512 * 1024
@@ -32,6 +33,8 @@ export class Workload {
   /** When the store was there. */
   madeAt = Infinity
   readonly #random: Random
+  /** Of what lies beside the store: more that a crash must leave sound. */
+  alsoExamine: (crash: Crash) => Promise<string[]> = async () => []
   #engine!: Engine
   #head!: HeadInUse
   #forks = 0
@@ -45,6 +48,10 @@ export class Workload {
     this.directory = join(root, 'store')
     this.indexes = indexes
     recording.watch = (operation) => this.#noteRecord(operation)
+  }
+
+  get engine(): Engine {
+    return this.#engine
   }
 
   async start(): Promise<void> {
@@ -242,7 +249,7 @@ export class Workload {
     const history = this.images.get(image)
     if (history === undefined) return
     const files = new ImageFiles(this.recording.env, this.directory, image, domainKeys)
-    const record = rest === '/head' ? files.head() : files.epoch(Number(/\d+$/.exec(rest)?.[0] ?? 0))
+    const record = rest === '/head' ? files.head() : files.epoch(rest === '' ? 0 : Number(rest.slice('/epochs/'.length)))
     const model = this.#publishing(record)?.clone() ?? null
     history.commits.push({
       span: this.#span, model, commit: record.commit, kind: record.kind, number: record.number, segment: record.segment,
