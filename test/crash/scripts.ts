@@ -61,6 +61,23 @@ export async function nameless(workload: Workload, random: Random): Promise<void
   await workload.close()
 }
 
+/** Segments end without being committed, some of them synced and some not. */
+export async function manySegments(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  for (let round = 0; round < 8; round += 1) {
+    workload.steps(1 + random.below(3))
+    if (random.below(3) > 0) workload.rotate()
+    workload.steps(1 + random.below(3))
+    if (round % 2 === 1) await workload.fsync()
+    if (round === 3) await workload.writeBehind()
+    if (round === 5) await workload.commit('head')
+  }
+  await workload.takeOver()
+  workload.steps(2)
+  await workload.fsync()
+  await workload.close()
+}
+
 /** Much is written, so that packs are closed and begun. */
 export async function manyPacks(workload: Workload, random: Random): Promise<void> {
   await workload.start()
