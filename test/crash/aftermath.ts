@@ -121,13 +121,15 @@ export class Aftermath {
 
   async #recover(engine: Engine, image: string, model: Model | null): Promise<HeadInUse[]> {
     const { env, random } = this.#crash
+    let head: HeadInUse | null = null
     try {
       const start = await engine.openHead({ image })
       const history = new ImageHistory(image, 0)
-      const head = await HeadInUse.open({ env, random, history, at: () => 0 }, start, model?.clone() ?? null)
+      head = await HeadInUse.open({ env, random, history, at: () => 0 }, start, model?.clone() ?? null)
       this.#compare(image, head)
       return [head]
     } catch (error) {
+      await head?.close()
       this.#fault(`${image} cannot be opened: ${messageOf(error)}`)
       return []
     }
@@ -148,11 +150,12 @@ export class Aftermath {
       const told = [...workload.images.get(image)!.epochs].filter(([, { span }]) => span.end <= at)
       const last = Math.max(-1, ...told.map(([number]) => number))
       if (epoch!.number <= last) this.#fault(`epoch number ${epoch!.number} of ${image} is used again`)
-      await head.close()
-      await engine.closeHead({ image })
     } catch (error) {
       this.#fault(`${image} cannot be used: ${messageOf(error)}`)
     }
+    // Whatever it did: a handle of the index that stays would be found again by who opens the next state.
+    await head.close()
+    await engine.closeHead({ image })
   }
 
   #compare(what: string, head: HeadInUse): void {

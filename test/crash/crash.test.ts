@@ -8,13 +8,14 @@ import { Random } from '../tree/random.ts'
 import { isEncrypted } from '../image/variant.ts'
 import { powerLossNames } from './power-losses.ts'
 import { CrashRun } from './run.ts'
-import { everyVerb, manyPacks, manySegments, nameless, replicated } from './scripts.ts'
+import { comingAndGoing, everyVerb, manyPacks, manySegments, nameless, replicated } from './scripts.ts'
 
 const recordings = Number(process.env.HOLDFAST_CRASHES ?? 0)
 
 const everything = {
   'any use': everyVerb,
   'many segments': manySegments,
+  'epochs and images that come and go': comingAndGoing,
   'an open file without a name': nameless,
   'packs that fill up': manyPacks,
   'a store and its replica': replicated,

@@ -16,8 +16,8 @@ import { Replicator } from '../../src/replica/replicator.ts'
 import { openLocalEngine } from '../image/variant.ts'
 import { testLimits } from '../replica/hdfs.ts'
 import { buildStore, imageKeys, publishedNumbers, quickLimits } from '../replica/node.ts'
-import type { Crash } from './aftermath.ts'
 import { filesOf } from './tree.ts'
+import type { Tree } from './tree.ts'
 import type { Workload } from './workload.ts'
 
 /** The replica's directory in the recording's root. */
@@ -77,16 +77,16 @@ export class ReplicatedUse {
    * What is wrong with the replica that a crash left: each of its epochs is to be whole, those synced are to be there.
    * Many points lie in the store alone: what is left of the replica is judged once.
    */
-  examine(crash: Crash): Promise<string[]> {
-    const hash = createHash('sha256').update(String(this.#acknowledged.filter(({ at }) => at <= crash.at).length))
-    for (const [path, bytes] of filesOf(crash.tree)) if (path.startsWith(`${place}/`)) hash.update(path).update(bytes)
+  examine(tree: Tree, crashAt: number): Promise<string[]> {
+    const hash = createHash('sha256').update(String(this.#acknowledged.filter(({ at }) => at <= crashAt).length))
+    for (const [path, bytes] of filesOf(tree)) if (path.startsWith(`${place}/`)) hash.update(path).update(bytes)
     const key = hash.digest('hex')
-    const known = this.#judged.get(key) ?? this.#judge(crash)
+    const known = this.#judged.get(key) ?? this.#judge(tree, crashAt)
     this.#judged.set(key, known)
     return known
   }
 
-  async #judge({ tree, at, workload }: Crash): Promise<string[]> {
+  async #judge(tree: Tree, at: number): Promise<string[]> {
     const directory = mkdtempSync(join(tmpdir(), 'hf-replica-'))
     const root = join(directory, place)
     mkdirSync(root)
@@ -99,7 +99,7 @@ export class ReplicatedUse {
       await using replica = openReplica(systemEnv(), `file://${root}`)
       const faults = await this.#missing(replica, at)
       if (await readDomain(replica) === null || (await keysOf(replica)).length === 0) return faults
-      return [...faults, ...await unsound(replica, join(directory, 'built'), workload)]
+      return [...faults, ...await unsound(replica, join(directory, 'built'), this.#workload)]
     } catch (error) {
       return [`the replica cannot be read: ${messageOf(error)}`]
     } finally {

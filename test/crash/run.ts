@@ -102,7 +102,7 @@ export class CrashRun {
     const crash = await this.#state(volume, tree, variant)
     const recovery = new RecordingEnv({ inner: crash.env, root: this.#root, around, random: this.#random, start: copiedTree(tree) })
     const aftermath = new Aftermath({ ...crash, env: recovery.env })
-    const besides = await this.#workload.alsoExamine(crash)
+    const besides = await this.#workload.alsoExamine(tree, volume.at)
     const expected = aftermath.expected()
     let recoveredAt = 0
     await aftermath.examine(expected, () => (recoveredAt = recovery.operations.length))

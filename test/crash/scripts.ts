@@ -78,6 +78,21 @@ export async function manySegments(workload: Workload, random: Random): Promise<
   await workload.close()
 }
 
+/** Epochs, pins and images come and go; after each, something else is done that makes nothing of it durable. */
+export async function comingAndGoing(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  const verbs: Turn[] = [
+    () => workload.commit('epoch'), () => workload.commit('epoch'), () => workload.removeEpoch(), () => workload.pin(true),
+    () => workload.pin(false), () => workload.fork(), () => workload.commit('epoch'), () => workload.removeEpoch(),
+    () => workload.removeImage(), () => workload.rollback(false), () => workload.rollback(true),
+  ]
+  for (const verb of verbs) {
+    await verb(workload)
+    workload.steps(1 + random.below(2))
+  }
+  await workload.close()
+}
+
 /** Much is written, so that packs are closed and begun. */
 export async function manyPacks(workload: Workload, random: Random): Promise<void> {
   await workload.start()
@@ -99,7 +114,7 @@ export async function manyPacks(workload: Workload, random: Random): Promise<voi
 export async function replicated(workload: Workload, random: Random): Promise<void> {
   await workload.start()
   const use = await ReplicatedUse.begin(workload)
-  workload.alsoExamine = (crash) => use.examine(crash)
+  workload.alsoExamine = (tree, at) => use.examine(tree, at)
   for (let round = 0; round < 4; round += 1) {
     workload.steps(3 + random.below(4))
     await workload.commit('epoch')

@@ -10,12 +10,12 @@ import type { Model, Operation } from '../image/model.ts'
 import { initStore, openLocalEngine } from '../image/variant.ts'
 import { domainKeys } from '../store/variant.ts'
 import type { Random } from '../tree/random.ts'
-import type { Crash } from './aftermath.ts'
 import { HeadInUse } from './head-in-use.ts'
 import { ImageHistory } from './history.ts'
 import type { Span } from './history.ts'
 import type { IndexCopies } from './index-variants.ts'
 import type { RecordedOperation, RecordingEnv } from './recording-env.ts'
+import type { Tree } from './tree.ts'
 
 /** A few records fill it: packs are closed and begun all the time. */
 export const packBytesMax = 512 * 1024
@@ -34,7 +34,7 @@ export class Workload {
   madeAt = Infinity
   readonly #random: Random
   /** Of what lies beside the store: more that a crash must leave sound. */
-  alsoExamine: (crash: Crash) => Promise<string[]> = async () => []
+  alsoExamine: (tree: Tree, at: number) => Promise<string[]> = async () => []
   #engine!: Engine
   #head!: HeadInUse
   #forks = 0

@@ -10,7 +10,6 @@ import { ImageLayout } from '../../src/image/layout.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
 import { SyncMark } from '../../src/image/sync-mark.ts'
 import type { HeadStart } from '../../src/image/types.ts'
-import type { ThreadReader } from '../../src/store/thread-reader.ts'
 import { initStore, openChunkReader, openLocalEngine } from './variant.ts'
 
 export interface Rig {
@@ -49,10 +48,11 @@ export interface HeadRig {
 
 /** A head as a mount's worker makes it. */
 export async function openHead(start: HeadStart, env = systemEnv(), syncMark = new SyncMark()): Promise<HeadRig> {
-  const reader: ThreadReader = await openChunkReader(env, start.directory)
-  const log = new LogWriter(env, new ImageLayout(start.directory, start.image), {
+  await using resources = new AsyncDisposableStack()
+  const reader = resources.use(await openChunkReader(env, start.directory))
+  const log = resources.use(new LogWriter(env, new ImageLayout(start.directory, start.image), {
     imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keys: reader.keys,
-  }, { segment: start.segment, sequence: start.sequence, connection: 1, syncMark })
+  }, { segment: start.segment, sequence: start.sequence, connection: 1, syncMark }))
   const rotated: number[] = []
   const failures: unknown[] = []
   const head = new Head(env, reader, log, start, {
@@ -60,11 +60,6 @@ export async function openHead(start: HeadStart, env = systemEnv(), syncMark = n
   })
   const carriedOut = start.takeover === null ? new Set<number>() : replayLog(env, head, start, start.takeover, 1)
   if (start.takeover !== null) head.loseReferences()
-  return {
-    start, carriedOut, head, rotated, failures,
-    async close() {
-      log.close()
-      await reader.close()
-    },
-  }
+  const held = resources.move()
+  return { start, carriedOut, head, rotated, failures, close: () => held.disposeAsync() }
 }
