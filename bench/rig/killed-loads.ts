@@ -8,6 +8,7 @@ import type { MachineSummary } from '../../src/daemon/host.ts'
 import type { CheckReport } from '../../src/image/types.ts'
 import type { BenchRun } from './bench.ts'
 import { CounterWatch } from './counter-watch.ts'
+import { median } from './figures.ts'
 import { FioVerify } from './fio-verify.ts'
 import { KilledDaemon } from './killed-daemon.ts'
 import { NamespaceLoad } from './namespace-load.ts'
@@ -77,6 +78,8 @@ export const guestLoad: KilledLoad = {
   },
 }
 
+const longerThanUsual = 3
+
 async function finishGuest(
   daemon: KilledDaemon, machine: MachineSummary, watch: CounterWatch,
 ): Promise<{ faults: string[]; delays: Delay[] }> {
@@ -84,8 +87,11 @@ async function finishGuest(
   watch.close()
   const faults = watch.seen.slice(1).flatMap(({ number }, index) =>
     number === watch.seen[index].number + 1 ? [] : [`row ${number} came after row ${watch.seen[index].number}`])
-  const delays = watch.seen.slice(1).map(({ seenMs }, index): Delay =>
+  const intervals = watch.seen.slice(1).map(({ seenMs }, index): Delay =>
     [performance.timeOrigin + watch.seen[index].seenMs, seenMs - watch.seen[index].seenMs])
+  // One begins where the other ends: only those that took longer than usual are a delay.
+  const usualMs = longerThanUsual * median(intervals.map(([, durationMs]) => durationMs))
+  const delays = intervals.filter(([, durationMs]) => durationMs > usualMs)
   const now = ((await daemon.call('vm status', {})) as MachineSummary[]).find(({ image }) => image === 'image')
   if (now?.state !== 'running' || now.pid !== machine.pid) faults.push(`the machine is ${JSON.stringify(now)}`)
   const console = await Console.connect(machine.console)
