@@ -66,7 +66,7 @@ export const fsx: Suite = {
 async function part(seed: number, count: number, where: readonly string[]): Promise<void> {
   for (let other = seed; ; other += 1_000_003) {
     try {
-      await execute(crateProgram(fsxCrate), ['-q', '-S', `${other}`, '-N', `${count}`, ...where], { limitMs: 600_000 })
+      await execute(crateProgram(fsxCrate), ['-q', '-S', `${other}`, '-N', `${count}`, ...where], { limitMs: 1_800_000 })
       return
     } catch (error) {
       if (!/POSIX_FALLOCATE [^\n]*\(\s*0x0 bytes\)\s*$/.test(String(error))) throw error
