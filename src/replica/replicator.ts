@@ -136,7 +136,10 @@ export class Replicator implements AsyncDisposable {
     const feed = new ReplicaFeed({
       env, outbox, entry, replica, note: registry.note(entry.name),
       saveNote: (note) => this.#published(entry, note),
-      authority: entry.isAuthority ? null : (key) => this.#authorityNote()?.images[key],
+      authority: entry.isAuthority ? null : {
+        replica: () => this.#authority()?.replica,
+        published: (key) => this.#authority()?.feed.note.images[key],
+      },
       onEvent: (message) => onEvent(`replica ${entry.name}: ${message}`),
     })
     const line: Line = {
@@ -159,9 +162,8 @@ export class Replicator implements AsyncDisposable {
     this.#lines.delete(line.entry.name)
   }
 
-  #authorityNote(): ReplicaNote | undefined {
-    for (const { entry, feed } of this.#lines.values()) if (entry.isAuthority) return feed.note
-    return undefined
+  #authority(): Line | undefined {
+    return [...this.#lines.values()].find(({ entry }) => entry.isAuthority)
   }
 
   #published(entry: ReplicaEntry, note: ReplicaNote): void {

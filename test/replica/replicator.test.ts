@@ -9,8 +9,10 @@ import { newestGeneration } from '../../src/replica/feed/ownership.ts'
 import { imageKey } from '../../src/replica/layout.ts'
 import { openReplica } from '../../src/replica/open.ts'
 import type { Replica } from '../../src/replica/replica.ts'
+import { initStore, readIdentity } from '../../src/store/identity.ts'
+import { StoreLayout } from '../../src/store/layout.ts'
 import { Work } from '../image/work.ts'
-import { ReplicatedNode, imageKeys, isWhole, levelOf, publishedNumbers, takeOver, until } from './node.ts'
+import { ReplicatedNode, buildStore, imageKeys, isWhole, levelOf, notIndexed, publishedNumbers, takeOver, until } from './node.ts'
 
 const env = systemEnv()
 
@@ -224,4 +226,28 @@ test('a copy of a store publishes nothing over the original', async (t) => {
   await until('the copy is told', async () => other.events.length > 0 && (await other.work.engine.images())[0].fenced !== undefined)
   t.deepEqual(await publishedNumbers(at.replica, key), [0, 1, 2])
   await until('its own history is kept', async () => (await imageKeys(at.replica)).length === 2)
+})
+
+test('a new replica gets what other stores of the domain have on the authority', async (t) => {
+  const { node: made, places: [at] } = await node(t)
+  await made.seal('one')
+  await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
+  const { domainId } = readIdentity(env, new StoreLayout(made.work.store))
+  const parent = fs.mkdtempSync(join(made.work.rig.parent, 'other-'))
+  const directory = join(parent, 'store')
+  initStore(env, directory, { domain: { domainId, keys: null } })
+  const other = await ReplicatedNode.start(t, [at.url], await Work.start(t, [], 'other', { ...made.work.rig, parent, directory, engine: await openLocalEngine(directory) }))
+  await other.seal('of another store')
+  await until('its epoch', async () => (await levelOf(other, 1)).have === 1)
+  const mirror = place(t, made.work.rig.parent, 'mirror')
+  made.add('mirror', mirror.url)
+  await made.replicator.refresh()
+  await until('all is there', async () => (await levelOf(made, 1)).have === 2)
+  t.is((await imageKeys(mirror.replica)).length, 2)
+  const built = join(parent, 'built')
+  await buildStore(mirror.replica, built)
+  t.is(await notIndexed(mirror.replica, built), 0)
+  await using engine = await openLocalEngine(built)
+  await engine.exportFile({ epoch: 'other@1', path: '/file', file: join(parent, 'exported'), format: 'raw' })
+  t.is(fs.readFileSync(join(parent, 'exported'), 'utf8').slice(0, 16), 'of another store')
 })

@@ -12,13 +12,14 @@ import { joinDomain } from '../domain.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
 import { type PackPlace, type PublishedImage, type ReplicaEntry, type ReplicaNote, emptyNote } from '../registry.ts'
 import { lookForRootMs, packsAtOnceMax } from '../limits.ts'
-import { domainPath, prefetchDirectory } from '../layout.ts'
+import { domainPath, generationDirectory, indexDirectory, packDirectory, prefetchDirectory } from '../layout.ts'
 import { joinPath } from '../paths.ts'
 import { Publisher } from '../publisher.ts'
 import type { CallOptions, Replica } from '../replica.ts'
 import { inGroups } from './groups.ts'
 import { ImageFeed } from './image-feed.ts'
 import { PackFeed, putIn } from './pack-feed.ts'
+import { copyReplica } from './replica-copy.ts'
 import { RunFeed } from './run-feed.ts'
 
 export interface FeedParts {
@@ -29,8 +30,14 @@ export interface FeedParts {
   readonly note: ReplicaNote
   readonly saveNote: (note: ReplicaNote) => void
   /** What the authority has of an image; null for the authority itself. */
-  readonly authority: ((key: string) => PublishedImage | undefined) | null
+  readonly authority: Authority | null
   readonly onEvent: (message: string) => void
+}
+
+/** What the others follow. */
+export interface Authority {
+  readonly replica: () => Replica | undefined
+  readonly published: (key: string) => PublishedImage | undefined
 }
 
 /** What one step has done. */
@@ -77,7 +84,7 @@ export class ReplicaFeed {
     const { outbox, authority } = this.#parts
     return outbox.images().flatMap((image) => {
       const from = Math.max(image.after, this.#note.images[image.key]?.published ?? -1)
-      const upTo = authority === null ? Infinity : authority(image.key)?.published ?? -1
+      const upTo = authority === null ? Infinity : authority.published(image.key)?.published ?? -1
       const numbers = from >= upTo ? [] : outbox.epochNumbers(image, from).filter((number) => number <= upTo)
       return numbers.length === 0 ? [] : [{ image, numbers }]
     })
@@ -89,13 +96,15 @@ export class ReplicaFeed {
     const pending = this.pending()
     const packs = await this.#parts.outbox.cut(0)
     this.#local = packs
+    const isNew = Object.keys(this.#note.images).length === 0
+    const copied = isNew && pending.length > 0 ? await this.#copy(call) : 0
     const [bytes] = await together([
       this.#bring(packs, call), this.#index(packs, call), this.#helpers(pending, call),
     ])
     let epochs = 0
     for (const { image, numbers } of pending) epochs += await this.#publish(image, numbers, call)
     this.#save({})
-    return { epochs, bytes }
+    return { epochs, bytes: bytes + copied }
   }
 
   /** What nobody waits for: whole packs instead of ranges, merged runs and batches. */
@@ -141,6 +150,18 @@ export class ReplicaFeed {
     if (this.#isJoined) return
     await joinDomain(replica, outbox, call)
     this.#isJoined = true
+  }
+
+  /** What other stores have on the authority: here it may be that epochs of ours build on it. */
+  async #copy(call: CallOptions): Promise<number> {
+    const { authority, replica, outbox } = this.#parts
+    const from = authority?.replica()
+    if (from === undefined) return 0
+    const ours = new Set([
+      indexDirectory(outbox.storeId), ...this.#local.map(({ packId }) => packDirectory(packId)),
+      ...outbox.images().map(({ key }) => generationDirectory(key, authority?.published(key)?.generation ?? 0)),
+    ])
+    return copyReplica({ from, to: replica, isOurs: (directory) => ours.has(directory) }, call)
   }
 
   async #bring(packs: readonly LocalPack[], call: FeedCall): Promise<number> {
@@ -198,7 +219,7 @@ export class ReplicaFeed {
     let feed = this.#images.get(image.key)
     if (feed === undefined) {
       const packs = (): string[] => this.#local.map((pack) => this.#packs.nameOf(pack))
-      const follows = authority === null ? null : () => authority(image.key)?.generation ?? 0
+      const follows = authority === null ? null : () => authority.published(image.key)?.generation ?? 0
       const publisher = this.#publisher
       feed = new ImageFeed({ env, outbox, replica, self: entry.self, image, follows, onEvent, publisher, packs })
       this.#images.set(image.key, feed)
