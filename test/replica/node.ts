@@ -1,5 +1,6 @@
 /** A store with an image and a replicator, and what its replicas make of it: a store built from a replica alone. */
 import { Buffer } from 'node:buffer'
+import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
@@ -27,6 +28,8 @@ import { Work } from '../image/work.ts'
 import { testLimits } from './hdfs.ts'
 
 const env = systemEnv()
+
+const pieceBytes = 256 * 1024
 
 export const quickLimits: ReplicationLimits = { batchEveryMs: 10, retryMinMs: 20, retryMaxMs: 200, lagAlarmMs: 1_000 }
 
@@ -60,6 +63,11 @@ export class ReplicatedNode {
     const { epoch } = await this.work.commit('epoch')
     this.replicator.poke()
     return epoch!.number
+  }
+
+  /** Writes so many bytes that cannot be compressed. */
+  fill(name: string, bytes: number): void {
+    for (let at = 0; at < bytes; at += pieceBytes) this.work.write(name, randomBytes(pieceBytes), at)
   }
 
   /** The replicator is another process from now on. */

@@ -51,7 +51,7 @@ hdfsTest(`hdfs: a DataNode is killed while packs come${whyNot}`, async (t) => {
   const { made, at } = await node(t)
   await made.seal('before')
   await until('the first', isThere(made, 1))
-  made.work.write('large', randomBytes(48 * 2 ** 20))
+  made.fill('large', 48 * 2 ** 20)
   const number = await made.seal('with much')
   await sleep(100)
   await hdfs().dataNodes[0].kill()
@@ -84,7 +84,7 @@ hdfsTest(`hdfs: the NameNode is killed and comes back while epochs are sealed${w
 hdfsTest(`hdfs: a replicator that is killed at any moment leaves nothing that counts and is not whole${whyNot}`, async (t) => {
   const { made, at } = await node(t)
   await made.replicator.close()
-  made.work.write('large', randomBytes(24 * 2 ** 20))
+  made.fill('large', 24 * 2 ** 20)
   await made.seal('with much')
   for (const ms of [400, 700, 1000, 1300]) {
     // The records of a store are read by a process of its own, as by a daemon that is killed.

@@ -1,8 +1,11 @@
 /** The replicator on directory replicas: everything but the network. */
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { systemEnv } from '../../src/env/system.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { newestGeneration } from '../../src/replica/feed/ownership.ts'
@@ -250,4 +253,57 @@ test('a new replica gets what other stores of the domain have on the authority',
   await using engine = await openLocalEngine(built)
   await engine.exportFile({ epoch: 'other@1', path: '/file', file: join(parent, 'exported'), format: 'raw' })
   t.is(fs.readFileSync(join(parent, 'exported'), 'utf8').slice(0, 16), 'of another store')
+})
+
+test('a pack that is closed becomes one object, and its ranges go', async (t) => {
+  const { node: made, places: [at] } = await node(t)
+  await made.work.close()
+  await made.work.engine.close()
+  made.work.engine = await openLocalEngine(made.work.store, { packBytesMax: 2 ** 20 })
+  await made.work.open()
+  let number = 0
+  for (let times = 0; times < 24; times++) {
+    made.work.write('noise', randomBytes(160_000))
+    number = await made.seal(`epoch ${times}`)
+    if (times % 3 === 0) await until('it is there', async () => (await levelOf(made, number)).have === 1)
+  }
+  await until('all is there', async () => (await levelOf(made, number)).have === 1)
+  const packs = fs.readdirSync(join(at.root, 'packs'))
+  t.true(packs.length >= 3, `${packs.length} packs`)
+  const isSettled = (): boolean => packs.filter((pack) => fs.readdirSync(join(at.root, 'packs', pack)).join() === 'whole').length >= packs.length - 1
+  for (let tries = 0; tries < 100 && !isSettled(); tries++) {
+    made.replicator.poke()
+    await until('a step', () => made.replicator.status()[0].state === 'current')
+    await sleep(20)
+  }
+  t.true(isSettled(), 'all but the open pack are whole, and their ranges are gone')
+  await isWhole(t, made, at, { 'vm@1': 'epoch 0', 'vm@24': 'epoch 23' })
+  // What is known to be whole is not looked at again.
+  await made.restart(t)
+  await made.seal('after')
+  await until('one more', async () => (await levelOf(made, 25)).have === 1)
+  await isWhole(t, made, at, { 'vm@25': 'after' })
+})
+
+test('a replica whose disk is full is told, nothing half counts, and it catches up', async (t) => {
+  t.timeout(120_000)
+  const made = await ReplicatedNode.start(t, [])
+  const root = join(made.work.rig.parent, 'small')
+  fs.mkdirSync(root)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root])
+  t.teardown(() => execFileSync('umount', ['-l', root]))
+  made.add('small', `file://${root}`)
+  await made.replicator.refresh()
+  await made.seal('fits')
+  await until('it is there', async () => (await levelOf(made, 1)).have === 1)
+  made.fill('noise', 3 * 2 ** 20)
+  await made.seal('does not fit')
+  await until('a failure', () => made.replicator.status()[0].state === 'failing')
+  t.regex(made.replicator.status()[0].lastError ?? '', /space/)
+  t.deepEqual(await levelOf(made, 2), { have: 0, of: 1 })
+  execFileSync('mount', ['-o', 'remount,size=16m', root])
+  await until('it caught up', async () => (await levelOf(made, 2)).have === 1)
+  const replica = openReplica(env, `file://${root}`)
+  await isWhole(t, made, { replica }, { 'vm@1': 'fits', 'vm@2': 'does not fit' })
+  await replica.close()
 })
