@@ -8,6 +8,7 @@ import { compare } from './compare.ts'
 import { daemonMemory } from './daemon-memory.ts'
 import { encryption } from './encryption.ts'
 import { epochSize } from './epoch-size.ts'
+import { gc } from './gc.ts'
 import { many } from './many.ts'
 import { mount } from './mount.ts'
 import { pause } from './pause.ts'
@@ -25,7 +26,7 @@ import { store } from './store.ts'
 import { transports } from './transports.ts'
 
 const benches: readonly Bench[] = [
-  store, mount, seal, encryption, replica, replication, daemonMemory, epochSize, pause, resume, restore, compare,
+  store, gc, mount, seal, encryption, replica, replication, daemonMemory, epochSize, pause, resume, restore, compare,
   transports, replacement, many,
 ]
 

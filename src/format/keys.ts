@@ -93,6 +93,11 @@ export function recordKey(id: Uint8Array, depth: number): Buffer {
   return key
 }
 
+/** The depth that a record's key names. */
+export function recordKeyDepth(key: Buffer): number {
+  return key[recordKeyBytes - 1]
+}
+
 /** A copy of the id that a record's key names. */
 export function recordKeyId(key: Buffer): Buffer {
   return Buffer.from(key.subarray(1, 1 + digestBytes))
@@ -103,6 +108,11 @@ export function encodeLocation(location: RecordLocation): Buffer {
   value.writeUInt32LE(location.packNumber, 0)
   writePlace(value, 4, location)
   return value
+}
+
+/** Without the rest; a number that no pack has where the value is none. */
+export function packNumberOfLocation(value: Buffer): number {
+  return value.length === recordValueBytes ? value.readUInt32LE(0) : -1
 }
 
 /** Undefined where the value is not one: the index is a cache, so that is only a miss. */

@@ -197,7 +197,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const { env, layout } = this.#parts
     return {
       env, layout, packs: this.#packs, index: this.#index, reader: this.#reader, source: this.source,
-      lookup: this.#lookup,
+      lookup: this.#lookup, pending: this.#pending,
       add: (content, payload, packClass) => this.#add(content, payload, packClass),
       heal: (plain, kind, packClass) => this.#heal(plain, kind, packClass),
       sync: () => this.sync(),

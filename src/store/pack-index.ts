@@ -8,9 +8,10 @@ import { Level } from 'level'
 import { HoldfastError, isCode, messageOf, wrapIo } from '../errors.ts'
 import {
   type PackEntry, type RecordLocation, decodeLocation, decodePackEntry, encodeLocation, encodePackEntry, identityKey,
-  identityValue, packKey, packKeyRange, packNumberOf, recordKey, recordKeyId, recordKeyRange,
+  identityValue, packKey, packKeyRange, packNumberOf,
+  packNumberOfLocation, recordKey, recordKeyId, recordKeyRange,
 } from '../format/keys.ts'
-import { indexCacheBytes, indexWriteBufferBytes } from '../limits.ts'
+import { MIB, indexCacheBytes, indexWriteBufferBytes } from '../limits.ts'
 
 /** Where the record of an id at a depth lies, as far as this thread knows. */
 export interface RecordLookup {
@@ -23,6 +24,8 @@ export interface IndexedRecord {
   readonly id: Buffer
   readonly location: RecordLocation
 }
+
+const entriesAtOnce = 8192
 
 export class PackIndex implements RecordLookup, AsyncDisposable {
   readonly #level: Level<Buffer, Buffer>
@@ -98,6 +101,18 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
       entries.set(packNumberOf(key), decodePackEntry(value))
     }
     return entries
+  }
+
+  /** Keys of the records that lie in these packs, as of the call, in lists of some; others are not even decoded. */
+  async *keysWithin(packNumbers: ReadonlySet<number>): AsyncGenerator<Buffer[]> {
+    await using iterator = this.#level.iterator({
+      gte: recordKeyRange[0], lt: recordKeyRange[1], highWaterMarkBytes: MIB,
+    })
+    for (;;) {
+      const entries = await iterator.nextv(entriesAtOnce)
+      if (entries.length === 0) return
+      yield entries.filter(([, value]) => packNumbers.has(packNumberOfLocation(value))).map(([key]) => key)
+    }
   }
 
   /** Every record in the order of ids, as of the call. */

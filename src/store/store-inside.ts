@@ -18,6 +18,8 @@ export interface StoreInside {
   readonly packs: PackSet
   readonly index: PackIndex
   readonly lookup: RecordLookup
+  /** Records that were put and are not in the index yet. */
+  readonly pending: RecordLookup
   /** The writer's own, which knows what is damaged. */
   readonly reader: RecordReader
   readonly source: RecordSource | undefined
