@@ -24,6 +24,7 @@ test.serial('nothing that was synced is lost, whatever of the daemon is killed',
   t.teardown(() => writer.kill())
   const counts = { serving: 0, whole: 0, seals: 0 }
   let isOver = false
+  t.teardown(() => (isOver = true))
   const seals = sealOften(daemon, () => isOver, counts)
   for (let kill = 0; kill < kills; kill += 1) {
     await writer.hasWritten()

@@ -66,7 +66,7 @@ export interface Found {
 
 /**
  * Every block whole, in its place, and at least as new as what was synced up to `synced`; every name that a writer
- * which began with `first` had synced, and none that it had removed before.
+ * which began with `first` had synced and not begun to remove, and none that it had removed before.
  */
 export function judge(directory: string, first: number, synced: number): Found {
   const found: Found = { newest: 0, faults: [] }
@@ -82,7 +82,7 @@ export function judge(directory: string, first: number, synced: number): Found {
     found.newest = Math.max(found.newest, number)
   }
   const names = new Set(readdirSync(join(directory, 'names')).map(Number))
-  for (let number = synced; number >= first && number > synced - namesKept * writesBetweenSyncs; number -= writesBetweenSyncs) {
+  for (let number = synced; number >= first && number > synced - (namesKept - 1) * writesBetweenSyncs; number -= writesBetweenSyncs) {
     if (number % writesBetweenSyncs === 0 && !names.has(number)) found.faults.push(`name ${number} is gone; ${synced} was synced`)
   }
   for (let number = synced - namesKept * writesBetweenSyncs; number >= first; number -= writesBetweenSyncs) {
