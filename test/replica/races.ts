@@ -16,9 +16,9 @@ export async function race(replicas: readonly [Replica, Replica], rounds: number
   const winners = [0, 0]
   const faults: string[] = []
   for (let round = 0; round < rounds; round++) {
-    const key = Buffer.from(`race ${round}`.padEnd(16)).toString('hex')
+    const key = keyOf(round)
     for (const from of [0, 1]) {
-      const nodes = replicas.map((replica, at) => ownership(replica, key, round, at, from))
+      const nodes = replicas.map((replica, at) => contender(replica, key, round, at, from))
       const won = await Promise.all(nodes.map((node) => node.takeOver(from, {})))
       const newest = await newestGeneration(replicas[0], key, {})
       const owners = won.flatMap((isOwner, at) => isOwner ? [at] : [])
@@ -31,7 +31,11 @@ export async function race(replicas: readonly [Replica, Replica], rounds: number
   return { winners, faults }
 }
 
-function ownership(replica: Replica, key: string, round: number, at: number, from: number): Ownership {
+export function keyOf(round: number): string {
+  return Buffer.from(`race ${round}`.padEnd(16)).toString('hex')
+}
+
+export function contender(replica: Replica, key: string, round: number, at: number, from: number): Ownership {
   const self = Buffer.from(`${round} ${at} ${from}`.padEnd(16)).toString('hex')
   return new Ownership(replica, key, {
     self, storeId: Buffer.alloc(16, at), imageId: Buffer.from(key, 'hex'), image: names[at], origin: { kind: 'empty' }, createdMs: 0, openedMs: 0,
