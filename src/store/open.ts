@@ -1,4 +1,5 @@
 /** Opening a store's chunks: by its one writer, or by any thread of that process for reading. */
+import type { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
@@ -122,12 +123,22 @@ async function openIndex(
   ensureDirectory(env, layout.index)
   if (options.rebuildIndex !== true) {
     const index = await openUndamaged(layout)
-    if (index?.belongsTo(identity.storeId)) return { index, rebuilding: false }
+    if (index !== undefined && isOurs(index, identity.storeId)) return { index, rebuilding: false }
     await index?.close()
   }
   removeTree(env, layout.index)
   ensureDirectory(env, layout.index)
   return { index: await PackIndex.open(layout.index), rebuilding: true }
+}
+
+/** One that cannot say so is closed and made again: another one must not be opened beside it. */
+function isOurs(index: PackIndex, storeId: Buffer): boolean {
+  try {
+    return index.belongsTo(storeId)
+  } catch (error) {
+    if (!isCode(error, 'DAMAGED')) throw error
+    return false
+  }
 }
 
 async function openUndamaged(layout: StoreLayout): Promise<PackIndex | undefined> {

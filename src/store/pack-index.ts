@@ -87,19 +87,22 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
    * memory table out to a synced file.
    */
   async settle(entries: ReadonlyMap<number, PackEntry>): Promise<void> {
-    if (!canCompact(this.#level)) throw new HoldfastError('UNSUPPORTED', 'the index needs LevelDB below it')
-    await this.#level.compactRange(identityKey, identityKey)
+    const level = this.#level
+    if (!canCompact(level)) throw new HoldfastError('UNSUPPORTED', 'the index needs LevelDB below it')
     const operations = [...entries].map(([number, entry]) => {
       return { type: 'put' as const, key: packKey(number), value: encodePackEntry(entry) }
     })
-    await this.#level.batch(operations, { sync: true })
+    try {
+      await level.compactRange(identityKey, identityKey)
+      await this.#level.batch(operations, { sync: true })
+    } catch (error) {
+      throw useFailure(error)
+    }
   }
 
   async packEntries(): Promise<Map<number, PackEntry>> {
     const entries = new Map<number, PackEntry>()
-    for await (const [key, value] of this.#level.iterator({ gte: packKeyRange[0], lt: packKeyRange[1] })) {
-      entries.set(packNumberOf(key), decodePackEntry(value))
-    }
+    for await (const [key, value] of this.#entries(packKeyRange)) entries.set(packNumberOf(key), decodePackEntry(value))
     return entries
   }
 
@@ -115,9 +118,9 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
     }
   }
 
-  /** Every record in the order of ids, as of the call. */
+  /** Every record in the order of ids, as of the call. Errors: DAMAGED. */
   async *records(): AsyncGenerator<IndexedRecord> {
-    for await (const [key, value] of this.#level.iterator({ gte: recordKeyRange[0], lt: recordKeyRange[1] })) {
+    for await (const [key, value] of this.#entries(recordKeyRange)) {
       const location = decodeLocation(value)
       if (location !== undefined) yield { id: recordKeyId(key), location }
     }
@@ -130,6 +133,15 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async *#entries([gte, lt]: readonly [Buffer, Buffer]): AsyncGenerator<[Buffer, Buffer]> {
+    const iterator = this.#level.iterator({ gte, lt })
+    try {
+      for (let entry = await next(iterator); entry !== undefined; entry = await next(iterator)) yield entry
+    } finally {
+      await iterator.close()
+    }
   }
 
   #get(key: Buffer): Buffer | undefined {
@@ -160,6 +172,20 @@ export function deleteRecord(id: Buffer, depth: number): IndexOperation {
 
 export function deletePack(packNumber: number): IndexOperation {
   return { type: 'del', key: packKey(packNumber) }
+}
+
+async function next(iterator: { next(): Promise<[Buffer, Buffer] | undefined> }): Promise<[Buffer, Buffer] | undefined> {
+  try {
+    return await iterator.next()
+  } catch (error) {
+    throw useFailure(error)
+  }
+}
+
+/** What LevelDB says of an index that opened. */
+function useFailure(error: unknown): HoldfastError {
+  if (!isCode(error, 'LEVEL_CORRUPTION')) return wrapIo(error, 'using the index')
+  return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause: error })
 }
 
 function openFailure(error: unknown, path: string): HoldfastError {

@@ -161,6 +161,23 @@ test('a flipped bit anywhere in the index never makes a wrong byte', async (t) =
   t.is(servedRight(t, store, plains), plains.length)
 })
 
+test('an index whose every block is spoilt is made again when the store is opened', async (t) => {
+  const { directory, plains } = await filledStore(t, seeded(t), 40)
+  await rebuildIndex(env, directory)
+  const index = join(directory, 'index')
+  {
+    await using store = await openChunkStore(env, directory)
+    await store.repair({ damaged: [], wanted: new Map(), sources: [] })
+  }
+  for (const name of fs.readdirSync(index).filter((each) => /\.(ldb|log)$/.test(each))) {
+    const bytes = fs.readFileSync(join(index, name))
+    for (let at = 20; at < bytes.length - 60; at += 50) bytes[at] ^= 0x40
+    fs.writeFileSync(join(index, name), bytes)
+  }
+  await using store = await openChunkStore(env, directory)
+  t.is(servedRight(t, store, plains), plains.length)
+})
+
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip
 
 testAsRoot('a full file system refuses before damage, and takes more once there is room', async (t) => {
