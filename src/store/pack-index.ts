@@ -174,7 +174,9 @@ export function deletePack(packNumber: number): IndexOperation {
   return { type: 'del', key: packKey(packNumber) }
 }
 
-async function next(iterator: { next(): Promise<[Buffer, Buffer] | undefined> }): Promise<[Buffer, Buffer] | undefined> {
+type Entry = [key: Buffer, value: Buffer]
+
+async function next(iterator: { next(): Promise<Entry | undefined> }): Promise<Entry | undefined> {
   try {
     return await iterator.next()
   } catch (error) {
