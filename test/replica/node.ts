@@ -101,7 +101,7 @@ async function epochsOn(replica: Replica, key: string) {
   for (let generation = 1; generation <= (newest?.number ?? 0); generation++) {
     for (const part of layout.generationParts(key, generation)) {
       if (await replica.stat(part) === null) continue
-      for await (const { name } of replica.list(part)) {
+      for (const name of await settledNames(replica, part)) {
         if (name === layout.ownerName) continue
         const bytes = await readObject(replica, `${part}/${name}`, 2 ** 23)
         for (const epoch of decodeEpochBatch(bytes, name).epochs) {
@@ -113,6 +113,17 @@ async function epochsOn(replica: Replica, key: string) {
     }
   }
   return [...found.values()].sort((a, b) => a.number - b.number)
+}
+
+/** Of two listings that agree: a merge between would hide what it merged. */
+async function settledNames(replica: Replica, directory: string): Promise<string[]> {
+  for (let before = ''; ;) {
+    const names: string[] = []
+    for await (const { name } of replica.list(directory)) names.push(name)
+    if (before === names.join()) return names
+    before = names.join()
+    await sleep(50)
+  }
 }
 
 /** Keys of the images on a replica. */

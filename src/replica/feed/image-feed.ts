@@ -51,6 +51,8 @@ interface Place {
   published: number
   /** In the open generation, in order. */
   batches: BatchName[]
+  /** What larger ones hold by now. */
+  readonly merged: BatchName[]
 }
 
 export class ImageFeed {
@@ -82,12 +84,15 @@ export class ImageFeed {
     }
   }
 
-  /** Makes one batch of some small ones, oldest first; all of them stay until it is there. */
+  /**
+   * Makes one batch of some small ones, oldest first. They stay until the next call: who lists meanwhile may see
+   * neither what goes nor what comes.
+   */
   async merge(call: CallOptions): Promise<void> {
     const place = this.#place
+    if (place !== null) await this.#removeMerged(place, call)
     const small = place === null ? null : fullClass(place.batches)
     if (place === null || small === null) return
-    const [open] = generationParts(this.#parts.image.key, place.generation)
     const records: Buffer[] = []
     const packs = new Set<string>()
     for (const name of small) {
@@ -99,7 +104,15 @@ export class ImageFeed {
     const merged = { first: small[0].first, last: small[small.length - 1].last, count: records.length }
     await place.publish(this.#publication(merged, [...packs], records), call)
     place.batches = [merged, ...place.batches.filter((name) => !small.includes(name))]
-    for (const name of small) await this.#parts.replica.remove(joinPath(open, batchName(name)), call)
+    place.merged.push(...small)
+  }
+
+  async #removeMerged(place: Place, call: CallOptions): Promise<void> {
+    const [open] = generationParts(this.#parts.image.key, place.generation)
+    for (let name = place.merged.at(0); name !== undefined; name = place.merged.at(0)) {
+      await this.#parts.replica.remove(joinPath(open, batchName(name)), call)
+      place.merged.shift()
+    }
   }
 
   async #settled(known: number, call: CallOptions): Promise<Place> {
@@ -124,7 +137,8 @@ export class ImageFeed {
     const batches = await this.#history.published(generation, call)
     const { publisher } = this.#parts
     const publish = (batch: Publication, options: CallOptions) => ownership.publish(publisher, batch, options)
-    return { generation, publish, published, batches, inherited: await this.#history.inherited(generation, call) }
+    const inherited = await this.#history.inherited(generation, call)
+    return { generation, publish, published, batches, merged: [], inherited }
   }
 
   /** Errors: FENCED: somebody owns this replica's copy who does not own the authority's. */
@@ -141,7 +155,8 @@ export class ImageFeed {
       published = Math.max(published, ...batches.map(({ last }) => last))
     }
     const batches = await this.#history.published(generation, call)
-    return { generation, publish, published, batches, inherited: await this.#history.inherited(generation, call) }
+    const inherited = await this.#history.inherited(generation, call)
+    return { generation, publish, published, batches, merged: [], inherited }
   }
 
   async #publishOne(place: Place, { records, numbers }: Batch, call: CallOptions): Promise<number> {

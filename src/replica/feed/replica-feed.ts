@@ -122,6 +122,7 @@ export class ReplicaFeed {
 
   /** Merges what has become many small objects: between two steps, as both publish. */
   async merge(call: CallOptions): Promise<void> {
+    await this.#runs.tidy(call)
     while (await this.#runs.merge(call));
     for (const image of this.#images.values()) await image.merge(call)
   }

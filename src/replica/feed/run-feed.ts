@@ -26,6 +26,8 @@ export class RunFeed {
   readonly #identity: RunIdentity
   #runs: PresentRun[] | null = null
   #numberMax = 0
+  /** What larger ones hold by now. */
+  #merged: PresentRun[] = []
 
   constructor(replica: Replica, storeId: Buffer, identity: RunIdentity) {
     this.#replica = replica
@@ -49,15 +51,22 @@ export class RunFeed {
     for (const run of full) entries.push(...await this.#read(run, options))
     const level = Math.min(full[0].level + 1, runLevelMax)
     if (entries.length > 0) await this.#put(level, withoutTwins(entries.sort(compareEntries)), options)
-    for (const run of full) {
-      await this.#replica.remove(this.#path(run), options)
-      this.#runs = (this.#runs ?? []).filter(({ number }) => number !== run.number)
-    }
+    this.#merged.push(...full)
+    this.#runs = (this.#runs ?? []).filter((run) => !full.includes(run))
     return true
+  }
+
+  /** Removes what was merged before: a while after, as who lists meanwhile may see neither what goes nor what comes. */
+  async tidy(options: CallOptions): Promise<void> {
+    for (let run = this.#merged.at(0); run !== undefined; run = this.#merged.at(0)) {
+      await this.#replica.remove(this.#path(run), options)
+      this.#merged.shift()
+    }
   }
 
   /** What is known is found out again. */
   forget(): void {
+    this.#merged = []
     this.#runs = null
   }
 
