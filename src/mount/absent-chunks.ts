@@ -49,6 +49,7 @@ export class AbsentChunks {
   #missing = new Map<string, string>()
   readonly #waiting = new Map<number, Waiting>()
   #isMemoryReleased = false
+  #isReachable = false
 
   constructor(options: AbsentChunksOptions) {
     this.#options = options
@@ -64,6 +65,11 @@ export class AbsentChunks {
     }
     const interrupt = (_: fuse.RequestContext, { target }: fuse.InterruptRequest): void => this.#interrupt(target)
     return { ...guarded, interrupt } as unknown as fuse.FileOperations
+  }
+
+  /** Messages come from now on. Before, nobody could say that a chunk has come: then an operation waits for it. */
+  reached(): void {
+    this.#isReachable = true
   }
 
   arrived(chunks: readonly string[], parcel: RecordParcel): void {
@@ -90,7 +96,7 @@ export class AbsentChunks {
     const { head, reader } = this.#options
     return (context, request) => {
       const sequence = head.log.sequence
-      reader.absentPolicy = 'tell'
+      reader.absentPolicy = this.#isReachable ? 'tell' : 'wait'
       try {
         const outcome = carryOut(context, request)
         this.#waiting.delete(context.unique)

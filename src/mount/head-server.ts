@@ -104,6 +104,11 @@ export class HeadServer {
     return new HeadServer(options, head, reader, resources.move())
   }
 
+  /** Messages come from now on. */
+  reached(): void {
+    this.#absent?.reached()
+  }
+
   /** Between two requests, and after all that the kernel sent again. */
   handle(message: ToServer): void {
     if (this.#postponedCount === 0) this.#carriedOut.end()

@@ -47,6 +47,7 @@ async function run(session: Session): Promise<SessionEnd> {
 }
 
 function drain(port: MessagePort, server: HeadServer): Uint8Array {
+  server.reached()
   for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
     server.handle(next.message as ToServer)
   }

@@ -8,6 +8,7 @@ import { mountAt, unmount } from '../../fuse/index.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
 import type { Engine } from '../../src/image/engine.ts'
+import { RemoteRecords } from '../../src/image/remote/remote-records.ts'
 import { ImageMount } from '../../src/mount/image-mount.ts'
 import type { Cut, ImageMountOptions, MountEvent } from '../../src/mount/image-mount.ts'
 import { initStore, openLocalEngine } from '../image/variant.ts'
@@ -27,6 +28,7 @@ export type ServeMessage =
 const directory = process.argv[2]
 const mounts = new Map<string, ImageMount>()
 const cuts = new Map<string, Cut>()
+let remote: RemoteRecords | undefined
 
 /** The other end may be gone at any time: then nobody is to be told, and the mounts are taken down. */
 function tell(message: ServeMessage): void {
@@ -45,7 +47,7 @@ const verbs: Record<string, (engine: Engine, args: Record<string, unknown>) => P
   async mount(engine, args) {
     const options = args as unknown as ImageMountOptions
     const mounted = await ImageMount.open({
-      ...options, engine, onEvent: (event) => tell({ kind: 'event', event }),
+      ...options, engine, remote, onEvent: (event) => tell({ kind: 'event', event }),
     })
     mounts.set(options.directory, mounted)
     return { directory: mounted.directory, device: mounted.device, limits: mounted.liftDirtyLimits() }
@@ -66,6 +68,20 @@ const verbs: Record<string, (engine: Engine, args: Record<string, unknown>) => P
   },
   async statistics(_, args) {
     return mountOf(args).statistics()
+  },
+  async useReplicas(engine, args) {
+    remote = new RemoteRecords({
+      directory, attach: (port) => engine.attachSource(port), keep: (parcel) => engine.keepRecords({ parcel }), onEvent: () => undefined,
+    })
+    remote.use(args['urls'] as string[])
+  },
+  async installRecord(engine, args) {
+    const records = (args['records'] as { data: number[] }[]).map(({ data }) => Uint8Array.from(data))
+    const { image, id, createdMs } = args as { image: string; id: string; createdMs: number }
+    return engine.installImage({ image, id, createdMs, origin: { kind: 'base' }, records, head: 0, nextNumber: 1 })
+  },
+  async releaseMemory(_, args) {
+    mountOf(args).releaseMemory()
   },
   async failure(_, args) {
     return mountOf(args).failure

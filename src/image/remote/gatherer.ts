@@ -9,6 +9,7 @@ import { HoldfastError, isCode, messageOf } from '../../errors.ts'
 import type { RunEntry } from '../../format/index-run.ts'
 import type { RecordHeader } from '../../format/pack-record.ts'
 import { deltaDepthMax } from '../../limits.ts'
+import { domainPath } from '../../replica/layout.ts'
 import { ReplicaRecordReader } from '../../replica/record-reader.ts'
 import type { WantedRecord } from '../../replica/record-reader.ts'
 import type { Replica } from '../../replica/replica.ts'
@@ -129,10 +130,17 @@ export class Gatherer {
         wanted = await this.#collect(place, wanted, collection, { signal, timeoutMs, failures, hints: known })
       }
     }
-    if (ids.some((id) => !collection.has(id.toString('hex'))) && !place.records.isIndexComplete) {
-      failures.push(new HoldfastError('REPLICA_FAULT', `the index on ${place.replica.url} cannot be read whole`))
-    }
+    if (ids.some((id) => !collection.has(id.toString('hex')))) await this.#doubt(place, signal, failures)
     return this.#proven(place, ids, collection, failures)
+  }
+
+  /** Why a replica that lacks something may have it all the same: it is not mounted, or its index is damaged. */
+  async #doubt({ replica, records }: Place, signal: AbortSignal, failures: unknown[]): Promise<void> {
+    if (await replica.stat(domainPath, { signal }) === null) {
+      failures.push(new HoldfastError('REPLICA_UNREACHABLE', `there is no replica at ${replica.url} now`))
+    } else if (!records.isIndexComplete) {
+      failures.push(new HoldfastError('REPLICA_FAULT', `the index on ${replica.url} cannot be read whole`))
+    }
   }
 
   /** One round: reads records, and returns which bases are still wanted. */
