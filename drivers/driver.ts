@@ -222,7 +222,12 @@ export interface Machine extends AsyncDisposable {
   resume(quiet: Quiet, limit?: CallLimit): Promise<ResumeInfo>
   /** Cancels a save under way and goes back to the state before `quiesce`. Idempotent. */
   abandon(quiet: Quiet): Promise<void>
-  /** Asks the guest to shut down, then ends the hypervisor, then kills it. */
+  /**
+   * Asks the guest to power down; null when it has not in time, or does not run and so hears nothing: it may still
+   * do so later.
+   */
+  powerDown(limit?: CallLimit): Promise<ProcessExit | null>
+  /** Asks the guest to power down, then ends the hypervisor, then kills it. */
   stop(options?: StopOptions): Promise<StopResult>
   /** Kills the process and waits until it has ended. */
   kill(): Promise<ProcessExit>

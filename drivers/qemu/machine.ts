@@ -123,11 +123,14 @@ export class QemuMachine implements Machine {
     return this.#pausing.abandon(quiet)
   }
 
+  async powerDown({ timeoutMs = limits.powerdownTimeoutMs, signal }: CallLimit = {}): Promise<ProcessExit | null> {
+    return this.state() === 'running' ? this.#endBy('system_powerdown', timeoutMs, signal) : null
+  }
+
   async stop(options: StopOptions = {}): Promise<StopResult> {
     const powerdownMs = options.powerdownTimeoutMs ?? limits.powerdownTimeoutMs
-    // A guest that does not run hears nothing.
-    if (powerdownMs > 0 && this.state() === 'running') {
-      const exit = await this.#endBy('system_powerdown', powerdownMs, options.signal)
+    if (powerdownMs > 0) {
+      const exit = await this.powerDown({ timeoutMs: powerdownMs, signal: options.signal })
       if (exit) return { how: 'guest', exit }
     }
     const exit = await this.#endBy('quit', options.quitTimeoutMs ?? limits.quitTimeoutMs, options.signal)

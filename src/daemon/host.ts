@@ -174,7 +174,7 @@ export interface Host {
     args: { target: string; as?: string; discard?: boolean },
     options?: CallOptions,
   ): Promise<ResumeResult>
-  stopMachine(args: { image: string; force?: boolean }): Promise<MachineSummary>
+  stopMachine(args: { image: string; force?: boolean }, options?: CallOptions): Promise<MachineSummary>
   machines(args?: { image?: string }): Promise<MachineSummary[]>
 
   /** Ends schedules, stops serving mounts (BUSY when one is in use and not `force`), closes the engine. */

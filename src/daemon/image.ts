@@ -130,9 +130,12 @@ export class Image {
     return this.#caller.call('vm resume', { target, as, discard }, options)
   }
 
-  /** Asks the guest to power down; with `force` ends it. */
-  stopMachine(options: { force?: boolean } = {}): Promise<MachineSummary> {
-    return this.#caller.call('vm stop', { image: this.name, force: options.force })
+  /**
+   * Asks the guest to power down; with `force` ends it.
+   * Errors: NOT_FOUND; MACHINE (it is paused) and MACHINE_TIMEOUT (it did not): then the guest goes on.
+   */
+  stopMachine(options: { force?: boolean } & CallOptions = {}): Promise<MachineSummary> {
+    return this.#caller.call('vm stop', { image: this.name, force: options.force }, options)
   }
 
   /** The image's machine, null when it has none. */

@@ -157,8 +157,8 @@ class LocalHost implements Host {
     return (await this.#loaded()).resume(args, options)
   }
 
-  async stopMachine(args: { image: string; force?: boolean }): Promise<MachineSummary> {
-    return (await this.#loaded()).stop(args)
+  async stopMachine(args: { image: string; force?: boolean }, options?: CallOptions): Promise<MachineSummary> {
+    return (await this.#loaded()).stop(args, options)
   }
 
   async machines(args: { image?: string } = {}): Promise<MachineSummary[]> {

@@ -15,7 +15,7 @@ export interface MachineLimits {
   readonly barrierTimeoutMs: number
   readonly startTimeoutMs: number
   readonly loadTimeoutMs: number
-  /** From asking the guest to power down to telling the hypervisor to end. */
+  /** How long a guest may take that is asked to power down; after that it is left alone, and its user told. */
   readonly powerdownTimeoutMs: number
   /** How long after a resume the first reads count as the working set. */
   readonly workingSetMs: number
@@ -33,7 +33,7 @@ export const machineLimits: MachineLimits = Object.freeze({
   barrierTimeoutMs: 5_000,
   startTimeoutMs: 20_000,
   loadTimeoutMs: 30_000,
-  powerdownTimeoutMs: 10_000,
+  powerdownTimeoutMs: 30_000,
   workingSetMs: 3_000,
   spaceCheckMs: 1_000,
 })

@@ -20,12 +20,12 @@ import { warmServingThread } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
 import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
 import type { MachineContext, MachineNotice } from './context.ts'
-import { driving } from './driver-errors.ts'
 import { ImageMachine } from './image-machine.ts'
 import type { Incarnation, Mounting, ReopenMount } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
 import { machineLimits } from './limits.ts'
 import type { MachineLimits } from './limits.ts'
+import { powerDown } from './power-down.ts'
 import { PageCachePusher } from './push.ts'
 import { findEpoch, resumeLife } from './resume.ts'
 import type { ResumableEpoch } from './resume.ts'
@@ -139,20 +139,16 @@ export class Machines implements AsyncDisposable {
   }
 
   /**
-   * Asks the guest to power down, and with `force` does not. The head stays as it is then, unsealed; the mount
-   * goes. Errors: NOT_FOUND, BUSY.
+   * Asks the guest to power down; with `force` does not, but ends the hypervisor. The head stays as it is then,
+   * unsealed; the mount goes. Errors: NOT_FOUND, BUSY, those of powerDown: then the guest goes on.
    */
-  async stop(args: { image: string; force?: boolean }): Promise<MachineSummary> {
+  async stop(args: { image: string; force?: boolean }, call: CallOptions = {}): Promise<MachineSummary> {
     const machine = this.#known(args.image)
     return this.#exclusively(machine, 'stopped', async () => {
-      machine.checkpoints.schedule(null)
       const { life } = machine
-      if (life !== null && args.force !== true && life.machine.state() !== 'exited') {
-        life.isEnding = true
-        await machine.checkpoints.halt()
-        const { powerdownTimeoutMs } = this.#context.limits
-        await driving(`stopping ${args.image}`, life.machine.stop({ powerdownTimeoutMs }))
-      }
+      const { powerdownTimeoutMs } = this.#context.limits
+      if (life !== null && args.force !== true) await powerDown(machine, life, powerdownTimeoutMs, call)
+      machine.checkpoints.schedule(null)
       await machine.end()
       return machine.summary()
     })

@@ -69,12 +69,35 @@ test.serial('refusals carry every sentence and leave nothing behind', async (t) 
   await rig.machines.start(request)
 })
 
-test.serial('a start anew has empty memory, and a stop keeps the head', async (t) => {
+test.serial('a guest that does not power down goes on, with its schedule, and its user is told', async (t) => {
   await using rig = await MachineRig.open({ limits: { powerdownTimeoutMs: 50 } })
+  const { pid } = await rig.machines.start(await smallGuest(rig, 'vm'))
+  await rig.machines.scheduleCheckpoints({ image: 'vm', everyMs: 100 })
+  const error = await t.throwsAsync(rig.machines.stop({ image: 'vm' }), { code: 'MACHINE_TIMEOUT' })
+  t.regex(error.message, /0.05 s; it goes on.*--force/)
+  t.like(rig.machines.summaries('vm')[0], { state: 'running', pid, everyMs: 100 })
+  await counting(rig, 'vm')
+  const { completed } = rig.machines.summaries('vm')[0].checkpoints
+  await until(() => rig.machines.summaries('vm')[0].checkpoints.completed > completed)
+})
+
+test.serial('who waits for a guest to power down may give up, or see it end', async (t) => {
+  await using rig = await MachineRig.open()
+  const { pid } = await rig.machines.start(await smallGuest(rig, 'vm'))
+  const abort = new AbortController()
+  const progress = (): void => abort.abort()
+  await t.throwsAsync(rig.machines.stop({ image: 'vm' }, { signal: abort.signal, progress }), { code: 'ABORTED' })
+  await counting(rig, 'vm')
+  const stopped = await rig.machines.stop({ image: 'vm' }, { progress: () => setTimeout(() => process.kill(pid!), 20) })
+  t.like(stopped, { state: 'stopped', pid: null, mount: '', lastError: null })
+})
+
+test.serial('a start anew has empty memory, and a stop keeps the head', async (t) => {
+  await using rig = await MachineRig.open()
   const request = await smallGuest(rig, 'vm')
   await rig.machines.start(request)
   await counting(rig, 'vm')
-  const { checkpoints } = await rig.machines.stop({ image: 'vm' })
+  const { checkpoints } = await rig.machines.stop({ image: 'vm', force: true })
   t.is(checkpoints.requested, 0)
   t.is((await rig.engine.log({ image: 'vm' })).length, 1, 'a stop seals nothing')
   const again = await rig.machines.start(request)

@@ -78,10 +78,10 @@ export const machineVerbs = {
     run: ({ host, signal, progress }, args) => host.resumeMachine(args, { signal, progress }),
   }),
   'vm stop': verb({
-    help: 'ask the guest to power down',
+    help: 'ask the guest to power down; one that does not goes on, and that is said',
     place: 'daemon',
     parameters: { image, force: flag('do not ask: end the hypervisor') },
-    run: ({ host }, args) => host.stopMachine(args),
+    run: ({ host, signal, progress }, args) => host.stopMachine(args, { signal, progress }),
   }),
   'vm status': verb({
     help: 'describe the machines',
