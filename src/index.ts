@@ -9,23 +9,27 @@
 import { resolve } from 'node:path'
 import { localAccess, openInProcess } from './daemon/access.ts'
 import { ControlClient } from './daemon/client.ts'
+import { AsideCaller } from './daemon/aside-caller.ts'
 import { DaemonCaller } from './daemon/daemon-caller.ts'
 import { startDaemon } from './daemon/launch.ts'
+import type { ReplicaImageSummary } from './daemon/replica-images.ts'
 import { Store } from './daemon/store.ts'
 import type { SecretSource } from './daemon/secrets.ts'
 import { systemEnv } from './env/system.ts'
 import { HoldfastError } from './errors.ts'
+import type { CallOptions } from './image/types.ts'
 
 export type {
-  CheckpointResult, MachineSummary, MountSummary, ReplicaSummary, ResumeResult, SealResult,
+  CheckpointResult, MachineSummary, MountSummary, ReplicaSummary, RestoreResult, ResumeResult, SealResult,
 } from './daemon/host.ts'
 export { Image, type MachineOptions } from './daemon/image.ts'
-export { Store, type CheckOptions, type GcOptions } from './daemon/store.ts'
+export type { ReplicaImageSummary } from './daemon/replica-images.ts'
+export { Store, type CheckOptions, type GcOptions, type NewSecret, type RestoreOptions } from './daemon/store.ts'
 export { version } from './daemon/version.ts'
 export { AssertionFailure, HoldfastError, type ErrorCode } from './errors.ts'
 export type {
   AffectedFile, CallOptions, CheckFault, CheckReport, DiffEntry, EpochDetail, EpochLevel, EpochSummary, ImageSummary,
-  Progress, StoreStats,
+  KeyReport, Progress, StoreStats,
 } from './image/types.ts'
 export type { GarbageReport, GarbageRequest, RemovedEpoch } from './image/collection/types.ts'
 export type { ReplicaStatus } from './replica/replicator.ts'
@@ -64,6 +68,11 @@ export async function connect(directory: string, options: { start?: boolean } & 
     : (await startDaemon(store, undefined, secretOf(options))).client
   if (client === null) throw new HoldfastError('DAEMON', `no daemon serves ${store}`)
   return new Store(store, new DaemonCaller(store, client))
+}
+
+/** What a replica has; no store is needed. Errors: NOT_FOUND (no replica there), USAGE (no URL), those of the place. */
+export async function replicaImages(url: string, options: CallOptions = {}): Promise<ReplicaImageSummary[]> {
+  return new AsideCaller().call('replica images', { url }, options)
 }
 
 function secretOf({ passphrase, keyFile }: StoreSecret): SecretSource {

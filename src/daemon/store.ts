@@ -10,7 +10,7 @@ import type { GarbageReport, GarbageRequest } from '../image/collection/types.ts
 import type { CallOptions, CheckReport, DiffEntry, ImageSummary, KeyReport, StoreStats } from '../image/types.ts'
 import type { VerbCaller } from './caller.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
-import type { MachineSummary, MountSummary, ReplicaSummary } from './host.ts'
+import type { MachineSummary, MountSummary, ReplicaSummary, RestoreResult } from './host.ts'
 import { Image } from './image.ts'
 
 export interface CheckOptions extends CallOptions {
@@ -24,6 +24,15 @@ export interface CheckOptions extends CallOptions {
 /** Rules are as `RetentionRules`; `thin` is written as on the command line: `default` or `5s/1m,1m/1h,1d`. */
 export interface GcOptions extends CallOptions, Omit<GarbageRequest, 'thin'> {
   thin?: string
+}
+
+export interface RestoreOptions extends CallOptions {
+  /** A fork of this name instead of the image itself. */
+  as?: string
+  /** Resolves when all of the epoch is here. */
+  full?: boolean
+  /** Becomes the owner although the one before was seen lately. */
+  takeover?: boolean
 }
 
 /** One of them. */
@@ -136,6 +145,12 @@ export class Store implements AsyncDisposable {
     await this.#caller.call('unmount', { directory: resolve(directory), lazy, force })
   }
 
+  /** Takes away mounts, of any store, that no process serves any more; returns where they were. */
+  async cleanMounts(options: { below?: string } = {}): Promise<string[]> {
+    const below = options.below === undefined ? undefined : resolve(options.below)
+    return (await this.#caller.call('clean', { below })).directories
+  }
+
   machines(): Promise<MachineSummary[]> {
     return this.#caller.call('vm status', {})
   }
@@ -168,6 +183,16 @@ export class Store implements AsyncDisposable {
   /** What is there stays there. Errors: NOT_FOUND, BUSY (it decides who may write, and there are others). */
   removeReplica(name: string): Promise<ReplicaSummary> {
     return this.#caller.call('replica remove', { name })
+  }
+
+  /**
+   * Brings an image, `IMAGE` or `IMAGE@N`, from a replica into this store, which is its owner from then on unless
+   * `as` makes a fork. What is not needed at once follows as long as the store is open, or its daemon runs.
+   * Errors: NOT_FOUND, EXISTS, WRONG_DOMAIN, LOCKED (its owner was seen lately), those of the place.
+   */
+  restore(url: string, target: string, options: RestoreOptions = {}): Promise<RestoreResult> {
+    const { as, full, takeover } = options
+    return this.#caller.call('restore', { url, target, as, full, takeover }, options)
   }
 
   /** Idempotent. A store open in this process is BUSY while its mounts are in use. */
