@@ -6,6 +6,7 @@
  *   lock                          locked by the process that owns the store
  *   packs/0000002a.ID.pack        pack number (hex) and pack id
  *   index/                        LevelDB, rebuildable
+ *   index.opening                 empty; there while the index is being opened: left behind, it is made again
  *   tmp/                          files not yet named; emptied at open
  *   quarantine/                   files that were found bad and replaced (quarantine.ts)
  */
@@ -38,6 +39,11 @@ export class StoreLayout {
 
   get index(): string {
     return join(this.directory, 'index')
+  }
+
+  /** There while the index is being opened. */
+  get indexOpening(): string {
+    return join(this.directory, 'index.opening')
   }
 
   get quarantine(): string {

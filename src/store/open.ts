@@ -86,6 +86,26 @@ async function openLocked(opening: Opening, options: OpenOptions): Promise<Local
   for (const path of [packs, temporary, index, quarantine]) requireKind(env, path, 'directory')
   for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
   for (const name of env.readdir(layout.temporary)) removeTree(env, `${layout.temporary}/${name}`)
+  // LevelDB ends the process over some damage: an index whose opening did not end is not opened again.
+  const isSuspect = env.exists(layout.indexOpening)
+  if (!isSuspect) mark(env, layout.indexOpening)
+  try {
+    return await openOrRebuild(opening, { ...options, rebuildIndex: options.rebuildIndex === true || isSuspect })
+  } finally {
+    if (env.exists(layout.indexOpening)) removeTree(env, layout.indexOpening)
+  }
+}
+
+/** On a full disk it is done without. */
+function mark(env: Env, path: string): void {
+  try {
+    env.open(path, 'create').close()
+  } catch (error) {
+    if (!isCode(error, 'NO_SPACE')) throw error
+  }
+}
+
+async function openOrRebuild(opening: Opening, options: OpenOptions): Promise<LocalChunkStore> {
   try {
     return await openWith(opening, options)
   } catch (error) {

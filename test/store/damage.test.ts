@@ -178,6 +178,19 @@ test('an index whose every block is spoilt is made again when the store is opene
   t.is(servedRight(t, store, plains), plains.length)
 })
 
+test('an index whose opening ended the process is made again', async (t) => {
+  const { directory, plains } = await filledStore(t, seeded(t), 10)
+  const index = join(directory, 'index')
+  fs.writeFileSync(join(index, 'of the old one'), '')
+  fs.writeFileSync(join(directory, 'index.opening'), '')
+  {
+    await using store = await openChunkStore(env, directory)
+    t.is(servedRight(t, store, plains), plains.length)
+  }
+  t.false(fs.existsSync(join(index, 'of the old one')))
+  t.false(fs.existsSync(join(directory, 'index.opening')))
+})
+
 const testAsRoot = process.getuid?.() === 0 ? test : test.skip
 
 testAsRoot('a full file system refuses before damage, and takes more once there is room', async (t) => {
