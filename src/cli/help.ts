@@ -15,7 +15,7 @@ const commonHelp = [
 ]
 
 const exitHelp = '0 done, 1 failed, 2 usage, 3 not found, 4 locked or fenced, 5 damaged data found,\n'
-  + '  6 incomplete (some replicas failed), 130 interrupted'
+  + '  6 incomplete (some replicas failed, or gc left packs), 130 interrupted'
 
 /** Help on one verb, on a family of verbs (`vm`), or on all. */
 export function helpOn(topic: readonly string[]): string {
