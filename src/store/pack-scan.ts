@@ -90,7 +90,7 @@ class ScanWindow {
       const bytes = this.#at(offset, recordBytesMax)
       const found = bytes.indexOf(recordMagic)
       if (found >= 0) return offset + found
-      if (offset + bytes.length >= this.#end) break
+      if (bytes.length < recordMagic.length || offset + bytes.length >= this.#end) break
       offset += bytes.length - recordMagic.length + 1
     }
     return this.#end

@@ -1,7 +1,8 @@
 import test from 'ava'
 import { beginCollector, stepCollector } from '../../src/replica/protocol/collector.ts'
 import { beginWriter, stepWriter } from '../../src/replica/protocol/writer.ts'
-import { type Budget, type Flaw, explore, firstWorld } from './collection-model.ts'
+import { seeded } from '../store/support.ts'
+import { type Budget, type Flaw, explore, firstWorld, movesOf, wrongIn } from './collection-model.ts'
 
 const once: Budget = {
   batches: 1, collections: 1, batchRecords: 1, losses: 0, crashes: 0, suspicions: 0, fences: 0, packs: 'shared',
@@ -84,4 +85,27 @@ test('events that do not fit change nothing', (t) => {
   t.deepEqual(stepCollector(collector, { type: 'reply', reply: { type: 'done' } }), { state: collector, action: null })
   const begun = stepCollector(collector, { type: 'collect', plan: { records: ['r'], intents: [], packs: [] } })
   t.deepEqual(stepCollector(begun.state, { type: 'collect', plan: { records: [], intents: [], packs: [] } }).state, begun.state)
+})
+
+test('model: a long walk at random, of two writers and two collectors', (t) => {
+  t.timeout(3_600_000)
+  const random = seeded(t)
+  const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 20_000)
+  const budget: Budget = {
+    batches: 6, collections: 6, batchRecords: 2, losses: 4, crashes: 2, suspicions: 2, fences: 0, packs: 'all',
+  }
+  let walks = 0
+  let removedCount = 0
+  for (let steps = 0; steps < stepsWanted; walks++) {
+    let world = firstWorld(2, 2, budget)
+    for (let moves = movesOf(world, 'none'); moves.length > 0; moves = movesOf(world, 'none')) {
+      world = random.pick(moves).after
+      steps += 1
+      const fault = wrongIn(world)
+      if (fault !== null) return t.fail(fault)
+    }
+    removedCount += world.packs.includes('A') ? 0 : 1
+  }
+  t.log(`${walks} walks, ${removedCount} of them removed the first pack`)
+  t.true(removedCount > 0)
 })

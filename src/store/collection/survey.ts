@@ -64,7 +64,9 @@ class PackSurvey {
   }
 
   async #records(file: EnvFile, call: LongCall): Promise<Found> {
-    const records = packedRecords(file, this.#pack.closed ? file.size() : this.#pack.fileBytes)
+    // What was appended to an open pack and is not written yet was noted when it was put.
+    const end = this.#pack.closed ? file.size() : Math.min(file.size(), this.#pack.fileBytes)
+    const records = packedRecords(file, end)
     const headers = new HeaderWindow(file)
     let [recordBytes, liveBytes, liveRecords] = [0, 0, 0]
     let isDamaged = records.gapBytes > 0
