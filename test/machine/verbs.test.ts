@@ -3,6 +3,8 @@ import test from 'ava'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Driver, Plan } from '../../drivers/index.ts'
+import { linuxHost } from '../../drivers/linux.ts'
+import { QmpClient } from '../../drivers/qemu/qmp.ts'
 import { readMounts } from '../../fuse/index.ts'
 import { ImageMount } from '../../src/mount/image-mount.ts'
 import { isUnbroken } from '../drivers/guests.ts'
@@ -90,6 +92,23 @@ test.serial('who waits for a guest to power down may give up, or see it end', as
   await counting(rig, 'vm')
   const stopped = await rig.machines.stop({ image: 'vm' }, { progress: () => setTimeout(() => process.kill(pid!), 20) })
   t.like(stopped, { state: 'stopped', pid: null, mount: '', lastError: null })
+})
+
+test.serial('a guest that somebody paused is not asked to power down, as it hears nothing', async (t) => {
+  await using rig = await MachineRig.open()
+  await rig.machines.start(await smallGuest(rig, 'vm'))
+  const sockets = linuxHost.openSockets(rig.handles()[0].binding.runDirectory)
+  const other = await QmpClient.open(await sockets.connect('qmp.sock'))
+  try {
+    await other.execute('stop')
+    await until(() => rig.machines.summaries('vm')[0].state === 'paused')
+    await t.throwsAsync(rig.machines.stop({ image: 'vm' }), { code: 'MACHINE', message: /paused.*--force/ })
+    await other.execute('cont')
+    await counting(rig, 'vm')
+  } finally {
+    other.close()
+    sockets.close()
+  }
 })
 
 test.serial('a start anew has empty memory, and a stop keeps the head', async (t) => {
