@@ -57,6 +57,8 @@ export const limits = Object.freeze({
   xattrBytesMax: 65_536,
   /** Longest name that a reply may carry (FUSE_NAME_MAX of kernels before 6.16). */
   nameBytesMax: 1_024,
+  /** A trace that was left on: some five million lines, then it begins anew. */
+  traceFileBytesMax: 268_435_456,
   /** Wait before reading a descriptor again that says EAGAIN: we opened it blocking. */
   retryMs: 1,
 })

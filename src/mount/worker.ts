@@ -5,7 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
-import { KernelReplies, resend, Session } from '../../fuse/index.ts'
+import { KernelReplies, resend, Session, traceFile } from '../../fuse/index.ts'
 import type { SessionEnd } from '../../fuse/index.ts'
 import { messageOf } from '../errors.ts'
 import { HeadServer } from './head-server.ts'
@@ -16,6 +16,9 @@ const messagesPerTurn = 256
 
 /** Not empty: a read that ends at the start would make the kernel take the file for empty and ask no more. */
 const taken = new Uint8Array(1)
+
+/** Requests and replies as text, with names, for whoever looks for a fault; read when a mount begins to be served. */
+const tracePath = process.env.HOLDFAST_TRACE
 
 async function serve(start: WorkerStart): Promise<void> {
   const { port, descriptor, controlName, head, limits, syncMark, connection, negotiated, failure, source } = start
@@ -29,6 +32,7 @@ async function serve(start: WorkerStart): Promise<void> {
     descriptor, controlName, negotiated,
     onNegotiated: (agreed) => post({ type: 'negotiated', negotiated: agreed }),
     operations: server.operations,
+    onTrace: tracePath === undefined ? undefined : traceFile(tracePath),
     onControl: () => drain(port, server),
     onFault: (error) => post({ type: 'fault', message: messageOf(error) }),
   })

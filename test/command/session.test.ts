@@ -57,6 +57,21 @@ test('a session: create, mount, write, seal, log, diff, fork, roll back, export,
   t.is((await store.run(['check', '--read-data'])).code, 0)
 })
 
+test('a daemon that is told to writes down what the kernel asks of its mounts', async (t) => {
+  const store = await RealStore.make(t)
+  const trace = store.path('trace')
+  t.is((await store.run(['daemon', 'start'], { HOLDFAST_TRACE: trace })).code, 0)
+  const mnt = store.mountPoint()
+  await store.run(['create', 'vm'])
+  t.is((await store.run(['mount', 'vm', mnt])).code, 0)
+  await shell(`mkdir ${mnt}/made`)
+  t.is((await store.run(['unmount', mnt])).code, 0)
+  const lines = contentOf(trace)
+  const [, unique] = /^> (\d+) MKDIR node 1 \{.*\} "made"$/m.exec(lines) ?? []
+  t.regex(lines, new RegExp(`^< ${unique} ok `, 'm'))
+  t.is(statSync(trace).mode & 0o777, 0o600)
+})
+
 test('the base may be deleted once the image is made', async (t) => {
   const store = await RealStore.make(t)
   const base = store.path('disk.raw')

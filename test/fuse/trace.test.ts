@@ -1,4 +1,8 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
+import { traceFile } from '../../fuse/index.ts'
 import { traceReply, traceRequest } from '../../fuse/protocol/trace.ts'
 import * as structures from '../../fuse/protocol/structures.ts'
 import { Bench, kernelMessage, structure } from './kernel-message.ts'
@@ -37,4 +41,17 @@ test('what is cut short or unknown is said', (t) => {
 test('a request without a reply says so', (t) => {
   const fixed = structure(structures.FORGET_IN, { nlookup: 1n })
   t.is(traced(kernelMessage({ opcode: 'FORGET', node: 9n, fixed })).reply, '< 2 no reply')
+})
+
+test('a file takes the lines of several threads, and begins anew when it is full', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-trace-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'trace')
+  const [one, other] = [traceFile(path, 20), traceFile(path, 20)]
+  one('> 2 LOOKUP')
+  other('> 4 MKDIR')
+  t.is(readFileSync(path, 'latin1'), '> 2 LOOKUP\n> 4 MKDIR\n')
+  one('> 6 READ')
+  t.is(readFileSync(path, 'latin1'), '> 6 READ\n')
+  t.throws(() => traceFile(join(directory, 'none', 'trace')), { code: 'ENOENT' })
 })
