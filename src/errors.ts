@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'REPLICA_UNCLEAR' // a replica was asked for a change and its answer was lost: it may or may not be done
   | 'REPLICA_DENIED' // a replica knows us and does not allow it, or does not know us
   | 'REPLICA_FAULT' // a replica answered with something that no sound one says
+  | 'FEW_COPIES' // what is on a replica lies in fewer places there than is safe, so far
   | 'ABORTED' // stopped on request
 
 export interface ErrorDetail {

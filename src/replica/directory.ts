@@ -22,7 +22,7 @@ import { closedPart, openPart } from './generation.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from './limits.ts'
 import { checkName, checkPath, isObjectName, joinPath } from './paths.ts'
 import type {
-  CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from './replica.ts'
 import { sourceOf } from './source.ts'
 import { temporaryDirectory, temporaryName } from './temporary.ts'
@@ -210,9 +210,9 @@ export class DirectoryReplica implements Replica {
     })
   }
 
-  async copies(path: string, options?: CallOptions): Promise<number> {
+  async copies(path: string, options?: CallOptions): Promise<Copies> {
     if ((await this.stat(path, options))?.kind !== 'object') throw absent(path)
-    return 1
+    return { have: 1, wanted: 1 }
   }
 
   async usage(options?: CallOptions): Promise<Usage> {

@@ -47,6 +47,8 @@ export const failureBytesMax = 64 * KIB
 export const hdfsChecksumSpanBytes = 512
 /** One block an object: then its checksum is one MD5 of checksums. */
 export const hdfsBlockBytes = packBytesMax
+/** Copies that outlive a DataNode: what has so many counts as replicated, and HDFS makes the others by itself. */
+export const hdfsCopiesEnough = 2
 /** DataNodes that one call leaves out after they failed. */
 export const excludedNodesMax = 32
 
@@ -65,6 +67,11 @@ export const registryBytesMax = 64 * KIB
 export const noteBytesMax = 16 * MIB
 /** A disk that is unmounted is noticed after this: until then what is written goes below its mount point. */
 export const lookForRootMs = 3_000
+/** Pauses between looks for copies: doubled from the first to the second. */
+export const copiesLookMinMs = 10
+export const copiesLookMaxMs = 500
+/** Objects whose copies are looked for at once. */
+export const looksAtOnceMax = 8
 /** Packs that are brought to one replica at once, each read a piece at a time. */
 export const packsAtOnceMax = 3
 
@@ -74,6 +81,8 @@ export interface ReplicationLimits {
   /** Pauses after a failed step: doubled from the first to the second. */
   readonly retryMinMs: number
   readonly retryMaxMs: number
+  /** How long a step waits for enough copies of what it put: HDFS counts them as its DataNodes report. */
+  readonly copiesWaitMs: number
   /** A replica that has lacked something for longer is worth an alarm. */
   readonly lagAlarmMs: number
 }
@@ -82,6 +91,7 @@ export const replicationLimits: ReplicationLimits = Object.freeze({
   batchEveryMs: 1_000,
   retryMinMs: 1_000,
   retryMaxMs: 30_000,
+  copiesWaitMs: 3_000,
   lagAlarmMs: 30_000,
 })
 /** An index run that is read and kept whole: 47,000 records. */

@@ -35,6 +35,8 @@ export interface ReplicaNote {
   readonly aliases: Readonly<Record<string, string>>
   /** Records before this place are named by index runs. */
   readonly indexed: PackPlace
+  /** What is before this place has been seen in enough places there. */
+  readonly copied: PackPlace
 }
 
 export interface PublishedImage {
@@ -48,7 +50,7 @@ export interface PackPlace {
 }
 
 export const emptyNote: ReplicaNote = Object.freeze({
-  images: {}, packsFrom: 0, aliases: {}, indexed: { pack: 0, offset: 0 },
+  images: {}, packsFrom: 0, aliases: {}, indexed: { pack: 0, offset: 0 }, copied: { pack: 0, offset: 0 },
 })
 
 const registryVersion = 1
@@ -151,14 +153,18 @@ function isEntry(value: unknown): value is ReplicaEntry {
 }
 
 function isNote(value: unknown): value is ReplicaNote {
-  const { images, packsFrom, aliases, indexed } = fieldsOf(value)
-  const place = fieldsOf(indexed)
-  return isCount(packsFrom) && isCount(place.pack) && isCount(place.offset) && typeof images === 'object' &&
+  const { images, packsFrom, aliases, indexed, copied } = fieldsOf(value)
+  return isCount(packsFrom) && isPlace(indexed) && isPlace(copied) && typeof images === 'object' &&
     images !== null && Object.values(fieldsOf(aliases)).every((each) => typeof each === 'string') &&
     Object.values(images).every((each) => {
       const { published, generation } = fieldsOf(each)
       return Number.isSafeInteger(published) && isCount(generation)
     })
+}
+
+function isPlace(value: unknown): boolean {
+  const { pack, offset } = fieldsOf(value)
+  return isCount(pack) && isCount(offset)
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {

@@ -72,6 +72,12 @@ export interface ReadRange extends CallOptions {
 /** won: this call closed it. closed: it is, and somebody else did it, or an earlier try whose answer was lost. */
 export type CloseOutcome = 'won' | 'closed'
 
+/** Places that hold an object: disks of an HDFS, one of a directory. */
+export interface Copies {
+  readonly have: number
+  readonly wanted: number
+}
+
 export interface Usage {
   readonly objectCount: number
   /** Plain bytes of all objects, each counted once. */
@@ -145,8 +151,8 @@ export interface Replica extends AsyncDisposable {
   /** An object or an empty directory; nothing happens where there is nothing. Errors: EXISTS (not empty). */
   remove(path: string, options?: CallOptions): Promise<void>
 
-  /** In how many places the least copied part of an object is now. Errors: NOT_FOUND. */
-  copies(path: string, options?: CallOptions): Promise<number>
+  /** In how many places the least copied part of an object is now, and how many are enough. Errors: NOT_FOUND. */
+  copies(path: string, options?: CallOptions): Promise<Copies>
 
   /** Of everything below the root. */
   usage(options?: CallOptions): Promise<Usage>

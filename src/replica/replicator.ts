@@ -135,6 +135,7 @@ export class Replicator implements AsyncDisposable {
     const replica = open(entry)
     const feed = new ReplicaFeed({
       env, outbox, entry, replica, note: registry.note(entry.name),
+      copiesWaitMs: this.#limits.copiesWaitMs,
       saveNote: (note) => this.#published(entry, note),
       authority: entry.isAuthority ? null : {
         replica: () => this.#authority()?.replica,

@@ -31,13 +31,15 @@ const env = systemEnv()
 
 const pieceBytes = 256 * 1024
 
-export const quickLimits: ReplicationLimits = { batchEveryMs: 10, retryMinMs: 20, retryMaxMs: 200, lagAlarmMs: 1_000 }
+export const quickLimits: ReplicationLimits = { batchEveryMs: 10, retryMinMs: 20, retryMaxMs: 200, copiesWaitMs: 1_000, lagAlarmMs: 1_000 }
 
 export class ReplicatedNode {
   readonly work: Work
   readonly registry: ReplicaRegistry
   readonly events: string[] = []
   replicator: Replicator
+  /** What stands between the replicator and its replicas. */
+  between = (replica: Replica): Replica => replica
 
   private constructor(work: Work) {
     this.work = work
@@ -85,7 +87,7 @@ export class ReplicatedNode {
     }
     return new Replicator({
       env, outbox: new StoreOutbox(env, this.work.store, engine), registry: this.registry, limits: quickLimits,
-      open: ({ url }) => openReplica(env, url, { limits: testLimits }), onEvent: (message) => this.events.push(message),
+      open: ({ url }) => this.between(openReplica(env, url, { limits: testLimits })), onEvent: (message) => this.events.push(message),
     })
   }
 }

@@ -64,6 +64,23 @@ hdfsTest(`hdfs: a DataNode is killed while packs come${whyNot}`, async (t) => {
   }
 })
 
+hdfsTest(`hdfs: what only one DataNode has does not count, until another one comes back${whyNot}`, async (t) => {
+  const { made, at, key } = await node(t)
+  await made.seal('one')
+  await until('the first', isThere(made, 1))
+  await Promise.all(hdfs().dataNodes.slice(1).map((each) => each.kill()))
+  try {
+    await made.seal('two')
+    await until('it is said', () => made.replicator.status()[0].lastError?.includes('too few places') === true)
+    t.deepEqual(await levelOf(made, 2), { have: 0, of: 1 })
+    t.deepEqual(await publishedNumbers(at.replica, key), [0, 1, 2])
+  } finally {
+    for (const each of hdfs().dataNodes.slice(1)) each.start()
+  }
+  await until('two places', isThere(made, 2))
+  await isWhole(t, made, at, { 'vm@2': 'two' })
+})
+
 hdfsTest(`hdfs: the NameNode is killed and comes back while epochs are sealed${whyNot}`, async (t) => {
   const { made, at, key } = await node(t)
   await made.seal('before')

@@ -18,6 +18,7 @@ import type { OwnerRecord } from '../owner-record.ts'
 import { joinPath } from '../paths.ts'
 import type { Publication, Publisher } from '../publisher.ts'
 import type { CallOptions, Replica } from '../replica.ts'
+import type { CopiesWait } from './copies-wait.ts'
 import { ImageHistory, fenced } from './image-history.ts'
 import { followTo, newestGeneration, Ownership } from './ownership.ts'
 
@@ -32,6 +33,7 @@ export interface ImageFeedParts {
   readonly publisher: Publisher
   /** Names there of the packs that were put here and are here still. */
   readonly packs: () => readonly string[]
+  readonly copies: CopiesWait
   readonly onEvent: (message: string) => void
 }
 
@@ -40,6 +42,8 @@ export interface PublishedBatches {
   readonly published: number
   readonly generation: number
   readonly epochs: number
+  /** Paths of the batches that hold what was not known to be there. */
+  readonly batches: readonly string[]
 }
 
 /** May publish in `generation`, where everything up to `published` is. */
@@ -76,11 +80,12 @@ export class ImageFeed {
       let epochs = 0
       for (const batch of this.#batches(wanted)) epochs += await this.#publishOne(place, batch, call)
       place.published = Math.max(place.published, ...numbers)
-      return { published: place.published, generation: place.generation, epochs }
+      const { published, generation } = place
+      return { published, generation, epochs, batches: this.#pathsAfter(place, known) }
     } catch (error) {
       if (!isCode(error, 'FENCED') || this.#parts.follows !== null) throw error
       const generation = await this.#fence(known, call)
-      return { published: known, generation, epochs: 0 }
+      return { published: known, generation, epochs: 0, batches: [] }
     }
   }
 
@@ -107,8 +112,16 @@ export class ImageFeed {
     place.merged.push(...small)
   }
 
+  #pathsAfter({ generation, batches }: Place, known: number): string[] {
+    const [open] = generationParts(this.#parts.image.key, generation)
+    return batches.filter(({ last }) => last > known).map((name) => joinPath(open, batchName(name)))
+  }
+
   async #removeMerged(place: Place, call: CallOptions): Promise<void> {
     const [open] = generationParts(this.#parts.image.key, place.generation)
+    const holds = (large: BatchName, { first, last }: BatchName): boolean => large.first <= first && last <= large.last
+    const larger = place.batches.filter((large) => place.merged.some((small) => holds(large, small)))
+    await this.#parts.copies.wait(larger.map((name) => joinPath(open, batchName(name))), call)
     for (let name = place.merged.at(0); name !== undefined; name = place.merged.at(0)) {
       await this.#parts.replica.remove(joinPath(open, batchName(name)), call)
       place.merged.shift()

@@ -71,6 +71,22 @@ export class PackFeed {
     return this.#putWhole(pack, presence, options)
   }
 
+  /** Paths of what is there of a pack's bytes from `offset` on. */
+  async objects(pack: LocalPack, offset: number, options: CallOptions): Promise<string[]> {
+    const { isWhole, ranges } = await this.#presence(pack, options)
+    const isWanted = (name: string): boolean => {
+      const range = parseRangeName(name)
+      return range !== undefined && range.offset + range.bytes > offset
+    }
+    const directory = joinPath(packsDirectory, this.nameOf(pack))
+    return (isWhole ? [wholeName] : ranges.filter(isWanted)).map((name) => joinPath(directory, name))
+  }
+
+  /** Paths of the wholes whose ranges go at the next tidying. */
+  doubled(): string[] {
+    return [...this.#doubled].map((name) => joinPath(joinPath(packsDirectory, name), wholeName))
+  }
+
   /** Removes the ranges that an earlier settling made superfluous. */
   async tidy(options: CallOptions): Promise<void> {
     for (const id of [...this.#doubled]) {

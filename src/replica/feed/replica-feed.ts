@@ -16,6 +16,7 @@ import { domainPath, generationDirectory, indexDirectory, packDirectory, prefetc
 import { joinPath } from '../paths.ts'
 import { Publisher } from '../publisher.ts'
 import type { CallOptions, Replica } from '../replica.ts'
+import { CopiesWait } from './copies-wait.ts'
 import { inGroups } from './groups.ts'
 import { ImageFeed } from './image-feed.ts'
 import { PackFeed, putIn } from './pack-feed.ts'
@@ -28,6 +29,7 @@ export interface FeedParts {
   readonly entry: ReplicaEntry
   readonly replica: Replica
   readonly note: ReplicaNote
+  readonly copiesWaitMs: number
   readonly saveNote: (note: ReplicaNote) => void
   /** What the authority has of an image; null for the authority itself. */
   readonly authority: Authority | null
@@ -57,6 +59,7 @@ export class ReplicaFeed {
   readonly #runs: RunFeed
   readonly #images = new Map<string, ImageFeed>()
   readonly #publisher: Publisher
+  readonly #copies: CopiesWait
   /** As of the last cut. */
   #local: readonly LocalPack[] = []
   #note: ReplicaNote
@@ -71,6 +74,7 @@ export class ReplicaFeed {
     this.#publisher = new Publisher(replica, env.randomBytes(8).toString('hex'), (names, attempt, call) => {
       return this.#replace(names, attempt, call)
     })
+    this.#copies = new CopiesWait(env, replica, parts.copiesWaitMs)
     this.#runs = new RunFeed(replica, outbox.storeId, outbox)
     this.#note = parts.note
   }
@@ -109,6 +113,7 @@ export class ReplicaFeed {
 
   /** What nobody waits for: whole packs instead of ranges, merged runs and batches. */
   async settle(call: CallOptions): Promise<void> {
+    await this.#copies.wait(this.#packs.doubled(), call)
     await this.#packs.tidy(call)
     const packs = await this.#parts.outbox.cut(this.#note.packsFrom)
     let packsFrom = this.#note.packsFrom
@@ -212,6 +217,8 @@ export class ReplicaFeed {
       throw new HoldfastError('DAMAGED', `pack ${name}, which epochs here build on, is going from ${url}`)
     })
     await this.#packs.replace(packs, attempt, call)
+    const first = Math.min(...packs.map(({ number }) => number))
+    if (first <= this.#note.copied.pack) this.#save({ copied: { pack: first, offset: 0 } })
     return Object.fromEntries(names.map((name, at) => [name, [this.#packs.nameOf(packs[at])]]))
   }
 
@@ -221,16 +228,32 @@ export class ReplicaFeed {
     if (feed === undefined) {
       const packs = (): string[] => this.#local.map((pack) => this.#packs.nameOf(pack))
       const follows = authority === null ? null : () => authority.published(image.key)?.generation ?? 0
-      const publisher = this.#publisher
-      feed = new ImageFeed({ env, outbox, replica, self: entry.self, image, follows, onEvent, publisher, packs })
+      const [publisher, copies] = [this.#publisher, this.#copies]
+      const { self } = entry
+      feed = new ImageFeed({ env, outbox, replica, self, image, follows, onEvent, publisher, copies, packs })
       this.#images.set(image.key, feed)
     }
     const known = this.#note.images[image.key]
-    const { published, generation, epochs } = await feed.publish(numbers, known?.published ?? -1, call)
+    const { published, generation, epochs, batches } = await feed.publish(numbers, known?.published ?? -1, call)
+    await this.#copied(batches, call)
     if (published !== known?.published || generation !== known.generation) {
       this.#save({ images: { ...this.#note.images, [image.key]: { published, generation } } })
     }
     return epochs
+  }
+
+  /** Only what would outlive a disk there counts: of what is published, and of the packs before it. */
+  async #copied(batches: readonly string[], call: CallOptions): Promise<void> {
+    const { copied } = this.#note
+    const paths = [...batches]
+    for (const pack of this.#local) {
+      const offset = pack.number === copied.pack ? copied.offset : 0
+      if (pack.number < copied.pack || offset >= pack.bytes) continue
+      paths.push(...await this.#packs.objects(pack, offset, call))
+    }
+    await this.#copies.wait(paths, call)
+    const last = this.#local.at(-1)
+    if (last !== undefined) this.#save({ copied: { pack: last.number, offset: last.bytes } })
   }
 
   #save(change: Partial<ReplicaNote>): void {

@@ -80,6 +80,14 @@ export class NameSpace {
     return blocks.map((block) => block.field('names').items().length)
   }
 
+  /** How many copies HDFS makes of an object, in time. Errors: NOT_FOUND. */
+  async copiesMeant(call: Call, path: string): Promise<number> {
+    const json = await this.#nameNodes.demand(call, {
+      method: 'GET', operation: 'GETFILESTATUS', path, effect: 'none',
+    }, `looking for the copies of ${path}`)
+    return json.field('FileStatus').field('replication').count()
+  }
+
   async summary(call: Call, path: string): Promise<{ objectCount: number; objectBytes: number }> {
     const json = await this.#nameNodes.demand(call, {
       method: 'GET', operation: 'GETCONTENTSUMMARY', path, effect: 'none',

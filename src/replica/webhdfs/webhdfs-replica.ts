@@ -2,11 +2,11 @@
 import { HoldfastError } from '../../errors.ts'
 import type { Env } from '../../env/env.ts'
 import { Call } from '../call.ts'
-import { type ReplicaLimits, pieceBytes, replicaLimits } from '../limits.ts'
+import { type ReplicaLimits, hdfsCopiesEnough, pieceBytes, replicaLimits } from '../limits.ts'
 import { checkName, checkPath, joinPath, nameOf, parentOf } from '../paths.ts'
 import { closedPart, openPart } from '../generation.ts'
 import type {
-  CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from '../replica.ts'
 import { Slots } from '../slots.ts'
 import { sourceOf } from '../source.ts'
@@ -159,11 +159,16 @@ export class WebHdfsReplica implements Replica {
     await this.#call(options, (call) => this.#nameSpace.remove(call, path))
   }
 
-  async copies(path: string, options?: CallOptions): Promise<number> {
+  async copies(path: string, options?: CallOptions): Promise<Copies> {
     checkPath(path)
-    const copies = await this.#call(options, (call) => this.#nameSpace.blockCopies(call, path))
-    // An empty object has no blocks: it is where the names are.
-    return copies.length === 0 ? 1 : Math.min(...copies)
+    return this.#call(options, async (call) => {
+      const [copies, meant] = await Promise.all([
+        this.#nameSpace.blockCopies(call, path), this.#nameSpace.copiesMeant(call, path),
+      ])
+      const wanted = Math.min(meant, hdfsCopiesEnough)
+      // An empty object has no blocks: it is where the names are.
+      return { have: copies.length === 0 ? wanted : Math.min(...copies), wanted }
+    })
   }
 
   async usage(options?: CallOptions): Promise<Usage> {
