@@ -44,7 +44,7 @@ print(json.dumps(open(path + "e" * (4095 - len(path))).read()))`
   t.is(await python(again, (await store.mount('names')).directory), 'deep')
 })
 
-contract('sparse files up to 8 EiB - 1, and offsets past their end', ['exactTimes'], async (t, { name: transport }) => {
+contract('sparse files up to 8 EiB - 1, and offsets past their end', ['hugeFiles', 'lseek'], async (t, { name: transport }) => {
   const store = await ServedStore.start(t, { transport })
   const mounted = await store.make('sparse')
   const script = `${helpers}

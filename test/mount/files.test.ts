@@ -23,6 +23,17 @@ def read(name): return open(name, "rb").read()
 def write(name, data): open(name, "wb").write(data)
 `
 
+/** `above`: the number that a listing of a directory gives for `..`. */
+const above = `
+libc.opendir.restype = ctypes.c_void_p
+libc.readdir.argtypes = [ctypes.c_void_p]
+libc.readdir.restype = ctypes.c_void_p
+def above(path):
+    directory = libc.opendir(path.encode())
+    while entry := libc.readdir(directory):
+        if ctypes.string_at(entry + 19) == b"..": return ctypes.c_uint64.from_address(entry).value
+`
+
 /** Runs a script in a fresh image; what it says must hold before and after a seal and a new mount. */
 async function inImage(t: ExecutionContext, transport: TransportUnderTest, script: string, again = ''): Promise<unknown[]> {
   const store = await ServedStore.start(t, { transport: transport.name })
@@ -242,22 +253,22 @@ contract('statfs tells what the store may still take', [], async (t, transport) 
   t.true(inside.blocks >= inside.bfree && inside.ffree > 1000)
 })
 
-contract('a listing names the directory above, also after a move', ['exactTimes'], async (t, transport) => {
-  const script = `
-libc.opendir.restype = ctypes.c_void_p
-libc.readdir.argtypes = [ctypes.c_void_p]
-libc.readdir.restype = ctypes.c_void_p
-def above(path):
-    directory = libc.opendir(path.encode())
-    while entry := libc.readdir(directory):
-        if ctypes.string_at(entry + 19) == b"..": return ctypes.c_uint64.from_address(entry).value
-os.makedirs("a/b/c"); os.mkdir("d"); os.mkdir("e"); write("f", b"")
+contract('a listing names the directory above, also after a move', [], async (t, transport) => {
+  const script = `${above}
+os.makedirs("a/b/c"); os.mkdir("d")
 said = [above("a/b/c") == os.stat("a/b").st_ino, above("a") == os.stat(".").st_ino]
 os.rename("a/b/c", "d/c")
 said.append(above("d/c") == os.stat("d").st_ino)
+print(json.dumps(said))`
+  t.deepEqual(await inImage(t, transport, script), [[true, true, true]])
+})
+
+contract('a listing names the directory above after two directories changed places', ['exchange'], async (t, transport) => {
+  const script = `${above}
+os.makedirs("d/c"); os.mkdir("e")
 rename("d/c", "e", 2)
-print(json.dumps(said + [above("e") == os.stat(".").st_ino, above("d/c") == os.stat("d").st_ino]))`
-  t.deepEqual(await inImage(t, transport, script), [[true, true, true, true, true]])
+print(json.dumps([above("e") == os.stat(".").st_ino, above("d/c") == os.stat("d").st_ino]))`
+  t.deepEqual(await inImage(t, transport, script), [[true, true]])
 })
 
 contract('one byte written into a file of 64 GiB costs one chunk', [], async (t, transport) => {
