@@ -165,13 +165,13 @@ for (const [where, mark, make] of witnesses) {
 test('damage in a segment is told by what lies behind it in the same file', (t) => {
   const log = new Log(t)
   log.append('disk', 'first')
-  log.append('disk', Buffer.alloc(logRecordBytesMax - logRecordHeaderBytes, 7))
+  log.append('disk', Buffer.alloc(logRecordBytesMax - logRecordHeaderBytes - sealBytes, 7))
   log.mark.raise(11)
   for (const text of ['HFLR', 'HFLRHFLR', 'last']) log.append('disk', text)
   t.is(log.read().length, 5)
   flip(log.path(1, 'disk'), segmentHeaderBytes + logRecordHeaderBytes + 2)
   t.throws(() => log.read(), { code: 'DAMAGED' })
-  log.cut(1, 'disk', 3 * logRecordHeaderBytes + 16)
+  log.cut(1, 'disk', 3 * (logRecordHeaderBytes + sealBytes) + 16)
   t.deepEqual(log.read(), [], 'who could tell is gone')
 })
 
