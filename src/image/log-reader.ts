@@ -44,7 +44,7 @@ interface LaneProgress {
   /** Null where nothing may be missing. */
   readonly witness: LogWitness | null
   /** Room for a part of a file, used again for the next. */
-  readonly room: Buffer
+  room: Buffer
 }
 
 /** Numbers of the segments that have a file, in order. */
@@ -80,7 +80,7 @@ export class LogReader {
     const witness = start.isWhole ? null : new LogWitness()
     const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress => ({
       lane, lastSequence: start.sequence - 1, isTorn: false, isGlance: start.isGlance ?? false, witness,
-      room: Buffer.allocUnsafe(windowBytes),
+      room: Buffer.alloc(0),
     }))
     let expected = start.sequence
     for (const segment of segments) {
@@ -137,7 +137,8 @@ export class LogReader {
     const header = file === null ? null : this.#header(file, segment, progress)
     if (file === null || header === null) return
     const { nonce } = header
-    const { room, isGlance, witness } = progress
+    const { isGlance, witness } = progress
+    const room = roomFor(progress, file)
     if (progress.isTorn) return witness?.search(file, segmentHeaderBytes, nonce, room)
     const content = this.#contentOf(file, header)
     this.#contents[lane].set(segment, content)
@@ -179,6 +180,12 @@ export class LogReader {
 function damaged(segment: number): HoldfastError {
   return new HoldfastError('DAMAGED', `the log lacks records up to segment ${segment} that were synced: roll back ` +
     'to an epoch with --discard, or restore the image from a replica')
+}
+
+function roomFor(progress: LaneProgress, file: EnvFile): Buffer {
+  const bytes = Math.min(windowBytes, file.size())
+  if (progress.room.length < bytes) progress.room = Buffer.allocUnsafe(bytes)
+  return progress.room
 }
 
 /** Merges two lanes by sequence. */

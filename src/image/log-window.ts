@@ -68,7 +68,7 @@ export interface WindowOptions {
   lane: Lane
   segment: number
   nonce: number
-  /** `windowBytes` of them. */
+  /** `windowBytes` of them, or the whole file's. */
   room: Buffer
   /** Only lengths are checked, and payloads of writes are not read. */
   isGlance: boolean

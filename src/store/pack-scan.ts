@@ -66,13 +66,14 @@ export function readFooter(file: EnvFile): PackFooter | undefined {
 class ScanWindow {
   readonly #file: EnvFile
   readonly #end: number
-  readonly #buffer = Buffer.allocUnsafeSlow(scanWindowBytes)
+  readonly #buffer: Buffer
   #start = 0
   #length = 0
 
   constructor(file: EnvFile, end: number) {
     this.#file = file
     this.#end = end
+    this.#buffer = Buffer.allocUnsafeSlow(Math.min(scanWindowBytes, end))
   }
 
   recordAt(offset: number): ScannedRecord | undefined {

@@ -8,10 +8,17 @@ import { recentIdsMax } from '../../limits.ts'
 const wordsOfId = 4
 
 export class RecentIds {
-  readonly #words = new Uint32Array(recentIdsMax * wordsOfId)
+  readonly #slots: number
+  readonly #words: Uint32Array
+
+  /** `count`: how many there may be. */
+  constructor(count: number) {
+    this.#slots = Math.max(1, Math.min(recentIdsMax, count))
+    this.#words = new Uint32Array(this.#slots * wordsOfId)
+  }
 
   has(id: Buffer): boolean {
-    const slot = slotOf(id)
+    const slot = this.#slotOf(id)
     for (let word = 0; word < wordsOfId; word++) {
       if (this.#words[slot + word] !== id.readUInt32LE(4 * word)) return false
     }
@@ -19,11 +26,11 @@ export class RecentIds {
   }
 
   add(id: Buffer): void {
-    const slot = slotOf(id)
+    const slot = this.#slotOf(id)
     for (let word = 0; word < wordsOfId; word++) this.#words[slot + word] = id.readUInt32LE(4 * word)
   }
-}
 
-function slotOf(id: Buffer): number {
-  return (id.readUInt32LE(16) % recentIdsMax) * wordsOfId
+  #slotOf(id: Buffer): number {
+    return (id.readUInt32LE(16) % this.#slots) * wordsOfId
+  }
 }

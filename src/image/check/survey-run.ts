@@ -18,11 +18,12 @@ export class SurveyRun {
   readonly #bad: ReadonlySet<string>
   /** Nodes of which all that is below is good, by the kind of their tree. */
   readonly #sound = new Set<string>()
-  readonly #present = new RecentIds()
+  readonly #present: RecentIds
 
   /** `disk` reads from the disk; `bad`: ids that are known to be unreadable, whatever a cache says. */
   constructor(disk: ChunkReader, store: LocalChunkStore, bad: ReadonlySet<string>) {
     this.#hasReplicas = store.source !== undefined
+    this.#present = new RecentIds(2 * store.stats().data.records)
     this.chunks = this.#hasReplicas ? orFetched(disk, store) : disk
     this.nodes = new NodeReader(this.chunks)
     this.#bad = bad
