@@ -156,3 +156,18 @@ test('a torn log is no damage, and is said', async (t) => {
   t.deepEqual(damaged, [])
   t.is(notes.filter((note) => note.includes('no record, as after a crash')).length, 1)
 })
+
+test('bytes that a power loss lost in the middle of what was not synced are no damage, and are said', async (t) => {
+  const work = await Work.start(t)
+  for (let text = 1; text <= 5; text++) work.write('disk', String(text).padStart(3))
+  const path = work.path('log', '00000001.disk')
+  await work.restart(() => {
+    const bytes = fs.readFileSync(path)
+    bytes.fill(0, bytes.length >> 1, (bytes.length >> 1) + 100)
+    fs.writeFileSync(path, bytes)
+  })
+  const { damaged, notes } = await work.engine.check({ readData: true, repair: true })
+  t.deepEqual(damaged, [])
+  t.true(notes.some((note) => note.includes('no record, as after a power loss')), JSON.stringify(notes))
+  await work.open()
+})

@@ -143,24 +143,41 @@ class ImageSurvey {
     }
   }
 
+  /**
+   * A power loss keeps what was not synced in any part and order, so bytes that are no record before sound ones are no
+   * damage by themselves: only where one bit explains them, or records tell that they were synced once.
+   */
   #log(newest: EpochRecord): void {
-    const { env, faults, notes, logDamages } = this.#input
+    const { env, notes } = this.#input
     const { layout } = this.#files
     const pending = listSegments(env, layout).filter((segment) => segment > newest.segment)
+    const isTorn = this.#guarded('log', this.#image, [], () => this.#readLog(pending, newest)) !== null
     for (const name of env.readdir(layout.log)) {
       const parsed = parseSegmentName(name)
       if (parsed === null || !pending.includes(parsed.segment)) continue
       const path = join(layout.log, name)
       const { damages, tornBytes } = surveyLane(env, path)
       if (tornBytes > 0) notes.push(`${path} ends in ${tornBytes} bytes that are no record, as after a crash`)
-      for (const damage of damages) {
-        const message = `${damage.bytes} bytes at ${damage.offset} are not what was written`
-        faults.add({ what: 'log', where: path, message })
-        logDamages.push(damage)
-      }
+      for (const damage of damages) this.#logDamage(damage, isTorn)
     }
-    using log = new LogReader(env, layout, newest.imageId, this.#files.keys)
-    for (const _ of log.records(pending, { sequence: newest.sequence, isWhole: false }));
+  }
+
+  #logDamage(damage: LogDamage, isTorn: boolean): void {
+    const { faults, notes, logDamages } = this.#input
+    const { path, offset, bytes, corrected } = damage
+    if (isTorn && corrected === null) {
+      notes.push(`${path} holds ${bytes} bytes at ${offset} that are no record, as after a power loss`)
+      return
+    }
+    faults.add({ what: 'log', where: path, message: `${bytes} bytes at ${offset} are not what was written` })
+    logDamages.push(damage)
+  }
+
+  /** Errors: DAMAGED (what is missing was synced once), NEWER_VERSION, IO. */
+  #readLog(pending: readonly number[], { imageId, sequence }: EpochRecord): true {
+    using log = new LogReader(this.#input.env, this.#files.layout, imageId, this.#files.keys)
+    for (const _ of log.records(pending, { sequence, isWhole: false }));
+    return true
   }
 
   #record<T>(what: string, where: string, epochs: string[], number: number | null, read: () => T): T | null {
