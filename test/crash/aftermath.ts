@@ -5,6 +5,7 @@
 import { basename } from 'node:path'
 import type { Env } from '../../src/env/env.ts'
 import { isCode, messageOf } from '../../src/errors.ts'
+import type { GarbageRequest } from '../../src/image/collection/types.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { ImageFiles } from '../../src/image/image-files.ts'
 import type { CheckReport, EpochSummary } from '../../src/image/types.ts'
@@ -47,6 +48,19 @@ export class Aftermath {
     this.#crash = crash
   }
 
+  /** Of a store that was spoilt: a repair puts all right, whatever became of one before. */
+  async repair(): Promise<void> {
+    const engine = await this.#open()
+    if (engine === null) return
+    try {
+      this.#report(await engine.check({ readData: true, repair: true, from: this.#crash.workload.repairFrom }))
+    } catch (error) {
+      this.#fault(`the store cannot be repaired: ${messageOf(error)}`)
+    } finally {
+      await engine.close()
+    }
+  }
+
   /** What the heads must hold, judged by the files alone. */
   expected(): Expected {
     const { workload, at } = this.#crash
@@ -70,6 +84,7 @@ export class Aftermath {
       onRecovered()
       for (const head of heads) await this.#use(engine, head)
       this.#report(await engine.check({ readData: true }))
+      if (this.#crash.workload.collects !== null) await this.#collect(engine, this.#crash.workload.collects)
     } finally {
       await engine.close()
     }
@@ -156,6 +171,21 @@ export class Aftermath {
     // Whatever it did: a handle of the index that stays would be found again by who opens the next state.
     await head.close()
     await engine.closeHead({ image })
+  }
+
+  /** A collection goes on where one was broken off: it leaves all that is needed and no garbage. */
+  async #collect(engine: Engine, request: GarbageRequest): Promise<void> {
+    try {
+      const { left } = await engine.collectGarbage(request)
+      for (const { pack, reason } of left) this.#fault(`pack ${pack} cannot be collected: ${reason}`)
+      const { droppedPacks, rewrittenPacks, unusedBytes } = await engine.collectGarbage({ maxUnused: 0, dryRun: true })
+      if (droppedPacks + rewrittenPacks + unusedBytes > 0) {
+        this.#fault(`garbage is left: ${droppedPacks} packs to drop, ${rewrittenPacks} to rewrite, ${unusedBytes} bytes`)
+      }
+    } catch (error) {
+      this.#fault(`garbage cannot be collected: ${messageOf(error)}`)
+    }
+    this.#report(await engine.check({ readData: true }))
   }
 
   #compare(what: string, head: HeadInUse): void {

@@ -8,7 +8,7 @@ import { Random } from '../tree/random.ts'
 import { isEncrypted } from '../image/variant.ts'
 import { powerLossNames } from './power-losses.ts'
 import { CrashRun } from './run.ts'
-import { comingAndGoing, everyVerb, manyPacks, manySegments, nameless, replicated } from './scripts.ts'
+import { collected, comingAndGoing, everyVerb, manyPacks, manySegments, nameless, repaired, replicated } from './scripts.ts'
 
 const recordings = Number(process.env.HOLDFAST_CRASHES ?? 0)
 
@@ -19,6 +19,8 @@ const everything = {
   'an open file without a name': nameless,
   'packs that fill up': manyPacks,
   'a store and its replica': replicated,
+  'collections of garbage': collected,
+  'repairs of what went bad': repaired,
 }
 
 /** Encryption changes how bytes are laid out, not when they are synced: one use shows it where time is short. */

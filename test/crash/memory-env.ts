@@ -5,7 +5,7 @@ import type { Env, EnvFile, OpenMode, PathStat } from '../../src/env/env.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
 import type { Random } from '../tree/random.ts'
-import { locate, overlaid, resized } from './tree.ts'
+import { locate, resized } from './tree.ts'
 import type { NodeNumber, Tree } from './tree.ts'
 
 const plenty = 2 ** 40
@@ -45,6 +45,8 @@ class MemoryFiles {
   readonly env: Pick<Env, 'open' | 'rename' | 'link' | 'unlink' | 'mkdir' | 'rmdir' | 'readdir' | 'readlink' | 'stat' | 'exists' | 'syncDirectory'> & Env
   readonly #options: MemoryOptions
   readonly #tree: Tree
+  /** Where contents lie that were written here, with room to grow. */
+  readonly #rooms = new Map<NodeNumber, Buffer>()
 
   constructor(options: MemoryOptions) {
     this.#options = options
@@ -76,7 +78,44 @@ class MemoryFiles {
     if (found !== undefined && mode === 'createNew') throw new HoldfastError('EXISTS', `${path} is there`)
     const node = found ?? this.#make(path, (made) => this.#tree.files.set(made, Buffer.alloc(0)))
     if (!this.#tree.files.has(node)) throw new HoldfastError('IO', `${path} is a directory`)
-    return openFile(this.#tree.files, path, node)
+    return this.#file(path, node)
+  }
+
+  #file(path: string, node: NodeNumber): EnvFile {
+    const { files } = this.#tree
+    const content = (): Buffer => files.get(node)!
+    const write = (source: Uint8Array, at: number): void => this.#write(node, source, at)
+    return {
+      path,
+      fd: -1,
+      read: (target, position) => position >= content().length ? 0 : content().copy(target, 0, position),
+      write,
+      writev: (sources, position) => write(Buffer.concat(sources), position),
+      append: (source) => write(source, content().length),
+      truncate: (bytes) => {
+        this.#rooms.delete(node)
+        files.set(node, Buffer.from(resized(content(), bytes)))
+      },
+      size: () => content().length,
+      sync: () => undefined,
+      close: () => undefined,
+      [Symbol.dispose]: () => undefined,
+    }
+  }
+
+  /** Contents that were there are others' too, and are copied before they change. */
+  #write(node: NodeNumber, source: Uint8Array, at: number): void {
+    const { files } = this.#tree
+    const content = files.get(node)!
+    const bytes = Math.max(content.length, at + source.length)
+    let room = this.#rooms.get(node)
+    if (room === undefined || room.length < bytes) {
+      room = Buffer.alloc(room === undefined ? bytes : 2 * bytes)
+      content.copy(room)
+      this.#rooms.set(node, room)
+    }
+    room.set(source, at)
+    files.set(node, room.subarray(0, bytes))
   }
 
   #make(path: string, put: (node: NodeNumber) => void): NodeNumber {
@@ -148,24 +187,6 @@ class MemoryFiles {
 
   #parts(path: string): string[] {
     return relative(this.#options.root, path).split('/').filter((name) => name !== '')
-  }
-}
-
-function openFile(files: Map<NodeNumber, Buffer>, path: string, node: NodeNumber): EnvFile {
-  const content = (): Buffer => files.get(node)!
-  const write = (source: Uint8Array, at: number): void => void files.set(node, overlaid(content(), source, at))
-  return {
-    path,
-    fd: -1,
-    read: (target, position) => position >= content().length ? 0 : content().copy(target, 0, position),
-    write,
-    writev: (sources, position) => write(Buffer.concat(sources), position),
-    append: (source) => write(source, content().length),
-    truncate: (bytes) => void files.set(node, Buffer.from(resized(content(), bytes))),
-    size: () => content().length,
-    sync: () => undefined,
-    close: () => undefined,
-    [Symbol.dispose]: () => undefined,
   }
 }
 

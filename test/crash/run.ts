@@ -15,7 +15,7 @@ import { memoryEnv } from './memory-env.ts'
 import { powerLoss, powerLossNames } from './power-losses.ts'
 import { RecordingEnv } from './recording-env.ts'
 import type { RecordedOperation } from './recording-env.ts'
-import { copiedTree } from './tree.ts'
+import { namesOf } from './tree.ts'
 import type { Tree } from './tree.ts'
 import { Volume } from './volume.ts'
 import { Workload } from './workload.ts'
@@ -98,11 +98,12 @@ export class CrashRun {
     const tree = volume.after(powerLoss(name, this.#random, volume.pending()), this.#random)
     const what = `${name}, index ${variant}`
     const isTwice = this.#loss % this.#options.secondCrashEvery === 0
-    const before = isTwice ? copiedTree(tree) : tree
+    const before = isTwice ? { ...namesOf(tree), files: new Map(tree.files) } : tree
     const crash = await this.#state(volume, tree, variant)
-    const recovery = new RecordingEnv({ inner: crash.env, root: this.#root, around, random: this.#random, start: copiedTree(tree) })
+    const recovery = new RecordingEnv({ inner: crash.env, root: this.#root, around, random: this.#random, start: namesOf(tree) })
     const aftermath = new Aftermath({ ...crash, env: recovery.env })
     const besides = await this.#workload.alsoExamine(tree, volume.at)
+    if (volume.at >= this.#workload.spoiltAt) await aftermath.repair()
     const expected = aftermath.expected()
     let recoveredAt = 0
     await aftermath.examine(expected, () => (recoveredAt = recovery.operations.length))
@@ -120,6 +121,7 @@ export class CrashRun {
     const tree = recovery.after(powerLoss(name, this.#random, recovery.pending()), this.#random)
     const variant = this.#random.pick(['older', 'deleted'] as const)
     const aftermath = new Aftermath(await this.#state(volume, tree, variant))
+    if (volume.at >= this.#workload.spoiltAt) await aftermath.repair()
     await aftermath.examine(expected)
     this.#report.secondCrashes += 1
     this.#note(volume.at, `${what}, then in its recovery: ${name}, index ${variant}`, aftermath.faults)

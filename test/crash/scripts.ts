@@ -1,9 +1,17 @@
 /** What is done to a store while it is recorded: each verb at least once, in an order from the seed. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ImageLayout } from '../../src/image/layout.ts'
+import type { CheckReport } from '../../src/image/types.ts'
 import { chunkBytes } from '../../src/limits.ts'
 import { modelRoot } from '../image/model.ts'
 import type { Random } from '../tree/random.ts'
 import { ReplicatedUse } from './replicated-use.ts'
+import { flipBit, packsOf, spoilChunk } from './spoiling.ts'
 import type { Workload } from './workload.ts'
+
+/** How files are made here. */
+const plain = { permissions: 0o644, uid: 0, isMemory: false, target: '' }
 
 type Turn = (workload: Workload) => Promise<void> | void
 
@@ -39,9 +47,8 @@ export async function everyVerb(workload: Workload, random: Random, stepsMax = 4
 /** A file that has lost its name and is still open is written through seals and takeovers. */
 export async function nameless(workload: Workload, random: Random): Promise<void> {
   await workload.start()
-  const made = { permissions: 0o644, uid: 0, isMemory: false, target: '' }
   for (let round = 0; round < 3; round += 1) {
-    const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'open', kind: 'file', ...made, inode: 0 })
+    const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'open', kind: 'file', ...plain, inode: 0 })
     const write = (): void => void workload.do({ do: 'write', inode, at: random.below(100_000), bytes: random.bytes(1 + random.below(3000)) })
     workload.meanwhile = write
     workload.do({ do: 'reference', inode })
@@ -96,8 +103,7 @@ export async function comingAndGoing(workload: Workload, random: Random): Promis
 /** Much is written, so that packs are closed and begun. */
 export async function manyPacks(workload: Workload, random: Random): Promise<void> {
   await workload.start()
-  const made = { permissions: 0o644, uid: 0, isMemory: false, target: '' }
-  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...made, inode: 0 })
+  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...plain, inode: 0 })
   const write = (): void => void workload.do({ do: 'write', inode, at: random.below(12) * chunkBytes, bytes: random.bytes(chunkBytes) })
   workload.meanwhile = write
   for (let round = 0; round < 4; round += 1) {
@@ -123,6 +129,71 @@ export async function replicated(workload: Workload, random: Random): Promise<vo
   }
   await use.close()
   await workload.close()
+}
+
+/** Retention lets epochs go; packs are dropped and rewritten, alone and while the head is written and sealed. */
+export async function collected(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  const chunks = Array.from({ length: 20 }, () => random.bytes(chunkBytes))
+  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...plain, inode: 0 })
+  // What is garbage is written again, too, also while it is taken away.
+  const write = (): void => void workload.do({ do: 'write', inode, at: random.below(8) * chunkBytes, bytes: random.pick(chunks) })
+  workload.meanwhile = write
+  const seal = async (count: number): Promise<void> => {
+    for (; count > 0; count -= 1) write()
+    await workload.commit('epoch')
+    await workload.retire()
+  }
+  workload.collects = { keepLast: 1, maxUnused: 0 }
+  for (let epoch = 0; epoch < 3; epoch += 1) await seal(5)
+  await workload.pin(true)
+  await workload.collect({ keepLast: 2, maxUnused: 0 })
+  await seal(4)
+  await workload.fork()
+  await seal(3)
+  await workload.collect({ keepLast: 1, maxUnused: 0 }, () => seal(3))
+  await workload.removeImage()
+  await workload.reopen(true)
+  write()
+  await workload.fsync()
+  await workload.collect({ keepLast: 1 })
+  await seal(3)
+  await workload.close()
+}
+
+/** Bits and whole chunks go bad while nobody has the store open; a repair puts them right and the store is used on. */
+export async function repaired(workload: Workload, random: Random): Promise<void> {
+  const { directory, recording: { env } } = workload
+  const chunks = Array.from({ length: 20 }, () => random.bytes(chunkBytes))
+  const copies = join(directory, '..', '..', 'copies')
+  writeFileSync(copies, Buffer.concat(chunks))
+  workload.repairFrom = [copies]
+  await workload.start()
+  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...plain, inode: 0 })
+  let next = 0
+  const seal = async (kind: 'head' | 'epoch'): Promise<void> => {
+    for (let count = 0; count < 5; count += 1, next += 1) {
+      workload.do({ do: 'write', inode, at: random.below(8) * chunkBytes, bytes: chunks[next % chunks.length] })
+    }
+    await workload.commit(kind)
+    await workload.retire()
+  }
+  for (const kind of ['epoch', 'epoch', 'epoch', 'head'] as const) await seal(kind)
+  const layout = new ImageLayout(directory, 'vm')
+  await expectHealed(workload.spoil(() => {
+    for (const pack of packsOf(env, directory)) flipBit(env, pack, random)
+    for (const path of [layout.epoch(1), layout.head, layout.identity]) flipBit(env, path, random)
+  }))
+  await seal('epoch')
+  await expectHealed(workload.spoil(() => void packsOf(env, directory).find((pack) => spoilChunk(env, pack, random))))
+  await seal('epoch')
+  await workload.close()
+}
+
+async function expectHealed(repair: Promise<CheckReport>): Promise<void> {
+  const { damaged, healed } = await repair
+  if (healed.length === 0) throw new Error('nothing was healed')
+  if (damaged.length > 0) throw new Error(`damage is left: ${JSON.stringify(damaged)}`)
 }
 
 function shuffled<T>(items: T[], random: Random): T[] {

@@ -65,10 +65,10 @@ export function resized(content: Buffer, bytes: number): Buffer {
   return bytes <= content.length ? content.subarray(0, bytes) : Buffer.concat([content, Buffer.alloc(bytes - content.length)])
 }
 
-export function copiedTree(tree: Tree): Tree {
+/** A copy of its own without any contents. */
+export function namesOf(tree: Tree): Tree {
   return {
-    directories: new Map([...tree.directories].map(([node, names]) => [node, new Map(names)])),
-    files: new Map([...tree.files].map(([node, bytes]) => [node, Buffer.from(bytes)])),
+    directories: new Map([...tree.directories].map(([node, names]) => [node, new Map(names)])), files: new Map(),
     nextNode: tree.nextNode,
   }
 }

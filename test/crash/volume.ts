@@ -7,7 +7,7 @@
 import { Buffer } from 'node:buffer'
 import type { Random } from '../tree/random.ts'
 import type { RecordedOperation } from './recording-env.ts'
-import { applyEdits, copiedTree, emptyTree, overlaid, resized } from './tree.ts'
+import { applyEdits, emptyTree, namesOf, overlaid, resized } from './tree.ts'
 import type { Edit, NodeNumber, Tree } from './tree.ts'
 
 /** zeros: the file grew and its blocks were never written. bytes, sectors: a part of the write arrived. */
@@ -39,7 +39,7 @@ export class Volume {
   #at = 0
 
   constructor(start: Tree = emptyTree()) {
-    this.#durable = copiedTree(start)
+    this.#durable = { ...namesOf(start), files: new Map(start.files) }
   }
 
   /** Operations applied so far. */
@@ -78,7 +78,7 @@ export class Volume {
     }
   }
 
-  /** What is there when the power comes back. */
+  /** What is there when the power comes back; the bytes are not to be changed in place. */
   after(loss: PowerLoss, random: Random): Tree {
     const tree: Tree = {
       directories: new Map([...this.#durable.directories].map(([node, names]) => [node, new Map(names)])),
@@ -109,12 +109,15 @@ export class Volume {
   }
 
   #content(node: NodeNumber, fate: (at: number) => Fate, random?: Random): Buffer {
-    let content: Buffer = Buffer.from(this.#durable.files.get(node) ?? Buffer.alloc(0))
-    for (const { at, operation } of this.#changes.get(node) ?? []) {
+    const durable = this.#durable.files.get(node) ?? Buffer.alloc(0)
+    const changes = this.#changes.get(node) ?? []
+    if (changes.length === 0) return durable
+    let content: Buffer = Buffer.from(durable)
+    for (const { at, operation } of changes) {
       const becomes = fate(at)
       if (becomes === 'lost') continue
       if (operation.do === 'truncate') content = resized(content, operation.bytes)
-      else for (const part of partsOf(operation.bytes, operation.at, becomes, random)) content = overlaid(content, part.bytes, part.at)
+      else for (const part of partsOf(content, operation.bytes, operation.at, becomes, random)) content = overlaid(content, part.bytes, part.at)
     }
     return content
   }
@@ -125,9 +128,13 @@ interface Part {
   bytes: Uint8Array
 }
 
-function partsOf(bytes: Buffer, at: number, fate: Fate, random?: Random): Part[] {
+function partsOf(content: Buffer, bytes: Buffer, at: number, fate: Fate, random?: Random): Part[] {
   if (random === undefined || fate === 'kept') return [{ at, bytes }]
-  if (fate === 'zeros') return [{ at, bytes: Buffer.alloc(bytes.length) }]
+  if (fate === 'zeros') {
+    // Blocks that were there keep what they held.
+    const grownAt = Math.max(at, content.length)
+    return at + bytes.length <= grownAt ? [] : [{ at: grownAt, bytes: Buffer.alloc(at + bytes.length - grownAt) }]
+  }
   if (fate === 'bytes') return [{ at, bytes: bytes.subarray(0, random.below(bytes.length)) }]
   const parts: Part[] = []
   for (let start = 0; start < bytes.length;) {

@@ -4,8 +4,10 @@
  */
 import { join } from 'node:path'
 import type { StoredEpoch } from '../../src/format/epoch.ts'
+import type { GarbageReport, GarbageRequest } from '../../src/image/collection/types.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { ImageFiles } from '../../src/image/image-files.ts'
+import type { CheckReport } from '../../src/image/types.ts'
 import type { Model, Operation } from '../image/model.ts'
 import { initStore, openLocalEngine } from '../image/variant.ts'
 import { domainKeys } from '../store/variant.ts'
@@ -33,6 +35,12 @@ export class Workload {
   /** When the store was there. */
   madeAt = Infinity
   readonly #random: Random
+  /** What garbage a collection after the crash takes away; null: none is run. */
+  collects: GarbageRequest | null = null
+  /** When bytes of the store were spoilt: whoever opens it later repairs it first. */
+  spoiltAt = Infinity
+  /** Files, outside the recording, where a repair finds what is lost. */
+  repairFrom: string[] = []
   /** Of what lies beside the store: more that a crash must leave sound. */
   alsoExamine: (tree: Tree, at: number) => Promise<string[]> = async () => []
   #engine!: Engine
@@ -189,6 +197,34 @@ export class Workload {
     await this.#open(history.image, model)
   }
 
+  /** Epochs go that the rules let go, then what nobody needs; `beside`: what is done to the head meanwhile. */
+  async collect(request: GarbageRequest, beside: () => Promise<void> = async () => undefined): Promise<GarbageReport> {
+    const removed = { begin: this.#at, end: Infinity }
+    const collecting = this.#engine.collectGarbage(request)
+    const [report] = await Promise.all([collecting, beside()])
+    removed.end = this.#at
+    for (const { epoch } of report.removedEpochs) {
+      const [image, number] = epoch.split('@')
+      this.images.get(image)!.epochs.get(Number(number))!.removed = removed
+    }
+    this.#copyIndex()
+    return report
+  }
+
+  /** Bytes go bad on the medium while nobody has the store open; then a repair puts them right. */
+  async spoil(change: () => void): Promise<CheckReport> {
+    const { history, model } = this.#head
+    await this.#close()
+    await this.#engine.close()
+    this.#copyIndex()
+    this.spoiltAt = Math.min(this.spoiltAt, this.#at)
+    change()
+    await this.#openEngine()
+    const report = await this.#verb(() => null, () => this.#engine.check({ readData: true, repair: true, from: this.repairFrom }))
+    await this.#open(history.image, model)
+    return report
+  }
+
   async close(): Promise<void> {
     await this.#close()
     await this.#engine.close()
@@ -250,10 +286,12 @@ export class Workload {
     if (history === undefined) return
     const files = new ImageFiles(this.recording.env, this.directory, image, domainKeys)
     const record = rest === '/head' ? files.head() : files.epoch(rest === '' ? 0 : Number(rest.slice('/epochs/'.length)))
+    const manifest = record.manifest.toString('hex')
+    // A repair publishes the record again that it puts right.
+    if (history.commits.some((other) => other.commit === record.commit && other.manifest === manifest)) return
     const model = this.#publishing(record)?.clone() ?? null
     history.commits.push({
-      span: this.#span, model, commit: record.commit, kind: record.kind, number: record.number, segment: record.segment,
-      manifest: record.manifest.toString('hex'),
+      span: this.#span, model, commit: record.commit, kind: record.kind, number: record.number, segment: record.segment, manifest,
     })
     if (record.kind === 'head') return
     const sealed = model?.clone() ?? null
