@@ -10,6 +10,7 @@ import { decodeManifest, encodeManifest } from '../../src/format/manifest.ts'
 import { decodeNode, encodeInner, encodeLeaf } from '../../src/format/node.ts'
 import { goldenEpoch } from './epoch-v1.ts'
 import { goldenEffects } from './log-v1.ts'
+import { goldenReplicaFormats } from './replica-v1.ts'
 
 export interface GoldenFormat {
   readonly name: string
@@ -55,6 +56,7 @@ export const goldenFormats: readonly GoldenFormat[] = [
   { name: 'key of a record', encode: () => recordKey(id(0x44), 2) },
   { name: 'place of a record', encode: () => encodeLocation(location), decode: decodeLocation, value: location },
   { name: 'identity of an index', encode: () => identityValue(Buffer.alloc(16, 0x55)) },
+  ...goldenReplicaFormats,
 ]
 
 function number(value: number): Buffer {
