@@ -104,6 +104,13 @@ export interface ReplicaRequest {
   bytesPerSecondMax: number | null
 }
 
+/** Whether, and how long, somebody waits until an epoch is on replicas. */
+export interface ReplicaWait {
+  waitReplicas?: number
+  /** Without it a minute. */
+  waitTimeMs?: number
+}
+
 /** How far an epoch got while somebody waited for it. */
 export interface ReplicasReached {
   have: number
@@ -159,15 +166,13 @@ export interface Host {
   cleanMounts(args: { below?: string }): Promise<string[]>
   mounts(): MountSummary[]
   /** Mounted or not. */
-  seal(args: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions): Promise<SealResult>
+  seal(args: { image: string; note?: string } & ReplicaWait, options?: CallOptions): Promise<SealResult>
 
   /** An image of a replica becomes one of this store. Errors: as restoreImage. */
   restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult>
 
   startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary>
-  checkpoint(
-    args: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions,
-  ): Promise<CheckpointResult>
+  checkpoint(args: { image: string; note?: string } & ReplicaWait, options?: CallOptions): Promise<CheckpointResult>
   /** Sets (or with null clears) the schedule of periodic checkpoints and returns. */
   scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary>
   resumeMachine(

@@ -4,7 +4,9 @@ import { assert } from '../errors.ts'
 import type { CallOptions, EpochDetail, EpochSummary } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { VerbCaller } from './caller.ts'
-import type { CheckpointResult, MachineSummary, MountSummary, ResumeResult, SealResult } from './host.ts'
+import type {
+  CheckpointResult, MachineSummary, MountSummary, ReplicaWait, ResumeResult, SealResult,
+} from './host.ts'
 import type { ResultOf } from './verbs.ts'
 
 /** How to start a machine. Paths of disks are in the image, of kernel and initrd on this machine. */
@@ -49,9 +51,9 @@ export class Image {
    * Seals the head as the next epoch; durable on return, and with `waitReplicas` on so many replicas, unless the
    * result's `replicas` says that they did not get it in time. Mounted or not.
    */
-  seal(options: { note?: string; waitReplicas?: number } & CallOptions = {}): Promise<SealResult> {
-    const { note, waitReplicas } = options
-    return this.#caller.call('seal', { image: this.name, note, waitReplicas }, options)
+  seal(options: { note?: string } & ReplicaWait & CallOptions = {}): Promise<SealResult> {
+    const { note, waitReplicas, waitTimeMs } = options
+    return this.#caller.call('seal', { image: this.name, note, waitReplicas, waitTime: waitTimeMs }, options)
   }
 
   pin(epoch: number): Promise<EpochSummary> {
@@ -105,9 +107,10 @@ export class Image {
   }
 
   /** Seals disks, memory and device state as one epoch; the guest is paused for `pauseMs` of it. */
-  async checkpoint(options: { note?: string; waitReplicas?: number } & CallOptions = {}): Promise<CheckpointResult> {
-    const { note, waitReplicas } = options
-    const result = await this.#caller.call('vm checkpoint', { image: this.name, note, waitReplicas }, options)
+  async checkpoint(options: { note?: string } & ReplicaWait & CallOptions = {}): Promise<CheckpointResult> {
+    const { note, waitReplicas, waitTimeMs } = options
+    const args = { image: this.name, note, waitReplicas, waitTime: waitTimeMs }
+    const result = await this.#caller.call('vm checkpoint', args, options)
     assert(result.kind === 'taken', 'without a period one checkpoint is taken')
     return result
   }

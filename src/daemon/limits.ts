@@ -44,8 +44,10 @@ export const crashWindowMs = 60_000
 
 /** How long a replica that is being added may take to answer: somebody waits. */
 export const replicaProbeTimeoutMs = 20_000
-/** How long a seal waits for replicas: then it is incomplete, and goes on by itself. */
-export const replicaWaitTimeoutMs = 60_000
+/** How long a seal waits for replicas if nothing is said: then it is incomplete, and they get it by themselves. */
+export const waitTimeMsDefault = 60_000
+/** And what may be said: a day. */
+export const waitTimeMsMax = 86_400_000
 
 /** One text argument: fits one argument of a command line. */
 export const textBytesMax = 128 * KIB

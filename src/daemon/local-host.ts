@@ -16,7 +16,7 @@ import type { LocalHostOptions } from './host-options.ts'
 import { MountList } from './mount-list.ts'
 import type {
   CheckpointResult, Host, MachineStartRequest, MachineSummary, MountRequest, MountSummary, ReplicasReached,
-  RestoreRequest, RestoreResult, ResumeResult, SealResult,
+  ReplicaWait, RestoreRequest, RestoreResult, ResumeResult, SealResult,
 } from './host.ts'
 import { RemoteReading } from './remote-reading.ts'
 import { Replication } from './replication.ts'
@@ -112,10 +112,10 @@ class LocalHost implements Host {
   }
 
   async seal(
-    { waitReplicas, ...args }: { image: string; note?: string; waitReplicas?: number }, options: CallOptions = {},
+    { waitReplicas, waitTimeMs, ...args }: { image: string; note?: string } & ReplicaWait, options: CallOptions = {},
   ): Promise<SealResult> {
     const sealed = await this.#seal(args, options)
-    return { ...sealed, ...await this.#reached(sealed.epoch, waitReplicas, options) }
+    return { ...sealed, ...await this.#reached(sealed.epoch, { waitReplicas, waitTimeMs }, options) }
   }
 
   async #seal(args: { image: string; note?: string }, options: CallOptions): Promise<SealResult> {
@@ -141,10 +141,10 @@ class LocalHost implements Host {
   }
 
   async checkpoint(
-    { waitReplicas, ...args }: { image: string; note?: string; waitReplicas?: number }, options?: CallOptions,
+    { waitReplicas, waitTimeMs, ...args }: { image: string; note?: string } & ReplicaWait, options?: CallOptions,
   ): Promise<CheckpointResult> {
     const taken = await (await this.#loaded()).checkpoint(args, options)
-    return { ...taken, ...await this.#reached(taken.epoch, waitReplicas, options) }
+    return { ...taken, ...await this.#reached(taken.epoch, { waitReplicas, waitTimeMs }, options) }
   }
 
   async scheduleCheckpoints(args: { image: string; everyMs: number | null }): Promise<MachineSummary> {
@@ -194,10 +194,10 @@ class LocalHost implements Host {
 
   /** How many replicas an epoch reached, where somebody waits for it. It is then as it is known by now. */
   async #reached(
-    epoch: EpochSummary, wanted: number | undefined, options: CallOptions = {},
+    epoch: EpochSummary, { waitReplicas, waitTimeMs }: ReplicaWait, options: CallOptions = {},
   ): Promise<{ epoch: EpochSummary; replicas?: ReplicasReached }> {
-    if (wanted === undefined) return { epoch }
-    const replicas = await this.replicas.reach(epoch, wanted, options)
+    if (waitReplicas === undefined) return { epoch }
+    const replicas = await this.replicas.reach(epoch, { wanted: waitReplicas, timeMs: waitTimeMs }, options)
     return { epoch: this.replicas.asKnown(epoch), replicas }
   }
 

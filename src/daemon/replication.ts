@@ -17,7 +17,7 @@ import { readIdentity } from '../store/identity.ts'
 import { StoreLayout } from '../store/layout.ts'
 import { errorOf, faultOf } from './engine-messages.ts'
 import type { ReplicaHost, ReplicaRequest, ReplicaSummary, ReplicasReached } from './host.ts'
-import { replicaProbeTimeoutMs, replicaWaitTimeoutMs } from './limits.ts'
+import { replicaProbeTimeoutMs, waitTimeMsDefault } from './limits.ts'
 import type { FromReplicator, ReplicatorCalls, ToReplicator } from './replicator-messages.ts'
 
 export interface ReplicationOptions {
@@ -101,13 +101,16 @@ export class Replication implements ReplicaHost {
   }
 
   /** Resolves when so many replicas have the epoch, or not in time, or cannot. Errors: USAGE, ABORTED. */
-  async reach(epoch: EpochSummary, wanted: number, options: CallOptions): Promise<ReplicasReached> {
+  async reach(
+    epoch: EpochSummary, { wanted, timeMs = waitTimeMsDefault }: { wanted: number; timeMs?: number },
+    options: CallOptions,
+  ): Promise<ReplicasReached> {
     const of = this.list().length
     if (wanted > of) throw new HoldfastError('USAGE', `the store has ${of} replicas: --wait-replicas is at most that`)
     this.#started()
     this.poke()
     const { env } = this.#options
-    const endMs = env.monotonicMs() + replicaWaitTimeoutMs
+    const endMs = env.monotonicMs() + timeMs
     for (;;) {
       const { have } = this.asKnown(epoch).replicas
       if (have >= wanted || env.monotonicMs() >= endMs || await this.#isHopeless(wanted)) return { have, of, wanted }
@@ -205,7 +208,8 @@ export class Replication implements ReplicaHost {
   }
 
   async #answer({ id, method, args }: Extract<FromReplicator, { type: 'ask' }>): Promise<void> {
-    const ask = this.#options.engine[method] as (args: unknown) => Promise<unknown>
+    const { engine } = this.#options
+    const ask = engine[method].bind(engine) as (args: unknown) => Promise<unknown>
     try {
       this.#worker?.postMessage({ type: 'done', id, result: await ask(args) } satisfies ToReplicator)
     } catch (error) {

@@ -3,10 +3,11 @@ import test from 'ava'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ReplicaSummary, SealResult } from '../../src/daemon/host.ts'
+import type { CheckpointResult, MachineSummary, ReplicaSummary, SealResult } from '../../src/daemon/host.ts'
 import type { DaemonStatus } from '../../src/daemon/verb.ts'
 import type { EpochSummary } from '../../src/image/types.ts'
 import type { ReplicaStatus } from '../../src/replica/replicator.ts'
+import { writeBootDisk } from '../drivers/guests.ts'
 import { RealStore } from './real-store.ts'
 
 test('replicas are added, brought up to the store, shown and removed without a daemon', async (t) => {
@@ -82,4 +83,42 @@ test('a daemon brings what is sealed by itself, says how far it is, and when a r
   t.is(await levelOf(2), 'replicated')
   await store.json(['unmount', mount])
   await store.json(['daemon', 'stop'])
+})
+
+test('a checkpoint waits for replicas as long as it is told, and is incomplete where they do not get it', async (t) => {
+  t.timeout(120_000)
+  const store = await RealStore.make(t)
+  writeBootDisk(store.path('disk.raw'))
+  await store.run(['create', 'vm', '--base', store.path('disk.raw')])
+  const near = store.mountPoint('near')
+  await store.json(['replica', 'add', 'near', `file://${near}`])
+  await store.json(['daemon', 'start'])
+  const machine = await store.json<MachineSummary>(['vm', 'start', 'vm', '--accel', 'tcg', '--memory', '16M'])
+  try {
+    const taken = await store.json<CheckpointResult>(['vm', 'checkpoint', 'vm', '--wait-replicas', '1'])
+    t.deepEqual(taken.replicas, { have: 1, of: 1, wanted: 1 })
+    t.is(taken.epoch.level, 'replicated')
+    t.true(fs.readdirSync(join(near, 'epochs')).length > 0)
+    fs.renameSync(near, `${near}.away`)
+    const late = await store.run(['vm', 'checkpoint', 'vm', '--wait-replicas', '1', '--wait-time', '300ms', '--json'])
+    t.is(late.code, 6, late.err)
+    const { epoch, replicas } = JSON.parse(late.out) as CheckpointResult
+    t.deepEqual([epoch.number, epoch.level, replicas], [taken.epoch.number + 1, 'durable', { have: 0, of: 1, wanted: 1 }])
+    const said = await store.run(['vm', 'checkpoint', 'vm', '--wait-replicas', '1', '--wait-time', '10ms'])
+    t.is(said.code, 6)
+    t.regex(said.out, /on 0 of 1 replica/)
+    t.is((await store.run(['vm', 'checkpoint', 'vm', '--wait-time', '1s'])).code, 2)
+    t.is((await store.run(['vm', 'checkpoint', 'vm', '--wait-replicas', '2'])).code, 2, 'there is one only')
+    fs.renameSync(`${near}.away`, near)
+    const back = await store.json<CheckpointResult>(['vm', 'checkpoint', 'vm', '--wait-replicas', '1', '--wait-time', '1m'])
+    t.is(back.epoch.level, 'replicated')
+  } finally {
+    await store.run(['vm', 'stop', 'vm', '--force'])
+    await store.run(['daemon', 'stop'])
+    try {
+      process.kill(machine.pid ?? 0, 'SIGKILL')
+    } catch {
+      // It has ended, as it should.
+    }
+  }
 })

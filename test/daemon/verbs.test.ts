@@ -38,7 +38,9 @@ test('what is missing, unknown or together senseless is USAGE', (t) => {
     ['create', { image: 7 }], ['create', { image: 'a', base: '/x' }], ['create', { image: 'a', base: ['x'] }],
     ['create', { image: 'a', base: Array.from({ length: 1025 }, () => '/x') }],
     ['check', { sample: 0.1 }], ['check', { readData: 'yes' }], ['vm checkpoint', { image: 'a', every: 5000, note: 'x' }],
-    ['vm start', { image: 'a', initrd: '/x' }], ['vm start', { image: 'a', forward: ['tcp::1-:2'] }],
+    ['vm checkpoint', { image: 'a', every: 5000, waitReplicas: 1 }],
+    ['vm checkpoint', { image: 'a', waitTime: 5000 }], ['seal', { image: 'a', waitTime: 5000 }],
+    ['seal', { image: 'a', waitReplicas: 1, waitTime: 0 }], ['vm start', { image: 'a', initrd: '/x' }], ['vm start', { image: 'a', forward: ['tcp::1-:2'] }],
     ['vm start', { image: 'a', memory: 1.5 }], ['seal', { image: 'a', note: 'x'.repeat(5000) }],
   ]
   for (const [name, given] of wrong) {

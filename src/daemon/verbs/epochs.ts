@@ -1,7 +1,9 @@
 /** Verbs on images and their epochs. */
 import * as kinds from '../kinds.ts'
+import { waitTimeMsMax } from '../limits.ts'
 import { flag, option, optionWithDefault, positional, repeatedOption } from '../parameters.ts'
 import { verb } from '../verb.ts'
+import { checkWaiting } from './waiting.ts'
 
 export const epochVerbs = {
   create: verb({
@@ -47,8 +49,12 @@ export const epochVerbs = {
       image: positional(kinds.imageName, 'whose head'),
       note: option(kinds.note, 'a remark kept with the epoch'),
       waitReplicas: option(kinds.count(1, 16), 'return when so many replicas have it; exit code 6 when they have not'),
+      waitTime: option(kinds.duration(1, waitTimeMsMax), 'how long to wait for replicas; without it a minute'),
     },
-    run: ({ host, signal, progress }, args) => host.seal(args, { signal, progress }),
+    checkTogether: checkWaiting,
+    run: ({ host, signal, progress }, { waitTime, ...args }) => {
+      return host.seal({ ...args, waitTimeMs: waitTime }, { signal, progress })
+    },
   }),
   pin: verb({
     help: 'keep an epoch from being removed',

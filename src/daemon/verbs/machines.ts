@@ -2,8 +2,10 @@
 import { HoldfastError } from '../../errors.ts'
 import { MIB } from '../../limits.ts'
 import * as kinds from '../kinds.ts'
+import { waitTimeMsMax } from '../limits.ts'
 import { flag, option, optionalPositional, optionWithDefault, positional, repeatedOption, rest } from '../parameters.ts'
 import { verb } from '../verb.ts'
+import { checkWaiting } from './waiting.ts'
 
 const image = positional(kinds.imageName, 'the machine’s image')
 const dayMs = 86_400_000
@@ -48,8 +50,10 @@ export const machineVerbs = {
       every: option(kinds.period(100, 30 * dayMs), 'checkpoint again and again, in the daemon; "off" ends it'),
       note: option(kinds.note, 'a remark kept with the epoch'),
       waitReplicas: option(kinds.count(1, 16), 'return when so many replicas have it; exit code 6 when they have not'),
+      waitTime: option(kinds.duration(1, waitTimeMsMax), 'how long to wait for replicas; without it a minute'),
     },
-    checkTogether({ every, note, waitReplicas }) {
+    checkTogether({ every, note, waitReplicas, waitTime }) {
+      checkWaiting({ waitReplicas, waitTime })
       if (every !== undefined && waitReplicas !== undefined) {
         throw kinds.usage('--wait-replicas belongs to one checkpoint, not to --every')
       }
@@ -59,8 +63,8 @@ export const machineVerbs = {
     },
     async run({ host, signal, progress }, args) {
       if (args.every === undefined) {
-        const { image: of, note, waitReplicas } = args
-        const taken = await host.checkpoint({ image: of, note, waitReplicas }, { signal, progress })
+        const { image: of, note, waitReplicas, waitTime: waitTimeMs } = args
+        const taken = await host.checkpoint({ image: of, note, waitReplicas, waitTimeMs }, { signal, progress })
         return { kind: 'taken' as const, ...taken }
       }
       const everyMs = args.every === 0 ? null : args.every
