@@ -62,6 +62,8 @@ export interface MachineSummary {
   memoryBytes: number
   /** Schedule of periodic checkpoints, or null. */
   everyMs: number | null
+  /** What the period is stretched to while replicas lag; null while they do not. */
+  stretchedMs: number | null
   checkpoints: { requested: number; completed: number; failed: number; aborted: number }
   /** The newest checkpoint, and what the last failed one said. */
   newest: EpochSummary | null

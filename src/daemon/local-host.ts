@@ -223,6 +223,7 @@ class LocalHost implements Host {
         serve: (image, mounted) => this.#open({ image, directory: mounted.directory, mounted }),
       },
       connect: () => this.reading.records?.connect(),
+      replicasOf: (epoch) => this.replicas.asKnown(epoch).replicas,
       reopenMount: (runDirectory) => this.#handOver(join(basename(runDirectory), 'mount')),
       onEvent: (event) => this.#options.onEvent?.(event),
     })

@@ -1,7 +1,7 @@
 /**
  * The checkpoints of one machine: one at a time captures, in the order they were asked for; commits follow
  * behind while the guest runs. The schedule never queues: what comes while one is captured, or while the
- * commits lag, is skipped.
+ * commits lag, is skipped; and most of it while replicas lag, so that what waits for them does not grow with time.
  */
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
@@ -10,6 +10,7 @@ import { bootFiles } from './boot-files.ts'
 import type { MachineContext } from './context.ts'
 import { factsOf } from './facts.ts'
 import type { Incarnation } from './incarnation.ts'
+import { ReplicaLag, stretchedMs } from './replica-lag.ts'
 import { checkpointsWaitingMax, commitsPendingMax, everyMsMin } from './limits.ts'
 import type { CheckpointCounts, CheckpointResult } from './types.ts'
 
@@ -30,15 +31,34 @@ export class Checkpoints {
   #halt = new AbortController()
   #timer: NodeJS.Timeout | null = null
   #everyMs: number | null = null
+  readonly #lag: ReplicaLag
+  /** When the schedule last took one, by the monotonic clock. */
+  #tickedMs = -Infinity
+  #isStretched = false
 
   constructor(context: MachineContext, image: string, life: () => Incarnation) {
     this.#context = context
     this.#image = image
     this.#life = life
+    this.#lag = new ReplicaLag(context.replicasOf)
   }
 
   get everyMs(): number | null {
     return this.#everyMs
+  }
+
+  /** The period that is kept while replicas lag, where it is longer than the one that was asked for, else null. */
+  get stretchedMs(): number | null {
+    const stretched = stretchedMs(this.#lagMs(), this.#context.limits)
+    return stretched === null || this.#everyMs === null || stretched <= this.#everyMs ? null : Math.round(stretched)
+  }
+
+  /** What the user should know while the schedule is stretched, else null. */
+  get alarm(): string | null {
+    const stretched = this.stretchedMs
+    if (stretched === null) return null
+    const lag = `replicas lag by ${secondsText(this.#lagMs())}`
+    return `${lag}: until they have caught up, a checkpoint is taken every ${secondsText(stretched)} only`
   }
 
   /** Errors: BUSY, MACHINE, MACHINE_TIMEOUT, MACHINE_GONE, ABORTED, NO_SPACE, IO, FAILED_STATE. */
@@ -89,6 +109,7 @@ export class Checkpoints {
       // Not running now: a machine that is resumed goes on being checkpointed.
       return
     }
+    if (!this.#isDue()) return
     const before = this.lastError
     this.take(undefined, {}).catch((error: unknown) => {
       // A cause that lasts is told once, not at every tick.
@@ -96,6 +117,24 @@ export class Checkpoints {
       const message = `a scheduled checkpoint failed: ${messageOf(error)}`
       this.#context.onEvent({ type: 'machine', image: this.#image, message })
     })
+  }
+
+  /** The first and the last of the ticks that are skipped are told. */
+  #isDue(): boolean {
+    const nowMs = this.#context.env.monotonicMs()
+    const { alarm, stretchedMs: stretched } = this
+    if ((alarm !== null) !== this.#isStretched) {
+      this.#isStretched = alarm !== null
+      const message = alarm ?? `replicas have caught up: a checkpoint is taken every ${secondsText(this.#everyMs ?? 0)}`
+      this.#context.onEvent({ type: 'machine', image: this.#image, message })
+    }
+    if (stretched !== null && nowMs - this.#tickedMs < stretched) return false
+    this.#tickedMs = nowMs
+    return true
+  }
+
+  #lagMs(): number {
+    return this.#lag.ms(this.newest, this.#context.env.monotonicMs())
   }
 
   async #take(note: string | undefined, call: CallOptions): Promise<CheckpointResult> {
@@ -143,4 +182,8 @@ export class Checkpoints {
       this.#commits.delete(commit)
     }
   }
+}
+
+function secondsText(ms: number): string {
+  return `${Number((ms / 1000).toFixed(1))} s`
 }

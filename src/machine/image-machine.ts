@@ -145,6 +145,7 @@ export class ImageMachine {
     const { checkpoints } = this
     const life = this.#life
     const mountFailure = life?.isMounted === true ? life.mount.failure : null
+    const alarms = [...this.#alarms, ...mountFailure === null ? [] : [`the mount has failed: ${mountFailure}`]]
     return {
       image: this.image,
       state: this.#state(),
@@ -153,10 +154,11 @@ export class ImageMachine {
       console: life !== null && this.#phase === 'running' ? life.machine.consoleSocketPath : '',
       ...this.#traits,
       everyMs: checkpoints.everyMs,
+      stretchedMs: checkpoints.stretchedMs,
       checkpoints: { ...checkpoints.counts },
       newest: checkpoints.newest,
       lastError: this.#failure ?? checkpoints.lastError,
-      alarms: mountFailure === null ? [...this.#alarms] : [...this.#alarms, `the mount has failed: ${mountFailure}`],
+      alarms: checkpoints.alarm === null ? alarms : [...alarms, checkpoints.alarm],
       notices: [...life?.notices ?? []],
     }
   }

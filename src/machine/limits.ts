@@ -21,6 +21,10 @@ export interface MachineLimits {
   readonly workingSetMs: number
   /** How often a guest that is paused for want of space is looked at. */
   readonly spaceCheckMs: number
+  /** Replicas may lag so far before the schedule is stretched: some batches, retries, a restart of a NameNode. */
+  readonly replicaLagMs: number
+  /** And it is stretched to this at most: a minute is what may be lost here while a replica is away. */
+  readonly stretchedMsMax: number
 }
 
 export const machineLimits: MachineLimits = Object.freeze({
@@ -36,6 +40,8 @@ export const machineLimits: MachineLimits = Object.freeze({
   powerdownTimeoutMs: 30_000,
   workingSetMs: 3_000,
   spaceCheckMs: 1_000,
+  replicaLagMs: 30_000,
+  stretchedMsMax: 60_000,
 })
 
 /** Largest READ of a machine's mount: a first touch of mapped memory would otherwise read up to a MiB. */
@@ -44,6 +50,8 @@ export const machineReadBytesMax = 64 * KIB
 export const oomScoreAdjust = -500
 /** A period below this would be all pause. */
 export const everyMsMin = 100
+/** While replicas lag, so many checkpoints are taken as the lag doubles or so: what waits for them grows slowly. */
+export const lagShare = 8
 /** Commits behind one machine's back: a third checkpoint would only wait for them. */
 export const commitsPendingMax = 2
 /** Checkpoints asked for and not begun, of one machine. */

@@ -19,7 +19,7 @@ import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
 import { warmServingThread } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
 import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
-import type { MachineContext, MachineNotice } from './context.ts'
+import type { MachineContext, MachineNotice, ReplicasOf } from './context.ts'
 import { ImageMachine } from './image-machine.ts'
 import type { Incarnation, Mounting, ReopenMount } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
@@ -48,6 +48,8 @@ export interface MachinesOptions {
   connect?: () => FetcherPort | undefined
   /** Mounts that outlived the process that served them, for `adopt`. */
   reopenMount?: ReopenMount
+  /** Schedules are stretched while replicas lag; without it nothing lags. */
+  replicasOf?: ReplicasOf
   onEvent?: (event: MachineNotice) => void
   driver?: Driver
   /** Who starts hypervisors; this process unless another is named. */
@@ -64,11 +66,14 @@ export class Machines implements AsyncDisposable {
   constructor(options: MachinesOptions) {
     const { engine, directory, mounting, env = systemEnv() } = options
     const { reopenMount = () => null, onEvent = () => undefined, spawn = spawnHere } = options
+    const { replicasOf = () => ({ have: 0, of: 0 }) } = options
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const host = { ...linuxHost, spawn }
     const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json'), host })
     const pusher = new PageCachePusher(engine.directory, options.secret, options.connect)
-    this.#context = { env, engine, driver, directory, mounting, reopenMount, onEvent, pusher, limits }
+    this.#context = {
+      env, engine, driver, directory, mounting, reopenMount, replicasOf, onEvent, pusher, limits,
+    }
   }
 
   /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. */

@@ -40,6 +40,8 @@ export interface MachineSummary {
   machineType: string
   memoryBytes: number
   everyMs: number | null
+  /** What the period is stretched to while replicas lag; null while they do not. */
+  stretchedMs: number | null
   checkpoints: CheckpointCounts
   newest: EpochSummary | null
   lastError: string | null

@@ -148,7 +148,7 @@ function summaryOf(image: string, epochs: number): ImageSummary {
 function stoppedMachine(image: string): MachineSummary {
   return {
     image, state: 'stopped', pid: null, mount: '', console: '', accelerator: 'tcg', machineType: 'q35', memoryBytes: 0,
-    everyMs: null, checkpoints: { requested: 0, completed: 0, failed: 0, aborted: 0 }, newest: null, lastError: null,
+    everyMs: null, stretchedMs: null, checkpoints: { requested: 0, completed: 0, failed: 0, aborted: 0 }, newest: null, lastError: null,
     alarms: [], notices: [],
   }
 }

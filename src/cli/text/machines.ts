@@ -21,7 +21,7 @@ export function machineText(machine: MachineSummary): string {
     ['type', `${machine.machineType}, ${machine.accelerator}, ${bytesText(machine.memoryBytes)}`],
     ['mount', machine.mount],
     ['console', machine.console],
-    ['schedule', machine.everyMs === null ? null : `every ${machine.everyMs / 1000} s`],
+    ['schedule', scheduleText(machine)],
     ['checkpoints', `${completed} of ${requested} done, ${failed} failed, ${aborted} aborted`],
     ['newest', machine.newest === null ? null : newestText(machine.newest)],
     ['last error', machine.lastError],
@@ -29,6 +29,13 @@ export function machineText(machine: MachineSummary): string {
   const alarms = machine.alarms.map((each) => `alarm: ${each}`)
   const notices = machine.notices.map((each) => `notice: ${each}`)
   return [text, ...alarms, ...notices].join('\n')
+}
+
+/** `every 0.1 s, now every 5 s`. */
+function scheduleText({ everyMs, stretchedMs }: MachineSummary): string | null {
+  if (everyMs === null) return null
+  const stretched = stretchedMs === null ? '' : `, now every ${(stretchedMs / 1000).toFixed(1)} s`
+  return `every ${everyMs / 1000} s${stretched}`
 }
 
 /** `vm@4, replicated on 1 of 2`. */
