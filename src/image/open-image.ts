@@ -94,6 +94,12 @@ export class OpenImage {
     return summarize(this.files, record, this.statistics.get(record.number), replicas)
   }
 
+  /** Every replica is known to have it, or there is none. */
+  isReplicated(number: number): boolean {
+    const { have, of } = this.#context.levels.of(this.identity.id, this.fence, number)
+    return have === of
+  }
+
   /** Segments that no record covers yet. */
   pendingSegments(upTo = Infinity): number[] {
     const numbers = listSegments(this.#context.env, this.files.layout)

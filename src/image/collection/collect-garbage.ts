@@ -108,7 +108,7 @@ class GarbageCollection {
 
   #reasonsOf(image: OpenImage, epochs: readonly EpochRoots[], rules: RetentionRules): Map<number, readonly string[]> {
     const { keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin } = rules
-    const retained = retainedEpochs(image, epochs, this.#neededByOthers(image))
+    const retained = retainedEpochs(image, epochs, this.#neededByOthers(image), this.#request.unreplicated === true)
     const decisions = decide(retained, { keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin })
     return new Map(decisions.map(({ number, reasons }) => [number, reasons]))
   }

@@ -46,14 +46,18 @@ export function rootsOf({ number, wallMs, note, machine, manifest }: StoredEpoch
   return { number, wallMs, note, hasMachine: machine !== null, manifest, stateRoot: machine?.stateRoot ?? null }
 }
 
-/** `others`: why epochs of this image stay for the sake of others, by number. */
+/**
+ * `others`: why epochs of this image stay for the sake of others, by number. What a replica still waits for stays
+ * unless `unreplicated`: once gone here, it would be nowhere.
+ */
 export function retainedEpochs(
-  image: OpenImage, epochs: readonly EpochRoots[], others: ReadonlyMap<number, string>,
+  image: OpenImage, epochs: readonly EpochRoots[], others: ReadonlyMap<number, string>, unreplicated: boolean,
 ): RetainedEpoch[] {
   const { newest } = image
   const machine = epochs.findLast(({ hasMachine }) => hasMachine)?.number
   return epochs.map(({ number, wallMs }) => {
     let neededFor = others.get(number) ?? null
+    if (!unreplicated && !image.isReplicated(number)) neededFor = 'not on all replicas yet'
     if (number === machine) neededFor = 'newest with a machine'
     if (newest.kind === 'head' && number === newest.number) neededFor = 'head'
     if (image.files.isPinned(number)) neededFor = 'pinned'

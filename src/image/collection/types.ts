@@ -6,6 +6,8 @@ export interface GarbageRequest extends RetentionRules {
   readonly images?: readonly string[]
   /** Share of a pack that may be garbage before it is rewritten; 0: no garbage stays anywhere. Default: a quarter. */
   readonly maxUnused?: number
+  /** Epochs go also when a replica has not got them yet: they will never be there. */
+  readonly unreplicated?: boolean
   /** Says what would go, and changes nothing. */
   readonly dryRun?: boolean
 }
