@@ -39,6 +39,9 @@ export function exitCodeOfResult(verb: VerbName, result: unknown): number {
     return replicas !== undefined && replicas.have < replicas.wanted ? exitCodes.incomplete : exitCodes.done
   }
   if (verb === 'check' && (result as CheckReport).damaged.length > 0) return exitCodes.damaged
-  if (verb === 'gc' && (result as GarbageReport).left.length > 0) return exitCodes.incomplete
+  if (verb === 'gc') {
+    const { left = [] } = result as Partial<GarbageReport>
+    return left.length > 0 ? exitCodes.incomplete : exitCodes.done
+  }
   return exitCodes.done
 }

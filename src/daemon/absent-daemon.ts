@@ -17,6 +17,7 @@ export class AbsentDaemonCaller implements VerbCaller {
     const status: DaemonStatus = {
       running: false, pid: null, servingPid: null, directory: this.#store, version: null, protocol: null,
       startedMs: null, clients: 0, replacements: 0, survivesKills: false, mounts: [], machines: [], replicas: [],
+      garbage: null,
     }
     return status as ResultOf<V>
   }

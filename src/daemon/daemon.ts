@@ -94,7 +94,13 @@ export class Daemon implements DaemonControl {
       mounts: this.#host.mounts().map(({ image, directory, machine }) => ({ image, directory, machine })),
       machines: machines.map(({ image, state, pid }) => ({ image, state, pid })),
       replicas: replicas.map(({ name, state, epochsBehind, alarm }) => ({ name, state, epochsBehind, alarm })),
+      garbage: this.#garbage(),
     }
+  }
+
+  #garbage(): DaemonStatus['garbage'] {
+    const state = this.#host.garbage.state()
+    return state.everyMs === null && state.lastError === null ? null : state
   }
 
   async stop(options: { force: boolean }): Promise<DaemonStatus> {
@@ -107,7 +113,7 @@ export class Daemon implements DaemonControl {
       this.#abort.abort()
       await Promise.allSettled(others.map((call) => call.settled))
       await this.#closeHost(options, status)
-      return { ...status, running: false, clients: 0, mounts: [], machines: [], replicas: [] }
+      return { ...status, running: false, clients: 0, mounts: [], machines: [], replicas: [], garbage: null }
     } catch (error) {
       if (isCode(error, 'BUSY')) this.#stopping = false
       throw error

@@ -8,7 +8,7 @@ import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
 export type HostEvent =
   | MountEvent
   | { type: 'machine'; image: string; message: string }
-  | { type: 'replica'; message: string }
+  | { type: 'replica' | 'gc'; message: string }
   /** A mount that a daemon before left, unserved, was taken away. */
   | { type: 'stale'; directory: string }
 

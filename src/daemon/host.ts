@@ -7,6 +7,7 @@ import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
+import type { GarbageRules } from './verbs/retention.ts'
 
 export interface MountSummary {
   image: string
@@ -132,6 +133,27 @@ export interface ReplicaHost {
   remove(args: { name: string }): Promise<ReplicaSummary>
 }
 
+export interface GarbageScheduleState {
+  /** Null: there is none. */
+  everyMs: number | null
+  /** As the verb takes them. */
+  rules: GarbageRules | null
+  /** When the last one began, or the schedule was set: milliseconds since 1970. */
+  lastMs: number | null
+  /** Of the last one that this process carried out. */
+  removedEpochs: number | null
+  freedBytes: number | null
+  /** Of the last one; null once one went well. */
+  lastError: string | null
+}
+
+/** Collections of garbage by a schedule: see garbage-schedule.ts. */
+export interface GarbageHost {
+  /** Null ends it. Errors: NO_SPACE, IO. */
+  schedule(wanted: { everyMs: number; rules: GarbageRules } | null): Promise<GarbageScheduleState>
+  state(): GarbageScheduleState
+}
+
 export interface RestoreRequest {
   /** Of the replica. */
   url: string
@@ -161,6 +183,7 @@ export interface RestoreResult {
 export interface Host {
   readonly engine: Engine
   readonly replicas: ReplicaHost
+  readonly garbage: GarbageHost
   mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
   /** `force`: what waits gets errors, also where the server hangs. */
   unmount(args: { directory: string; lazy?: boolean; force?: boolean }): Promise<void>

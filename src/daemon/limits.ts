@@ -61,5 +61,9 @@ export const repeatedValuesMax = 1024
 export const epochsKeptMax = 1_000_000_000
 export const keepWithinMsMax = 100 * 366 * 86_400_000
 export const thinningBytesMax = 400
+/** Collections by a schedule: one timer holds no longer time (2^31 ms). */
+export const garbagePeriodMsMax = 24 * 86_400_000
+/** A daemon that starts has other things to do than to collect garbage that is due. */
+export const garbageDelayMsMin = 1000
 
 assert(textBytesMax < requestBytesMax, 'a request holds its largest argument')

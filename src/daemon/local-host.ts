@@ -12,6 +12,7 @@ import type { Machines } from '../machine/machines.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type { OrphanedMount } from '../mount/keeper.ts'
 import type { Mounted } from '../mount/transport.ts'
+import { GarbageSchedule } from './garbage-schedule.ts'
 import type { LocalHostOptions } from './host-options.ts'
 import { MountList } from './mount-list.ts'
 import type {
@@ -33,6 +34,7 @@ export async function openHost(directory: string, options: LocalHostOptions): Pr
   try {
     await host.reading.begin()
     await host.adopt()
+    host.garbage.begin()
   } catch (error) {
     await engine.close()
     throw error
@@ -44,6 +46,7 @@ class LocalHost implements Host {
   readonly engine: Engine
   readonly replicas: Replication
   readonly reading: RemoteReading
+  readonly garbage: GarbageSchedule
   readonly #options: LocalHostOptions
   readonly #mounts = new Map<string, ImageMount>()
   readonly #listed: MountList
@@ -57,6 +60,8 @@ class LocalHost implements Host {
     const isBackground = options.thread
     this.reading = new RemoteReading(this.engine, onEvent)
     this.replicas = new Replication({ env: systemEnv(), engine: this.engine, isBackground, onEvent })
+    const note = (message: string): void => options.onEvent?.({ type: 'gc', message })
+    this.garbage = new GarbageSchedule({ env: systemEnv(), engine: this.engine, isBackground, onEvent: note })
     this.#listed = new MountList(systemEnv(), engine.directory)
   }
 
@@ -187,6 +192,7 @@ class LocalHost implements Host {
       this.#mounts.delete(mounted.directory)
       this.#listed.remove(mounted.directory)
     }
+    await this.garbage.close()
     await this.replicas.close()
     await this.reading.close()
     await this.engine.close()

@@ -6,12 +6,14 @@
  * `CallOptions` report progress and end with ABORTED when their signal aborts.
  */
 import { resolve } from 'node:path'
+import { assert } from '../errors.ts'
 import type { GarbageReport, GarbageRequest } from '../image/collection/types.ts'
 import type { CallOptions, CheckReport, DiffEntry, ImageSummary, KeyReport, StoreStats } from '../image/types.ts'
 import type { VerbCaller } from './caller.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
-import type { MachineSummary, MountSummary, ReplicaSummary, RestoreResult } from './host.ts'
+import type { GarbageScheduleState, MachineSummary, MountSummary, ReplicaSummary, RestoreResult } from './host.ts'
 import { Image } from './image.ts'
+import type { GarbageRules } from './verbs/retention.ts'
 
 export interface CheckOptions extends CallOptions {
   readData?: boolean
@@ -22,8 +24,12 @@ export interface CheckOptions extends CallOptions {
 }
 
 /** Rules are as `RetentionRules`; `thin` is written as on the command line: `default` or `5s/1m,1m/1h,1d`. */
-export interface GcOptions extends CallOptions, Omit<GarbageRequest, 'thin'> {
+export interface GcRules extends Omit<GarbageRequest, 'thin' | 'dryRun'> {
   thin?: string
+}
+
+export interface GcOptions extends CallOptions, GcRules {
+  dryRun?: boolean
 }
 
 export interface RestoreOptions extends CallOptions {
@@ -95,11 +101,21 @@ export class Store implements AsyncDisposable {
    * Removes epochs that no rule keeps (without a rule all stay), and then everything that no epoch, head or mount
    * needs. With `dryRun` nothing is changed. Errors: BUSY, DAMAGED (what is needed cannot be told from garbage).
    */
-  gc(options: GcOptions = {}): Promise<GarbageReport> {
-    const { images, keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin, maxUnused, dryRun } = options
-    const counts = { keepLast, keepHourly, keepDaily, keepWeekly }
-    const args = { ...counts, keepWithin: keepWithinMs, thin, maxUnused, dryRun, image: images && [...images] }
-    return this.#caller.call('gc', args, options)
+  async gc(options: GcOptions = {}): Promise<GarbageReport> {
+    const args = { ...rulesOf(options), dryRun: options.dryRun }
+    const result = await this.#caller.call('gc', args, options)
+    assert(result.kind === 'collected', 'without a period garbage is collected once')
+    return result
+  }
+
+  /**
+   * Collects garbage by these rules again and again, `everyMs` apart, while a daemon serves the store; null ends that.
+   * Kept in the store.
+   */
+  async scheduleGc(everyMs: number | null, rules: GcRules = {}): Promise<GarbageScheduleState> {
+    const { kind, ...state } = await this.#caller.call('gc', { ...rulesOf(rules), every: everyMs ?? 0 })
+    assert(kind === 'scheduled' && 'lastError' in state, 'with a period garbage is not collected now')
+    return state
   }
 
   /** Makes the index again from the packs; nothing but time is lost by deleting it. */
@@ -203,6 +219,12 @@ export class Store implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+function rulesOf({ images, keepWithinMs, ...rules }: GcRules): Partial<GarbageRules> {
+  const { keepLast, keepHourly, keepDaily, keepWeekly, thin, maxUnused, unreplicated } = rules
+  const counts = { keepLast, keepHourly, keepDaily, keepWeekly }
+  return { ...counts, keepWithin: keepWithinMs, thin, maxUnused, unreplicated, image: images && [...images] }
 }
 
 function givenSecret({ passphrase, keyFile }: NewSecret): { newPassphrase?: string; newKeyFile?: string } {

@@ -3,7 +3,7 @@
  * read it, so a verb's name, arguments, help and action stand once.
  */
 import type { CallOptions } from '../image/types.ts'
-import type { Host } from './host.ts'
+import type { GarbageScheduleState, Host } from './host.ts'
 import type { Parameters, Values } from './parameters.ts'
 
 /**
@@ -33,6 +33,8 @@ export interface DaemonStatus {
   mounts: { image: string; directory: string; machine: boolean }[]
   machines: { image: string; state: string; pid: number | null }[]
   replicas: { name: string; state: string; epochsBehind: number; alarm: string | null }[]
+  /** Null: none is set. */
+  garbage: GarbageScheduleState | null
 }
 
 /** The daemon's view of itself, given to verbs of place `control`. */

@@ -31,6 +31,9 @@ export const openFakeHost: OpenHost = async (store, { create }) => {
 
 const fakeReplicas = { status: async () => [], list: () => [] } as Partial<Host['replicas']> as Host['replicas']
 
+const noSchedule = { everyMs: null, rules: null, lastMs: null, removedEpochs: null, freedBytes: null, lastError: null }
+const fakeGarbage: Host['garbage'] = { schedule: async () => noSchedule, state: () => noSchedule }
+
 function fakeHost(store: string, lock: FileLock): Host {
   const mounts: MountSummary[] = []
   const engine = fakeEngine(store)
@@ -57,6 +60,7 @@ function fakeHost(store: string, lock: FileLock): Host {
     },
     checkpoint: async ({ image, note }) => ({ epoch: await engine.sealHead({ image, note }), pauseMs: 5, parts: {} }),
     replicas: fakeReplicas,
+    garbage: fakeGarbage,
     scheduleCheckpoints: async ({ image, everyMs }) => ({ ...stoppedMachine(image), everyMs }),
     resumeMachine: async ({ target }) => {
       const image = target.split('@')[0]

@@ -27,7 +27,7 @@ test('every other verb has its method, which gives what the verb takes', async (
   const call = async (name: string, given: unknown): Promise<unknown> => {
     checkedArguments(verbNamed(name), given)
     asked.add(name)
-    return name === 'vm checkpoint' ? { kind: 'taken' } : name === 'vm status' ? [] : {}
+    return name === 'vm checkpoint' ? { kind: 'taken' } : name === 'gc' ? { kind: 'collected' } : name === 'vm status' ? [] : {}
   }
   const caller = { call, close: async () => undefined } as unknown as VerbCaller
   const store = new Store('/store', caller)

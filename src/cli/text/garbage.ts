@@ -1,12 +1,29 @@
 /** What a collection of garbage did, or would do, as text. */
+import type { GarbageScheduleState } from '../../daemon/host.ts'
+import type { ResultOf } from '../../daemon/verbs.ts'
 import type { GarbageReport, RemovedEpoch } from '../../image/collection/types.ts'
 import { columns } from './table.ts'
-import { ageText, bytesText, countText } from './units.ts'
+import { ageText, bytesText, countText, durationText } from './units.ts'
 
 /** Epochs that are named; of more only the number is told. */
 const namedMax = 50
 
-export function garbageText(report: GarbageReport, nowMs: number): string {
+export function garbageText(result: ResultOf<'gc'>, nowMs: number): string {
+  return result.kind === 'collected' ? reportText(result, nowMs) : scheduleText(result, nowMs)
+}
+
+/** `every 10 min 0 s, last 3 min ago: removed 5 epochs, freed 12 MiB`. */
+export function scheduleText(state: GarbageScheduleState, nowMs: number): string {
+  const { everyMs, lastMs, removedEpochs, freedBytes, lastError } = state
+  const failure = lastError === null ? '' : `; ${lastError}`
+  if (everyMs === null || lastMs === null) return `garbage is not collected by a schedule${failure}`
+  const every = `garbage is collected every ${durationText(everyMs)} while a daemon runs`
+  if (removedEpochs === null || freedBytes === null) return `${every}${failure}`
+  const last = `removed ${countText(removedEpochs, 'epoch')}, freed ${bytesText(freedBytes)}`
+  return `${every}; last ${ageText(lastMs, nowMs)}: ${last}${failure}`
+}
+
+function reportText(report: GarbageReport, nowMs: number): string {
   const { dryRun, keptEpochs, removedEpochs, droppedPacks, rewrittenPacks } = report
   const bytes = `${bytesText(report.freedBytes)} freed, ${bytesText(report.movedBytes)} moved`
   const epochs = `${countText(removedEpochs.length, 'epoch')}, ${dryRun ? 'keep' : 'kept'} ${keptEpochs}`

@@ -1,9 +1,9 @@
 /** Verbs on the store as a whole. */
 import * as kinds from '../kinds.ts'
-import { readTimeMsMax } from '../limits.ts'
+import { garbagePeriodMsMax, readTimeMsMax } from '../limits.ts'
 import { flag, option, repeatedOption } from '../parameters.ts'
 import { verb } from '../verb.ts'
-import { retentionParameters, rulesOf } from './retention.ts'
+import { garbageParameters, isGiven, requestOf } from './retention.ts'
 
 export const storeVerbs = {
   init: verb({
@@ -40,14 +40,21 @@ export const storeVerbs = {
     help: 'remove epochs that no rule keeps, and then all that nobody needs; without a rule every epoch stays',
     place: 'anywhere',
     parameters: {
-      image: repeatedOption(kinds.imageName, 'apply the rules to this image only'),
-      ...retentionParameters,
-      maxUnused: option(kinds.shareOrNone, 'how much of a pack may be garbage before it is rewritten; default 25%'),
+      ...garbageParameters,
+      every: option(kinds.period(1000, garbagePeriodMsMax), 'again and again, while a daemon runs; "off" ends it'),
       dryRun: flag('say what would go, and change nothing'),
     },
-    run: ({ host, signal, progress }, { image, maxUnused, dryRun, ...rules }) => {
-      const images = image.length === 0 ? undefined : image
-      return host.engine.collectGarbage({ ...rulesOf(rules), images, maxUnused, dryRun }, { signal, progress })
+    checkTogether({ every, dryRun, ...rules }) {
+      if (every !== undefined && dryRun) throw kinds.usage('--dry-run belongs to one collection, not to --every')
+      if (every === 0 && isGiven(rules)) throw kinds.usage('--every off takes no rules')
+    },
+    async run({ host, signal, progress }, { every, dryRun, ...rules }) {
+      if (every === undefined) {
+        const report = await host.engine.collectGarbage({ ...requestOf(rules), dryRun }, { signal, progress })
+        return { kind: 'collected' as const, ...report }
+      }
+      const wanted = every === 0 ? null : { everyMs: every, rules }
+      return { kind: 'scheduled' as const, ...await host.garbage.schedule(wanted) }
     },
   }),
   'index rebuild': verb({
