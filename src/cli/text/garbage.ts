@@ -9,11 +9,11 @@ import { ageText, bytesText, countText, durationText } from './units.ts'
 const namedMax = 50
 
 export function garbageText(result: ResultOf<'gc'>, nowMs: number): string {
-  return result.kind === 'collected' ? reportText(result, nowMs) : scheduleText(result, nowMs)
+  return result.kind === 'collected' ? reportText(result, nowMs) : garbageScheduleText(result, nowMs)
 }
 
 /** `every 10 min 0 s, last 3 min ago: removed 5 epochs, freed 12 MiB`. */
-export function scheduleText(state: GarbageScheduleState, nowMs: number): string {
+export function garbageScheduleText(state: GarbageScheduleState, nowMs: number): string {
   const { everyMs, lastMs, removedEpochs, freedBytes, lastError } = state
   const failure = lastError === null ? '' : `; ${lastError}`
   if (everyMs === null || lastMs === null) return `garbage is not collected by a schedule${failure}`

@@ -4,7 +4,7 @@ import type { DaemonStatus } from '../../daemon/verb.ts'
 import type { EpochSummary } from '../../image/types.ts'
 import type { ResultOf } from '../../daemon/verbs.ts'
 import { epochLine, levelText } from './epochs.ts'
-import { scheduleText } from './garbage.ts'
+import { garbageScheduleText } from './garbage.ts'
 import { reachedText } from './replicas.ts'
 import { facts, table } from './table.ts'
 import { ageText, bytesText, durationText, millisecondsText } from './units.ts'
@@ -81,7 +81,7 @@ export function daemonText(status: DaemonStatus, nowMs: number): string {
     ['mounts', status.mounts.map((each) => `${each.image} on ${each.directory}`).join(', ') || 'none'],
     ['machines', status.machines.map((each) => `${each.image} ${each.state}`).join(', ') || 'none'],
     ['replicas', status.replicas.map((each) => `${each.name} ${each.state}`).join(', ') || 'none'],
-    ['gc', status.garbage === null ? null : scheduleText(status.garbage, nowMs)],
+    ['gc', status.garbage === null ? null : garbageScheduleText(status.garbage, nowMs)],
     ['alarms', status.replicas.flatMap(({ alarm }) => alarm ?? []).join('; ') || null],
   ])
 }
