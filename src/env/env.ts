@@ -5,6 +5,8 @@
  *
  * Every call throws a HoldfastError: NOT_FOUND and EXISTS for paths, NO_SPACE, else IO; `cause` is the
  * system's error.
+ *
+ * Paths and names are text; bytes that are not UTF-8 stand in it as path-text.ts says.
  */
 import type { Buffer } from 'node:buffer'
 
@@ -74,6 +76,8 @@ export interface Env {
   freeBytes(path: string): number
   /** Milliseconds since 1970; may jump. */
   wallMs(): number
+  /** Nanoseconds since 1970, about those of `wallMs`; in one thread it never goes back. */
+  wallNs(): bigint
   /** Milliseconds from any origin; never goes back. */
   monotonicMs(): number
   /** From the system's cryptographic source. */

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { HoldfastError, isCode, wrapIo } from '../errors.ts'
 import type { Env, EnvFile, OpenMode, PathKind, PathStat } from './env.ts'
+import { nodePath, pathText } from './path-text.ts'
+import { WallClock } from './wall-clock.ts'
 
 export function systemEnv(): Env {
   return environment
@@ -16,20 +18,25 @@ const openFlags: Record<OpenMode, number> = {
   createNew: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
 }
 
+const clock = new WallClock()
+
 const environment: Env = Object.freeze({
   open: (path: string, mode: OpenMode) => new SystemFile(path, openFd(path, openFlags[mode])),
-  rename: (from: string, to: string) => attempt(`renaming ${from} to ${to}`, () => fs.renameSync(from, to)),
-  link: (from: string, to: string) => attempt(`linking ${from} as ${to}`, () => fs.linkSync(from, to)),
-  unlink: (path: string) => attempt(`removing ${path}`, () => fs.unlinkSync(path)),
-  mkdir: (path: string) => attempt(`making ${path}`, () => fs.mkdirSync(path, 0o700)),
-  rmdir: (path: string) => attempt(`removing ${path}`, () => fs.rmdirSync(path)),
-  readdir: (path: string) => attempt(`listing ${path}`, () => fs.readdirSync(path)),
-  readlink: (path: string) => attempt(`reading ${path}`, () => fs.readlinkSync(path, 'buffer')),
-  stat: (path: string) => attempt(`looking at ${path}`, () => describe(fs.lstatSync(path, { bigint: true }))),
+  rename: (from: string, to: string) =>
+    attempt(`renaming ${from} to ${to}`, () => fs.renameSync(nodePath(from), nodePath(to))),
+  link: (from: string, to: string) =>
+    attempt(`linking ${from} as ${to}`, () => fs.linkSync(nodePath(from), nodePath(to))),
+  unlink: (path: string) => attempt(`removing ${path}`, () => fs.unlinkSync(nodePath(path))),
+  mkdir: (path: string) => attempt(`making ${path}`, () => fs.mkdirSync(nodePath(path), 0o700)),
+  rmdir: (path: string) => attempt(`removing ${path}`, () => fs.rmdirSync(nodePath(path))),
+  readdir: (path: string) => attempt(`listing ${path}`, () => fs.readdirSync(nodePath(path), 'buffer').map(pathText)),
+  readlink: (path: string) => attempt(`reading ${path}`, () => fs.readlinkSync(nodePath(path), 'buffer')),
+  stat: (path: string) => attempt(`looking at ${path}`, () => describe(fs.lstatSync(nodePath(path), { bigint: true }))),
   exists: (path: string) => attempt(`looking at ${path}`, () => isThere(path)),
   syncDirectory,
   freeBytes: (path: string) => attempt(`asking for the free space of ${path}`, () => freeBytesOf(path)),
   wallMs: () => Date.now(),
+  wallNs: () => clock.nowNs(),
   monotonicMs: () => performance.now(),
   randomBytes: (count: number) => randomBytes(count),
 })
@@ -101,12 +108,12 @@ class SystemFile implements EnvFile {
 }
 
 function openFd(path: string, flags: number): number {
-  return attempt(`opening ${path}`, () => fs.openSync(path, flags, 0o600))
+  return attempt(`opening ${path}`, () => fs.openSync(nodePath(path), flags, 0o600))
 }
 
 function syncDirectory(path: string): void {
   attempt(`syncing ${path}`, () => {
-    const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+    const fd = fs.openSync(nodePath(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
     try {
       fs.fsyncSync(fd)
     } finally {
@@ -116,11 +123,11 @@ function syncDirectory(path: string): void {
 }
 
 function isThere(path: string): boolean {
-  return fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  return fs.lstatSync(nodePath(path), { throwIfNoEntry: false }) !== undefined
 }
 
 function freeBytesOf(path: string): number {
-  const space = fs.statfsSync(path)
+  const space = fs.statfsSync(nodePath(path))
   return space.bavail * space.bsize
 }
 

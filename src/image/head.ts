@@ -87,7 +87,7 @@ export class Head {
   }
 
   nowNs(): bigint {
-    return BigInt(Math.round(this.#env.wallMs() * 1000)) * 1000n
+    return this.#env.wallNs()
   }
 
   freeBytes(): number {

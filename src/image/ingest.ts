@@ -1,21 +1,22 @@
 /**
  * Takes bases into the store: files and at most one directory tree become the manifest of epoch 0. A base is
- * read once and never again, so an empty node can resume without it. What changed while it was read is found
- * by comparing its stat before and after, and refused.
+ * read once (holes not at all) and never again, so an empty node can resume without it. What changed while it
+ * was read is found by comparing its stat before and after, and refused.
  */
 import { Buffer } from 'node:buffer'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Env, PathStat } from '../env/env.ts'
+import { pathBytes } from '../env/path-text.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import { encodeDirents, nameKey } from '../format/dirent.ts'
 import type { Dirent } from '../format/dirent.ts'
 import { encodeInode } from '../format/inode.ts'
 import type { InodeRecord } from '../format/inode.ts'
 import type { Manifest } from '../format/manifest.ts'
-import { isZero } from '../chunk/zero.ts'
-import { chunkBytes, nameBytesMax } from '../limits.ts'
+import { nameBytesMax } from '../limits.ts'
 import type { ChunkId, ChunkStore } from '../store/chunks.ts'
-import { breathe } from '../store/progress.ts'
+import { putAttributes, putData } from './base-data.ts'
+import type { BaseReading } from './base-data.ts'
 import { entryType, fileType } from './modes.ts'
 import { build } from './tree/build.ts'
 import type { NodeStore } from './tree/nodes.ts'
@@ -49,13 +50,8 @@ export async function ingest(
   }
 }
 
-interface Reading {
-  env: Env
-  store: ChunkStore
-  nodes: NodeStore
-  options: CallOptions
-  done: number
-  total: number
+interface Reading extends BaseReading {
+  readonly env: Env
 }
 
 /** Finds everything that the bases hold, numbered; hard links become one inode. */
@@ -123,7 +119,7 @@ class BaseWalk {
   }
 
   #child(parent: Found, name: string, path: string, stat: PathStat): void {
-    const bytes = Buffer.from(name)
+    const bytes = pathBytes(name)
     if (bytes.length > nameBytesMax) throw new HoldfastError('BASE_UNREADABLE', `the name of ${path} is too long`)
     const item = this.#add(path, stat)
     if (item.children === null) item.links += 1
@@ -161,25 +157,26 @@ class BaseWalk {
 
 async function takeIn(reading: Reading, item: Found, target: Buffer): Promise<InodeRecord> {
   const { stat } = item
-  const dataRoot = await readBase(reading, item)
+  const { dataRoot, attributesRoot } = await readBase(reading, item)
   return {
     mode: stat.type | stat.mode, uid: stat.uid, gid: stat.gid, linkCount: item.links, deviceNumber: stat.deviceNumber,
     size: stat.kind === 'file' ? BigInt(stat.bytes) : BigInt(target.length),
     accessedNs: stat.mtimeNs, modifiedNs: stat.mtimeNs, changedNs: stat.mtimeNs,
-    isMemory: false, target, dataRoot, attributesRoot: null,
+    isMemory: false, target, dataRoot, attributesRoot,
   }
 }
 
-async function readBase(reading: Reading, item: Found): Promise<ChunkId | null> {
-  if (item.children !== null) {
-    const root = buildNames(reading.nodes, item.children)
-    if (item.path !== '') checkUnchanged(reading.env, item)
-    return root
-  }
-  if (item.stat.kind !== 'file') return null
-  const root = await readFile(reading, item)
-  checkUnchanged(reading.env, item)
-  return root
+/** Links, devices, pipes and sockets cannot be opened for their attributes: what they have is left out. */
+async function readBase(reading: Reading, item: Found): Promise<Pick<InodeRecord, 'dataRoot' | 'attributesRoot'>> {
+  const { env, store, nodes } = reading
+  const { path, children, stat } = item
+  const names = children === null ? null : buildNames(nodes, children)
+  if (path === '' || (children === null && stat.kind !== 'file')) return { dataRoot: names, attributesRoot: null }
+  using file = ofBase(item, () => env.open(path, 'read'))
+  const dataRoot = children === null ? await putData(reading, file, stat.bytes, (call) => ofBase(item, call)) : names
+  const attributesRoot = putAttributes(store, file, (call) => ofBase(item, call))
+  checkUnchanged(env, item)
+  return { dataRoot, attributesRoot }
 }
 
 /** What the base's own file system refuses is about the base; the store's failures keep their codes. */
@@ -201,28 +198,6 @@ function checkUnchanged(env: Env, item: Found): void {
       'and create the image again')
   }
 }
-
-/** Chunks first, then one tree over them; 64 KiB of ids for each 128 MiB of data are held meanwhile. */
-async function readFile(reading: Reading, item: Found): Promise<ChunkId | null> {
-  const { env, store, options } = reading
-  using file = ofBase(item, () => env.open(item.path, 'read'))
-  const entries: [number, ChunkId][] = []
-  const window = Buffer.alloc(windowChunks * chunkBytes)
-  for (let at = 0; at < item.stat.bytes; at += window.length) {
-    const bytes = ofBase(item, () => file.read(window, at))
-    window.fill(0, bytes)
-    for (let from = 0; from < bytes; from += chunkBytes) {
-      const plain = window.subarray(from, from + chunkBytes)
-      if (!isZero(plain)) entries.push([(at + from) / chunkBytes, store.put(plain, 'data').id])
-    }
-    reading.done += bytes
-    options.progress?.({ step: 'taking in the base', done: reading.done, total: reading.total, unit: 'bytes' })
-    await breathe(options)
-  }
-  return entries.length === 0 ? null : build(reading.nodes, entries)
-}
-
-const windowChunks = 16
 
 function buildNames(nodes: NodeStore, children: readonly Dirent[]): ChunkId | null {
   const byKey = new Map<number, Dirent[]>()

@@ -36,6 +36,7 @@ export function memoryEnv(options: MemoryOptions): Env {
     syncDirectory: (path) => either(path).syncDirectory(path),
     freeBytes: () => plenty,
     wallMs: () => (wallMs += 7),
+    wallNs: () => BigInt(wallMs += 7) * 1_000_000n,
     monotonicMs: () => real.monotonicMs(),
     randomBytes: (count) => options.random.bytes(count),
   }

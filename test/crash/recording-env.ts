@@ -60,6 +60,7 @@ export class RecordingEnv {
       mkdir: (path) => this.#names(path, () => inner.mkdir(path), () => [this.#making(path, true)], `mkdir ${this.#short(path)}`, true),
       syncDirectory: (path) => this.#do(path, () => inner.syncDirectory(path), () => ({ do: 'syncDirectory', node: this.#directory(path) })),
       wallMs: () => (this.#wallMs += 7),
+      wallNs: () => BigInt(this.#wallMs += 7) * 1_000_000n,
       randomBytes: (count) => this.#options.random.bytes(count),
     }
   }
