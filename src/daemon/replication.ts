@@ -62,20 +62,18 @@ export class Replication implements ReplicaHost {
 
   /**
    * The replica has been asked, and is one of this store's domain now. Errors: EXISTS, USAGE, BAD_NAME, WRONG_DOMAIN,
-   * those of a replica.
+   * BUSY (another one is the authority), those of a replica.
    */
   async add(request: ReplicaRequest, { signal }: CallOptions = {}): Promise<ReplicaSummary> {
     const { env, engine } = this.#options
-    if (this.list().some(({ name }) => name === request.name)) {
-      throw new HoldfastError('EXISTS', `there is a replica ${request.name} already: choose another name`)
-    }
+    const { name, url, authority, bytesPerSecondMax } = request
+    this.#registry.checkNew({ name, isAuthority: authority })
     const identity = readIdentity(env, new StoreLayout(engine.directory))
     if (identity.keyId !== 0) {
       throw new HoldfastError('UNSUPPORTED', 'replicas of an encrypted store are not possible yet: keep it local')
     }
     await using replica = openReplica(env, request.url)
     await joinDomain(replica, identity, { signal, timeoutMs: replicaProbeTimeoutMs })
-    const { name, url, authority, bytesPerSecondMax } = request
     const entry = this.#registry.add({ name, url, isAuthority: authority, bytesPerSecondMax })
     if (this.#worker !== null || this.#options.isBackground) await this.#call('refresh', undefined, {})
     return summaryOf(entry)

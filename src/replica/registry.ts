@@ -84,17 +84,29 @@ export class ReplicaRegistry {
     throw new HoldfastError('NOT_FOUND', `there is no replica ${name}: see 'holdfast replica list'`)
   }
 
-  /** Durable on return. The first is the authority, whatever is said. Errors: EXISTS, USAGE (too many). */
+  /** Durable on return. The first is the authority, whatever is said. Errors: as `checkNew`. */
   add(wanted: Omit<ReplicaEntry, 'self'>): ReplicaEntry {
+    this.checkNew(wanted)
     const entries = this.entries()
-    if (entries.some(({ name }) => name === wanted.name)) {
-      throw new HoldfastError('EXISTS', `there is a replica ${wanted.name} already: choose another name`)
+    const entry = { ...wanted, isAuthority: entries.length === 0, self: this.#env.randomBytes(16).toString('hex') }
+    this.#write([...entries, entry])
+    return entry
+  }
+
+  /**
+   * Whether a replica may be added. The authority cannot be another one while there are others: nodes that know the
+   * old one would take over there, and this one would not hear of it. Errors: EXISTS, USAGE (too many), BUSY.
+   */
+  checkNew({ name, isAuthority }: Pick<ReplicaEntry, 'name' | 'isAuthority'>): void {
+    const entries = this.entries()
+    if (entries.some((each) => each.name === name)) {
+      throw new HoldfastError('EXISTS', `there is a replica ${name} already: choose another name`)
     }
     if (entries.length >= replicasMax) throw new HoldfastError('USAGE', `a store has at most ${replicasMax} replicas`)
-    const isAuthority = wanted.isAuthority || entries.length === 0
-    const entry = { ...wanted, isAuthority, self: this.#env.randomBytes(16).toString('hex') }
-    this.#write([...entries.map((each) => ({ ...each, isAuthority: each.isAuthority && !isAuthority })), entry])
-    return entry
+    const authority = entries.find((each) => each.isAuthority)
+    if (!isAuthority || authority === undefined) return
+    const remedy = 'remove all replicas here and on the other nodes (what is there stays there), and add this one first'
+    throw new HoldfastError('BUSY', `${authority.name} decides who may write, for all nodes: to change that, ${remedy}`)
   }
 
   /** Durable on return. Errors: NOT_FOUND, BUSY (the authority, while there are others). */

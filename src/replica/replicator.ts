@@ -83,12 +83,7 @@ export class Replicator implements AsyncDisposable {
       if (!entries.some((entry) => entry.name === name && entry.self === line.entry.self)) await this.#end(line)
     }
     for (const entry of entries) {
-      const line = this.#lines.get(entry.name)
-      if (line === undefined) this.#begin(entry)
-      else if (line.entry.isAuthority !== entry.isAuthority) {
-        await this.#end(line)
-        this.#begin(entry)
-      }
+      if (!this.#lines.has(entry.name)) this.#begin(entry)
     }
   }
 

@@ -231,6 +231,56 @@ test('a copy of a store publishes nothing over the original', async (t) => {
   await until('its own history is kept', async () => (await imageKeys(at.replica)).length === 2)
 })
 
+test('another replica becomes the authority when all are removed, and the old one follows it', async (t) => {
+  const { node: made, places, key } = await node(t, 2)
+  const [old, next] = places
+  await made.seal('one')
+  await until('the first', async () => (await levelOf(made, 1)).have === 2)
+  t.throws(() => made.registry.add({ name: 'r2', url: next.url, isAuthority: true, bytesPerSecondMax: null }), { code: 'BUSY' })
+  t.throws(() => made.registry.remove('r0'), { code: 'BUSY' })
+  // The authority goes away for good, or so it seems, with an epoch that nobody else has.
+  await made.replicator.close()
+  for (const name of ['r1', 'r0']) made.registry.remove(name)
+  fs.renameSync(old.root, `${old.root}.away`)
+  await made.seal('two')
+  made.add('next', next.url)
+  await made.restart(t)
+  await until('it goes on', async () => (await levelOf(made, 2)).have === 1)
+  t.like(made.replicator.status()[0], { name: 'next', isAuthority: true, state: 'current' })
+  t.deepEqual(await publishedNumbers(next.replica, key), [0, 1, 2])
+  fs.renameSync(`${old.root}.away`, old.root)
+  made.add('old', old.url)
+  await made.replicator.refresh()
+  await made.seal('three')
+  await until('both', async () => (await levelOf(made, 3)).have === 2)
+  for (const each of places) {
+    t.deepEqual(await publishedNumbers(each.replica, key), [0, 1, 2, 3])
+    await isWhole(t, made, each, { 'vm@1': 'one', 'vm@2': 'two', 'vm@3': 'three' })
+  }
+  t.is((await newestGeneration(old.replica, key, {}))?.number, (await newestGeneration(next.replica, key, {}))?.number)
+  t.deepEqual((await made.work.engine.images()).map(({ image }) => image), ['vm'], 'nothing was fenced')
+})
+
+test('an old authority on which another node took over is left alone, and that is said', async (t) => {
+  const { node: made, places: [old, next], key } = await node(t, 2)
+  await made.seal('one')
+  await until('the first', async () => (await levelOf(made, 1)).have === 2)
+  await made.replicator.close()
+  for (const name of ['r1', 'r0']) made.registry.remove(name)
+  const taken = await takeOver(old.replica, key)
+  await takeOver(old.replica, key)
+  made.add('next', next.url)
+  made.add('old', old.url)
+  await made.restart(t)
+  await made.seal('two')
+  await until('the new one has it', async () => (await levelOf(made, 2)).have === 1)
+  await until('it is said', () => made.replicator.status()[1].lastError?.includes('another writer') === true)
+  await until('an alarm', () => made.events.some((event) => event.includes('replica old lags')))
+  t.deepEqual(await levelOf(made, 2), { have: 1, of: 2 })
+  t.is((await newestGeneration(old.replica, key, {}))?.number, taken + 1)
+  t.deepEqual(await publishedNumbers(old.replica, key), [0, 1])
+})
+
 test('a new replica gets what other stores of the domain have on the authority', async (t) => {
   const { node: made, places: [at] } = await node(t)
   await made.seal('one')

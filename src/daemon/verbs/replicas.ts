@@ -12,7 +12,7 @@ export const replicaVerbs = {
     parameters: {
       name,
       url: positional(kinds.replicaUrl, 'file:///DIR or webhdfs://HOST:PORT/PATH?user=NAME'),
-      authority: flag('from now on this replica decides who may write'),
+      authority: flag('refuse unless this replica is the one that decides who may write'),
       bandwidth: option(kinds.size(1024, 2 ** 40), 'bytes a second that may be sent'),
     },
     async run({ host, signal }, { bandwidth, ...args }) {
