@@ -91,6 +91,8 @@ need_mounts() {
 }
 
 need_modules() {
+  # A link leads to another checkout's packages, which are in use there: npm ci would remove them.
+  [ ! -L node_modules ] || return 0
   [ node_modules/.package-lock.json -nt package-lock.json ] && return 0
   command -v npm >/dev/null 2>&1 || die 'npm is missing; install Node 18 or newer with npm'
   say 'installing the packages of package-lock.json (npm ci)'
