@@ -110,6 +110,8 @@ export interface FileOperations {
   removexattr?(context: RequestContext, request: Requests.XattrRequest): Completion
   /** Other kinds than those of the request are answered EOPNOTSUPP by the session. */
   fallocate?(context: RequestContext, request: Requests.FallocateRequest): Completion
+  /** Makes a regular file without a name and opens it (O_TMPFILE); `link` may name it. */
+  tmpfile?(context: RequestContext, request: Requests.TmpfileRequest): Outcome<Entry>
   /** The next data or hole at or after the offset; -ENXIO past the end. */
   lseek?(context: RequestContext, request: Requests.LseekRequest): bigint | number | Deferred
   /** Not asked with `default_permissions`. */

@@ -78,6 +78,13 @@ export interface MknodRequest extends MakeRequest {
   readonly deviceNumber: number
 }
 
+/** The directory says only in which file system, and what is inherited. */
+export interface TmpfileRequest {
+  readonly parent: number
+  readonly mode: number
+  readonly openFlags: number
+}
+
 export interface CreateRequest extends MakeRequest {
   readonly exclusive: boolean
   readonly openFlags: number

@@ -23,6 +23,8 @@ export interface TransportSupports {
   readonly byteNames: boolean
   /** Times to the nanosecond, before 1970 too, one without the other; otherwise milliseconds, both at once. */
   readonly exactTimes: boolean
+  /** O_TMPFILE, where the kernel has it for FUSE (6.2); otherwise EOPNOTSUPP. */
+  readonly unnamedFiles: boolean
   /** Other users than the one that mounted, and what they make belongs to them. */
   readonly otherUsers: boolean
   /** The names of one file share one cache; otherwise one name may show another's bytes late. */
@@ -44,6 +46,7 @@ export const kernelSupports: TransportSupports = Object.freeze({
   xattr: true,
   byteNames: true,
   exactTimes: true,
+  unnamedFiles: true,
   otherUsers: true,
   linkedCache: true,
   hugeFiles: true,
@@ -62,6 +65,7 @@ export const nativeSupports: TransportSupports = Object.freeze({
   xattr: true,
   byteNames: false,
   exactTimes: false,
+  unnamedFiles: false,
   otherUsers: false,
   linkedCache: false,
   hugeFiles: true,

@@ -66,7 +66,7 @@ export const decoders: Readonly<Record<OpcodeName, Decoder | null>> = {
   SETLK: null,
   SETLKW: null,
   SYNCFS: null,
-  TMPFILE: null,
+  TMPFILE: tmpfile,
   STATX: null,
 }
 
@@ -146,6 +146,12 @@ function create(message: Message): Requests.CreateRequest {
   const openFlags = message.u32(at.flags)
   const exclusive = (openFlags & O_EXCL) !== 0
   return { ...nameIn(message), mode: message.u32(at.mode), exclusive, openFlags }
+}
+
+/** Its name is the kernel's own for what has none. */
+function tmpfile(message: Message): Requests.TmpfileRequest {
+  const { at } = structures.CREATE_IN
+  return { parent: message.node, mode: message.u32(at.mode), openFlags: message.u32(at.flags) }
 }
 
 function rename2(message: Message): Requests.RenameRequest | Errno {

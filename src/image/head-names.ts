@@ -54,11 +54,25 @@ export function make(
   return failed === 0 ? state : failed
 }
 
+/** Makes a file that is in no directory: it goes with its last reference, unless it is linked before. */
+export function makeUnnamed(
+  head: Head, parent: InodeState, request: Pick<NewInode, 'mode' | 'uid' | 'gid'>, unique: bigint,
+): InodeState | number {
+  if (!parent.isDirectory) return -ENOTDIR
+  const { mode, gid } = inherited(parent, request.mode, request.gid)
+  const state = head.newInode({ mode, gid, uid: request.uid, linkCount: 0 })
+  const transaction = new Transaction()
+  transaction.touch(state)
+  const failed = head.apply(transaction, unique)
+  if (failed !== 0) head.discard(state)
+  return failed === 0 ? state : failed
+}
+
+/** The kernel lets a file without a name be linked only when it was made so (O_TMPFILE without O_EXCL). */
 export function link(
   head: Head, state: InodeState, parent: InodeState, name: Buffer, unique: bigint,
 ): InodeState | number {
   if (state.isDirectory) return -EPERM
-  if (state.linkCount === 0) return -ENOENT
   if (state.linkCount >= linkCountMax) return -EMLINK
   const refused = refuseNewName(head, parent, name)
   if (refused !== 0) return refused

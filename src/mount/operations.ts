@@ -5,7 +5,7 @@ import type { Head } from '../image/head.ts'
 import {
   changeAttributes, readAttributes, removeAttribute, setAttribute,
 } from '../image/head-attributes.ts'
-import { link, lookup, make, remove, removal, rename } from '../image/head-names.ts'
+import { link, lookup, make, makeUnnamed, remove, removal, rename } from '../image/head-names.ts'
 import type { NewInode } from '../image/head-names.ts'
 import type { InodeState } from '../image/inode-state.ts'
 import { rootInode } from '../image/ingest.ts'
@@ -89,6 +89,14 @@ export class HeadOperations implements fuse.FileOperations {
 
   create(context: fuse.RequestContext, request: fuse.CreateRequest): fuse.Outcome<fuse.Entry> {
     return this.#make(context, request, { mode: fileType.regular | (request.mode & 0o7777) })
+  }
+
+  tmpfile(context: fuse.RequestContext, { parent, mode }: fuse.TmpfileRequest): fuse.Outcome<fuse.Entry> {
+    const directory = this.#head.inode(parent)
+    if (directory === null) return -ERRNO.ESTALE
+    const { uid, gid } = context
+    const made = { mode: fileType.regular | (mode & 0o7777), uid, gid }
+    return this.#entered(makeUnnamed(this.#head, directory, made, BigInt(context.unique)))
   }
 
   unlink(context: fuse.RequestContext, request: fuse.NameRequest): fuse.Completion {

@@ -53,6 +53,8 @@ times = [os.stat("one").st_atime_ns, os.stat("one").st_mtime_ns]
 said["exactTimes"] = known(times, [1_500_000_000_123_456_789, 1_400_000_000_987_654_321],
   [1_500_000_000_123_000_000, 1_400_000_000_987_000_000])
 
+said["unnamedFiles"] = known(code(os.open, ".", os.O_TMPFILE | os.O_RDWR), None, "ENOTSUP")
+
 write("linked", b"old" * 4096); os.link("linked", "other")
 first = os.open("linked", os.O_RDWR); second = os.open("other", os.O_RDONLY)
 os.pread(second, 3, 0); os.pwrite(first, b"new", 0)

@@ -1,5 +1,6 @@
 /** System calls on a mounted image, one by one: what programs rely on. */
-import { open, statfs, unlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readdir, readFile, stat, statfs, unlink } from 'node:fs/promises'
 import type { ExecutionContext } from 'ava'
 import { chunkBytes } from '../../src/limits.ts'
 import { python } from '../fuse/python.ts'
@@ -33,6 +34,9 @@ def above(path):
     while entry := libc.readdir(directory):
         if ctypes.string_at(entry + 19) == b"..": return ctypes.c_uint64.from_address(entry).value
 `
+
+/** O_TMPFILE with O_DIRECTORY, which Node does not name. */
+const oTmpfile = 0o20200000
 
 /** Runs a script in a fresh image; what it says must hold before and after a seal and a new mount. */
 async function inImage(t: ExecutionContext, transport: TransportUnderTest, script: string, again = ''): Promise<unknown[]> {
@@ -107,6 +111,32 @@ os.pwrite(gone, b"STILL", 0); os.ftruncate(gone, 8)
 print(json.dumps([os.pread(gone, 99, 0).decode(), os.fstat(gone).st_nlink, os.pread(over, 9, 0).decode(),
   read("over").decode(), sorted(os.listdir("."))]))`
   t.deepEqual(await inImage(t, transport, script), [['STILL he', 0, 'old', 'new', ['over']]])
+})
+
+contract('a file made without a name is in no directory and no epoch, until it is linked', ['unnamedFiles'], async (t, transport) => {
+  const store = await ServedStore.start(t, { transport: transport.name })
+  const mounted = await store.make('unnamed')
+  const flags = constants.O_RDWR | oTmpfile
+  const [lost, kept, exclusive] = await Promise.all([flags, flags, flags | constants.O_EXCL].map((each) => open(mounted.directory, each, 0o640)))
+  for (const file of [lost, kept, exclusive]) await file.write('before the seal ')
+  await mounted.seal()
+  t.deepEqual(await readdir(mounted.directory), [])
+  t.like((await store.call('show', { epoch: 'unnamed@1' })), { files: 1 }, 'the root')
+  await kept.write('and after')
+  const link = `import sys; libc.linkat(-100, f"/proc/{sys.argv[1]}/fd/{sys.argv[2]}".encode(), -100, sys.argv[3].encode(), 0x400)
+print(json.dumps(errno.errorcode.get(ctypes.get_errno())))`
+  const linked = (file: number, name: string): Promise<unknown> => python(link, String(process.pid), String(file), mounted.path(name))
+  t.is((await kept.stat()).nlink, 0)
+  t.is(await linked(exclusive.fd, 'exclusive'), 'ENOENT')
+  t.is(await linked(kept.fd, 'linked'), null)
+  t.is((await kept.stat()).nlink, 1)
+  await mounted.seal()
+  for (const file of [lost, kept, exclusive]) await file.close()
+  const again = await remounted(mounted, 'unnamed')
+  t.deepEqual(await readdir(again.directory), ['linked'])
+  t.is(await readFile(again.path('linked'), 'utf8'), 'before the seal and after')
+  t.is((await stat(again.path('linked'))).mode & 0o777, 0o640)
+  t.deepEqual(store.events.filter(({ type }) => type !== 'ended'), [])
 })
 
 contract('an unlinked open file is read and written across seals, and is in no epoch', [], async (t, transport) => {
