@@ -3,6 +3,7 @@
  * new bytes go as a range; a closed one goes whole where nothing is there yet, else its whole comes later
  * (`settle`), when nobody waits, and the ranges go at the next settling, when readers have long seen the whole.
  */
+import { Buffer } from 'node:buffer'
 import type { Env } from '../../env/env.ts'
 import { HoldfastError, isCode } from '../../errors.ts'
 import { pieceBytes } from '../limits.ts'
@@ -182,7 +183,8 @@ export async function putIn(
 function* piecesOf(env: Env, path: string, { offset, bytes }: PackRange): Generator<Uint8Array> {
   using file = env.open(path, 'read')
   for (let at = offset; at < offset + bytes;) {
-    const piece = new Uint8Array(Math.min(pieceBytes, offset + bytes - at))
+    // All of it is read over: zeros would be written for nothing.
+    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, offset + bytes - at))
     const count = file.read(piece, at)
     if (count === 0) throw new HoldfastError('DAMAGED', `${path} is shorter than it was: run check`)
     yield piece.subarray(0, count)
