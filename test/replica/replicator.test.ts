@@ -70,6 +70,19 @@ test('after a restart it goes on in the same generation', async (t) => {
   await isWhole(t, made, at, { 'vm@2': 'two' })
 })
 
+test('after a restart it goes on where the first epochs of an image are gone', async (t) => {
+  const { node: made, places: [at], key } = await node(t)
+  for (const text of ['one', 'two']) await made.seal(text)
+  await until('two epochs', async () => (await levelOf(made, 2)).have === 1)
+  await made.replicator.close()
+  await made.work.engine.collectGarbage({ keepLast: 1 })
+  await made.seal('three')
+  await made.restart(t)
+  await until('three epochs', async () => (await levelOf(made, 3)).have === 1)
+  t.deepEqual(await publishedNumbers(at.replica, key), [0, 1, 2, 3])
+  await isWhole(t, made, at, { 'vm@3': 'three' })
+})
+
 test('notes that are lost are found out again, also a lost registry', async (t) => {
   const { node: made, places: [at], key } = await node(t)
   await made.seal('one')

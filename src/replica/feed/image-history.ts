@@ -40,7 +40,18 @@ export class ImageHistory {
     const parent = record === null ? null : decodeEpochIdentity(record, `epoch ${image.image}@${first}`).parent
     if (parent === null) return []
     const parentKey = imageKey(parent.imageId)
+    if (parentKey === key) return this.#inheritedBefore(generation, call)
     return this.inherited((await newestGeneration(replica, parentKey, call))?.number ?? 0, call, parentKey)
+  }
+
+  /** Of an image whose first epochs are gone, with what they said of their parent: what its newest batch names. */
+  async #inheritedBefore(generation: number, call: CallOptions): Promise<readonly string[]> {
+    if (this.#image.origin.kind !== 'fork') return []
+    for (let number = generation; number > 0; number--) {
+      const newest = (await this.published(number, call)).at(-1)
+      if (newest !== undefined) return (await this.read(number, newest, call)).packs
+    }
+    return []
   }
 
   /** The newest generation of this store's, and the last epoch that counts in it; of a stranger's image none does. */
