@@ -16,18 +16,18 @@ const plain = { permissions: 0o644, uid: 0, isMemory: false, target: '' }
 type Turn = (workload: Workload) => Promise<void> | void
 
 const turns: [times: number, turn: Turn][] = [
-  [3, (workload) => workload.rotate()],
-  [5, (workload) => workload.fsync()],
+  [2, (workload) => workload.rotate()],
+  [3, (workload) => workload.fsync()],
   [1, (workload) => workload.writeBehind()],
-  [3, (workload) => workload.commit('head')],
-  [4, (workload) => workload.commit('epoch')],
-  [4, (workload) => workload.retire()],
+  [2, (workload) => workload.commit('head')],
+  [3, (workload) => workload.commit('epoch')],
+  [3, (workload) => workload.retire()],
   [1, (workload) => workload.reopen(false)],
   [1, (workload) => workload.reopen(true)],
-  [2, (workload) => workload.takeOver()],
+  [1, (workload) => workload.takeOver()],
   [1, (workload) => workload.rollback(false)],
   [1, (workload) => workload.rollback(true)],
-  [2, (workload) => workload.fork()],
+  [1, (workload) => workload.fork()],
   [1, (workload) => workload.removeEpoch()],
   [1, (workload) => workload.removeImage()],
   [1, (workload) => workload.pin(true)],
@@ -35,7 +35,7 @@ const turns: [times: number, turn: Turn][] = [
   [1, (workload) => workload.rebuildIndex()],
 ]
 
-export async function everyVerb(workload: Workload, random: Random, stepsMax = 4): Promise<void> {
+export async function everyVerb(workload: Workload, random: Random, stepsMax = 3): Promise<void> {
   await workload.start()
   for (const turn of shuffled(turns.flatMap(([times, each]) => Array<Turn>(times).fill(each)), random)) {
     workload.steps(random.below(stepsMax + 1))
@@ -85,6 +85,18 @@ export async function manySegments(workload: Workload, random: Random): Promise<
   await workload.close()
 }
 
+/** A little of what always goes on. */
+export async function shortly(workload: Workload, random: Random): Promise<void> {
+  await workload.start()
+  workload.steps(2 + random.below(3))
+  await workload.fsync()
+  await workload.commit(random.pick(['head', 'epoch']))
+  await workload.retire()
+  workload.steps(2)
+  await workload.fsync()
+  await workload.close()
+}
+
 /** Epochs, pins and images come and go; after each, something else is done that makes nothing of it durable. */
 export async function comingAndGoing(workload: Workload, random: Random): Promise<void> {
   await workload.start()
@@ -121,7 +133,7 @@ export async function replicated(workload: Workload, random: Random): Promise<vo
   await workload.start()
   const use = await ReplicatedUse.begin(workload)
   workload.alsoExamine = (tree, at) => use.examine(tree, at)
-  for (let round = 0; round < 4; round += 1) {
+  for (let round = 0; round < 3; round += 1) {
     workload.steps(3 + random.below(4))
     await workload.commit('epoch')
     await workload.retire()
@@ -145,13 +157,12 @@ export async function collected(workload: Workload, random: Random): Promise<voi
     await workload.retire()
   }
   workload.collects = { keepLast: 1, maxUnused: 0 }
-  for (let epoch = 0; epoch < 3; epoch += 1) await seal(5)
+  for (let epoch = 0; epoch < 2; epoch += 1) await seal(5)
   await workload.pin(true)
   await workload.collect({ keepLast: 2, maxUnused: 0 })
-  await seal(4)
   await workload.fork()
   await seal(3)
-  await workload.collect({ keepLast: 1, maxUnused: 0 }, () => seal(3))
+  await workload.collect({ keepLast: 1, maxUnused: 0 }, () => seal(2))
   await workload.removeImage()
   await workload.reopen(true)
   write()
@@ -178,7 +189,7 @@ export async function repaired(workload: Workload, random: Random): Promise<void
     await workload.commit(kind)
     await workload.retire()
   }
-  for (const kind of ['epoch', 'epoch', 'epoch', 'head'] as const) await seal(kind)
+  for (const kind of ['epoch', 'epoch', 'head'] as const) await seal(kind)
   const layout = new ImageLayout(directory, 'vm')
   await expectHealed(workload.spoil(() => {
     for (const pack of packsOf(env, directory)) flipBit(env, pack, random)
