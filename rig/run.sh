@@ -1,8 +1,8 @@
 #!/bin/sh
-# Entry of `npm run demo`, `npm test`, `npm run bench` and `npm run suites` on a bare checkout: brings the packages of
-# the lockfile and the host's tools, then hands over to the Node of the lockfile.
+# Entry of `npm run demo`, `npm test`, `npm run bench`, `npm run suites` and `npm run crash` on a bare checkout: brings
+# the packages of the lockfile and the host's tools, then hands over to the Node of the lockfile.
 #
-#   sh rig/run.sh demo|test|bench|suites ARGUMENTS...
+#   sh rig/run.sh demo|test|bench|suites|crash ARGUMENTS...
 #
 # Everything said here goes to stderr: stdout belongs to the command.
 set -eu
@@ -107,8 +107,8 @@ need_modules() {
 
 command=${1:-}
 case $command in
-  demo | test | bench | suites) shift ;;
-  *) die 'usage: sh rig/run.sh demo|test|bench|suites ARGUMENTS...' ;;
+  demo | test | bench | suites | crash) shift ;;
+  *) die 'usage: sh rig/run.sh demo|test|bench|suites|crash ARGUMENTS...' ;;
 esac
 
 case $(uname -s)/$(uname -m) in
@@ -133,4 +133,5 @@ case $command in
   test) exec node test/run.ts "$@" ;;
   bench) exec node bench/main.ts "$@" ;;
   suites) exec node test/suites/run.ts "$@" ;;
+  crash) exec node test/crash/main.ts "$@" ;;
 esac
