@@ -1,4 +1,5 @@
 /** Collects the garbage of a store in a process of its own, so that its memory can be told: DIRECTORY REQUEST. */
+import { readFileSync } from 'node:fs'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 
 const [directory, request] = process.argv.slice(2)
@@ -6,18 +7,33 @@ const opened = performance.now()
 await using engine = await openLocalEngine(directory)
 const began = performance.now()
 const steps = new Map<string, number>()
+let anonymousBytesMax = 0
+let mappedBytesMax = 0
+let lookedMs = -Infinity
 let last = { step: 'begin', ms: began }
 const report = await engine.collectGarbage(JSON.parse(request), {
   progress: ({ step }) => {
     const ms = performance.now()
+    look(ms)
     steps.set(last.step, (steps.get(last.step) ?? 0) + ms - last.ms)
     last = { step, ms }
   },
 })
 const ended = performance.now()
+look(Infinity)
 steps.set(last.step, (steps.get(last.step) ?? 0) + ended - last.ms)
 const { removedEpochs, ...counts } = report
 process.stdout.write(JSON.stringify({
-  openMs: began - opened, ms: ended - began, rssBytesMax: process.resourceUsage().maxRSS * 1024,
+  openMs: began - opened, ms: ended - began, rssBytesMax: process.resourceUsage().maxRSS * 1024, anonymousBytesMax, mappedBytesMax,
   removedEpochs: removedEpochs.length, ...counts, reasons: {}, steps: Object.fromEntries(steps),
 }))
+
+/** Which of the memory is the program's own, and which are mapped files, that the system may take back. */
+function look(ms: number): void {
+  if (ms - lookedMs < 20) return
+  lookedMs = ms
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const bytesOf = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
+  anonymousBytesMax = Math.max(anonymousBytesMax, bytesOf('RssAnon'))
+  mappedBytesMax = Math.max(mappedBytesMax, bytesOf('RssFile'))
+}
