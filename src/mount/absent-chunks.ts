@@ -4,8 +4,8 @@
  * again, while others go on.
  *
  * A read of a machine's memory waits as long as it takes: an error there would kill the hypervisor (SIGBUS). Others get
- * EIO when the owner gives the chunk up. Who is interrupted gets EINTR; of memory only who is being killed, as signals
- * of all kinds meet a processor's thread and must not end it.
+ * EIO when the owner gives the chunk up. Who is being killed gets EINTR. Other signals wait as for a disk: they meet a
+ * hypervisor's threads all the time, and what it reads of its guest's disks must not fail for them.
  */
 import { Buffer } from 'node:buffer'
 import { ERRNO, opcodeTable, Postponed } from '../../fuse/index.ts'
@@ -63,7 +63,10 @@ export class AbsentChunks {
       if (operation === null || carryOut === undefined) continue
       guarded[operation] = this.#guarded((carryOut as Operation).bind(operations))
     }
-    const interrupt = (_: fuse.RequestContext, { target }: fuse.InterruptRequest): void => this.#interrupt(target)
+    const interrupt = (context: fuse.RequestContext, request: fuse.InterruptRequest): void => {
+      this.#interrupt(request.target)
+      void operations.interrupt?.(context, request)
+    }
     return { ...guarded, interrupt } as unknown as fuse.FileOperations
   }
 
@@ -165,7 +168,7 @@ export class AbsentChunks {
 
   #interrupt(unique: number): void {
     const waiting = this.#waiting.get(unique)
-    if (waiting === undefined || (waiting.isMemory && !isBeingKilled(waiting.pid))) return
+    if (waiting === undefined || !isBeingKilled(waiting.pid)) return
     this.#fail(unique, -ERRNO.EINTR)
   }
 

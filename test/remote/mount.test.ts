@@ -109,6 +109,25 @@ test.serial('while a replica is away its readers wait and others go on; when it 
   t.true((await reading).equals(contents))
 })
 
+test.serial('a signal that its asker handles does not fail what waits', async (t) => {
+  t.timeout(120_000)
+  const { mount, hide, show } = await hollow(t)
+  hide()
+  const reads = `process.on('SIGUSR2', () => {}); process.stdout.write(fs.readFileSync('${mount.path('directory', 'file 123')}'))`
+  const child = spawn(process.execPath, ['-e', reads], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  child.stdout.on('data', (text) => (said += String(text)))
+  await until(async () => (await mount.statistics()).postponed > 0)
+  for (let count = 0; count < 5; count++) {
+    child.kill('SIGUSR2')
+    await sleep(20)
+  }
+  show()
+  const [code] = await once(child, 'close') as [number | null]
+  t.is(code, 0)
+  t.is(said, 'contents 123')
+})
+
 test.serial('a reader that is killed while it waits ends', async (t) => {
   t.timeout(120_000)
   const { mount, hide } = await hollow(t)
