@@ -12,6 +12,7 @@ import type { Machines } from '../machine/machines.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type { OrphanedMount } from '../mount/keeper.ts'
 import type { Mounted } from '../mount/transport.ts'
+import { factsPlace } from './facts-place.ts'
 import { GarbageSchedule } from './garbage-schedule.ts'
 import type { LocalHostOptions } from './host-options.ts'
 import { MountList } from './mount-list.ts'
@@ -58,7 +59,7 @@ class LocalHost implements Host {
     this.#options = options
     const onEvent = (message: string): void => options.onEvent?.({ type: 'replica', message })
     const isBackground = options.thread
-    this.reading = new RemoteReading(this.engine, onEvent)
+    this.reading = new RemoteReading(this.engine, () => this.#loaded(), onEvent)
     this.replicas = new Replication({ env: systemEnv(), engine: this.engine, isBackground, onEvent })
     const note = (message: string): void => options.onEvent?.({ type: 'gc', message })
     this.garbage = new GarbageSchedule({ env: systemEnv(), engine: this.engine, isBackground, onEvent: note })
@@ -222,6 +223,7 @@ class LocalHost implements Host {
     return new Machines({
       engine: this.engine,
       directory: this.#machinesDirectory,
+      factsPath: factsPlace(systemEnv(), process.env),
       secret: this.#options.secret,
       spawn: this.#options.spawn,
       mounting: {

@@ -2,18 +2,21 @@
 import type { Engine } from '../image/engine.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import type { CallOptions } from '../image/types.ts'
+import type { Machines } from '../machine/machines.ts'
 import type { RestoreRequest, RestoreResult } from './host.ts'
 import type { Restorer } from './restore.ts'
 
 export class RemoteReading implements AsyncDisposable {
   readonly #engine: Engine
+  readonly #machines: () => Promise<Machines>
   readonly #onEvent: (message: string) => void
   #records: RemoteRecords | undefined
   #restorer: Restorer | undefined
 
   /** `onEvent`: a sentence for the log. */
-  constructor(engine: Engine, onEvent: (message: string) => void) {
+  constructor(engine: Engine, machines: () => Promise<Machines>, onEvent: (message: string) => void) {
     this.#engine = engine
+    this.#machines = machines
     this.#onEvent = onEvent
   }
 
@@ -31,8 +34,10 @@ export class RemoteReading implements AsyncDisposable {
   /** Errors: as restoreImage. */
   async restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult> {
     const { Restorer } = await import('./restore.ts')
-    const parts = { engine: this.#engine, remote: await this.#started(), onEvent: this.#onEvent }
-    this.#restorer ??= new Restorer(parts)
+    const remote = await this.#started()
+    this.#restorer ??= new Restorer({
+      engine: this.#engine, remote, machines: this.#machines, onEvent: this.#onEvent,
+    })
     return this.#restorer.restore(request, options)
   }
 

@@ -9,8 +9,9 @@ import type { Engine } from '../image/engine.ts'
 import { addOlderEpochs, fetchRest } from '../image/remote/fetch-all.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import { restoreImage } from '../image/remote/restore.ts'
-import type { Restored } from '../image/remote/restore.ts'
+import type { RestoreContext, Restored } from '../image/remote/restore.ts'
 import type { CallOptions } from '../image/types.ts'
+import type { Machines } from '../machine/machines.ts'
 import { openReplica } from '../replica/open.ts'
 import type { RestoreRequest, RestoreResult } from './host.ts'
 
@@ -20,6 +21,8 @@ const backgroundDelayMs = 3_000
 export interface RestorerOptions {
   readonly engine: Engine
   readonly remote: RemoteRecords
+  /** Those of the host: a resume may come right after. */
+  readonly machines: () => Promise<Machines>
   /** A sentence for the log. */
   readonly onEvent: (message: string) => void
 }
@@ -39,7 +42,7 @@ export class Restorer implements AsyncDisposable {
     const env = systemEnv()
     const startMs = env.monotonicMs()
     await using replica = openReplica(env, request.url)
-    const restored = await restoreImage({ env, engine, remote, replica }, request, call)
+    const restored = await restoreImage({ env, engine, remote, replica, ...this.#hints() }, request, call)
     const address = `${restored.epoch.image}@${restored.epoch.number}`
     let { fetchedBytes } = restored
     if (request.full) {
@@ -59,6 +62,17 @@ export class Restorer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Has the machines of this host ready for a resume. What goes wrong here, the resume will say. */
+  #hints(): Pick<RestoreContext, 'begun' | 'expect'> {
+    const machines = this.#options.machines()
+    const tell = (said: (host: Machines) => void): void => void machines.then(said).catch(() => undefined)
+    machines.catch(() => undefined)
+    return {
+      begun: () => tell(({ expected }) => expected?.begin()),
+      expect: (epoch) => tell(({ expected }) => expected?.expect(epoch)),
+    }
   }
 
   #follow(work: Promise<void>): void {

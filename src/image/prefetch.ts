@@ -12,6 +12,7 @@ import { decodeManifest } from '../format/manifest.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
 import { encodePrefetchList } from '../format/prefetch-list.ts'
 import { prefetchRecordsMax } from '../limits.ts'
+import type { ChunkId } from '../store/chunks.ts'
 import type { ThreadReader } from '../store/thread-reader.ts'
 import { ImageFiles } from './image-files.ts'
 import { likelyChunks } from './machine-state.ts'
@@ -67,6 +68,9 @@ export function machineFiles(facts: unknown): MachineFiles {
   }
 }
 
+/** Of a disk, which a hypervisor reads at its start. */
+const probedChunks = [0]
+
 function chooseFirst(
   chosen: Chosen, reader: ThreadReader, nodes: NodeReader, record: StoredEpoch, paths: MachineFiles, set: FileChunks[],
 ): void {
@@ -77,6 +81,11 @@ function chooseFirst(
   for (const [, value] of entries(nodes, manifest.inodes)) {
     const inode = decodeInode(value)
     if (typeOf(inode.mode) === fileType.directory) chosen.addTree(nodes, inode.dataRoot)
+  }
+  for (const path of paths.disks) {
+    const root = rootOf(nodes, reader, record, path)
+    chosen.addWay(root, 0)
+    chosen.addChunks(nodes, root, probedChunks)
   }
   for (const path of paths.memory) chosen.addTree(nodes, rootOf(nodes, reader, record, path))
   for (const path of paths.whole) chosen.addContents(nodes, rootOf(nodes, reader, record, path))
@@ -111,6 +120,15 @@ class Chosen {
       this.#seen.add(key)
       this.entries.push(entry)
     }
+  }
+
+  /** The nodes that a look for a chunk comes by. */
+  addWay(root: Buffer | null, chunk: number): void {
+    const read = (id: ChunkId): Buffer => {
+      this.add(id)
+      return this.#reader.read(id)
+    }
+    get(new NodeReader({ read, has: (id) => this.#reader.has(id) }), root, chunk)
   }
 
   /** Nodes, not what the leaves name. */

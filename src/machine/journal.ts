@@ -3,7 +3,7 @@
  * place whole, and not synced: a host that loses power has no process left to be found. Whether a pause is
  * ours is not in it: the driver marks that in the same directory.
  *
- *   machines/facts.json, .rom     what the driver's probe found
+ *   machines/facts.json, .rom     what the driver's probe found, where the user has no cache for that
  *   machines/NAME.XXXXXXXX/       one incarnation, mode 0700: journal.json, sockets, logs
  *   machines/NAME.XXXXXXXX/mount  where its image is mounted
  */

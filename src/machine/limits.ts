@@ -78,3 +78,5 @@ export const journalBytesMax = 4 * MIB
 export const logQuotedBytes = 2 * KIB
 /** Alarms and notices kept for one machine. */
 export const sentencesMax = 32
+/** What a restore made ready for a resume is let go when none has come by then. */
+export const expectedMs = 60_000

@@ -20,6 +20,7 @@ import { warmServingThread } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
 import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
 import type { MachineContext, MachineNotice, ReplicasOf } from './context.ts'
+import { ExpectedResume } from './expected.ts'
 import { ImageMachine } from './image-machine.ts'
 import type { Incarnation, Mounting, ReopenMount } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
@@ -41,6 +42,8 @@ export interface MachinesOptions {
   engine: Engine
   /** Exists, of mode 0700, for this object alone. */
   directory: string
+  /** Where what a probe of the hypervisor found is kept; in `directory` unless another place is named. */
+  factsPath?: string
   mounting: Mounting
   /** Opens an encrypted store, for the thread that pushes pages. */
   secret?: Secret
@@ -62,18 +65,21 @@ export class Machines implements AsyncDisposable {
   readonly #context: MachineContext
   readonly #machines = new Map<string, ImageMachine>()
   #closed = false
+  readonly #expected: ExpectedResume
 
   constructor(options: MachinesOptions) {
     const { engine, directory, mounting, env = systemEnv() } = options
     const { reopenMount = () => null, onEvent = () => undefined, spawn = spawnHere } = options
     const { replicasOf = () => ({ have: 0, of: 0 }) } = options
+    const { factsPath = join(directory, 'facts.json') } = options
     const limits = Object.freeze({ ...machineLimits, ...options.limits })
     const host = { ...linuxHost, spawn }
-    const driver = options.driver ?? new QemuDriver({ cachePath: join(directory, 'facts.json'), host })
+    const driver = options.driver ?? new QemuDriver({ cachePath: factsPath, host })
     const pusher = new PageCachePusher(engine.directory, options.secret, options.connect)
     this.#context = {
       env, engine, driver, directory, mounting, reopenMount, replicasOf, onEvent, pusher, limits,
     }
+    this.#expected = new ExpectedResume(this.#context, () => this.#letGo())
   }
 
   /** Errors: BUSY, NOT_FOUND, USAGE, UNSUPPORTED, NO_SPACE, MACHINE, MACHINE_TIMEOUT, ABORTED. */
@@ -101,6 +107,11 @@ export class Machines implements AsyncDisposable {
     machine.checkpoints.schedule(args.everyMs)
     this.#journal(machine)
     return machine.summary()
+  }
+
+  /** For whoever brings an epoch here that is likely to be resumed; null when closed. */
+  get expected(): ExpectedResume | null {
+    return this.#closed ? null : this.#expected
   }
 
   /**
@@ -221,7 +232,8 @@ export class Machines implements AsyncDisposable {
     machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, stopwatch: Stopwatch, call: CallOptions,
   ): Promise<Incarnation> {
     try {
-      const as = { image: machine.image, touchedBefore: machine.workingSet, head }
+      const nodes = this.#expected.nodesFor(epoch.manifest)
+      const as = { image: machine.image, touchedBefore: machine.workingSet, head, nodes }
       return await resumeLife(this.#context, epoch, as, stopwatch, call)
     } catch (error) {
       await head.undo(error)
@@ -242,8 +254,12 @@ export class Machines implements AsyncDisposable {
       return await machine.exclusively(doing, step)
     } finally {
       if (machine.isIdle && !machine.isKnown) this.#machines.delete(machine.image)
-      if ([...this.#machines.values()].every(({ isIdle }) => isIdle)) await this.#context.pusher.close()
+      await this.#letGo()
     }
+  }
+
+  async #letGo(): Promise<void> {
+    if ([...this.#machines.values()].every(({ isIdle }) => isIdle)) await this.#context.pusher.close()
   }
 
   /** Keeps the schedule where a later process finds it. */

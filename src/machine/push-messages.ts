@@ -1,7 +1,7 @@
 /** What is asked of the pushing thread, and its answer. */
 import type { Secret } from '../crypto/secret.ts'
 import type { FileChunks } from '../image/machine-state.ts'
-import type { FetcherPort } from '../image/remote/messages.ts'
+import type { FetcherPort, RecordParcel } from '../image/remote/messages.ts'
 
 export interface PushStart {
   /** The store's. */
@@ -41,6 +41,8 @@ export type ToPusher =
   | PushRequest
   /** Where records come from that the store lacks. */
   | { type: 'source'; source: FetcherPort }
+  /** Records that will be wanted, and are not in the store yet. */
+  | { type: 'admit'; parcel: RecordParcel }
   | 'close'
 
 /** `held`: null for a file of which no copy is held. */

@@ -13,6 +13,7 @@ import { decodeManifest } from '../format/manifest.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { findPath } from '../image/paths.ts'
 import { WaitingFetchClient } from '../image/remote/fetch-client.ts'
+import { recordsOf } from '../image/remote/messages.ts'
 import { get, NodeReader } from '../image/tree/index.ts'
 import { chunkBytes, MIB } from '../limits.ts'
 import { storePages } from '../mount/page-cache.ts'
@@ -123,6 +124,7 @@ async function serve(port: MessagePort, { directory, secret }: PushStart): Promi
       reader.source = new WaitingFetchClient(request.source)
       return
     }
+    if (request.type === 'admit') return reader.admit(recordsOf(request.parcel))
     try {
       if (request.type === 'find') answer({ id: request.id, held: pusher.find(request) })
       else answer({ id: request.id, pushedBytes: pusher.push(request) })

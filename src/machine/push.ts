@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import type { Secret } from '../crypto/secret.ts'
 import { entryUrl } from '../env/entry.ts'
 import { messageOf } from '../errors.ts'
-import type { FetcherPort } from '../image/remote/messages.ts'
+import type { FetcherPort, RecordParcel } from '../image/remote/messages.ts'
 import type { FindRequest, PushAnswer, PushRequest, PushStart, ToPusher } from './push-messages.ts'
 
 export interface Pushed {
@@ -53,6 +53,13 @@ export class PageCachePusher {
       const place = held[index] ?? null
       return place === null ? [] : [[path, place]]
     }))
+  }
+
+  /** Records that a push will want, and that are not in the store yet. */
+  admit(parcel: RecordParcel): void {
+    const worker = this.#running()
+    this.#bind(worker)
+    worker.postMessage({ type: 'admit', parcel } satisfies ToPusher)
   }
 
   #ask(request: (id: number) => FindRequest | PushRequest): Promise<Pushed> {

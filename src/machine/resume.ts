@@ -7,6 +7,7 @@
 import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
 import { assert, messageOf } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
+import type { RecordParcel } from '../image/remote/messages.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { MachineContext } from './context.ts'
 import { driving } from './driver-errors.ts'
@@ -48,6 +49,8 @@ export interface ResumeAs {
   /** What an earlier incarnation touched first. */
   readonly touchedBefore: readonly FileChunks[]
   readonly head: ResumedHead
+  /** Records of manifest nodes that the mount will want and the store may not have yet. */
+  readonly nodes: readonly RecordParcel[]
 }
 
 /**
@@ -105,7 +108,9 @@ async function loaded(
   const { heading, stopwatch, signal } = feeding
   // A hypervisor that waits for a head which will not come is not waited for.
   const vain = new AbortController()
-  const serving = heading.then(() => stopwatch.part('serve', life.serve()))
+  const serving = heading.then(() => stopwatch.part('serve', life.serve())).then(() => {
+    for (const parcel of as.nodes) life.mount.admit(parcel)
+  })
   serving.catch(() => vain.abort())
   const either = AbortSignal.any(signal === undefined ? [vain.signal] : [vain.signal, signal])
   const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, feeding.boot, either))

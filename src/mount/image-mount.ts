@@ -1,7 +1,4 @@
-/**
- * A mounted image, as its owning thread sees it: the mounted and served head, the syncs, and the commits that
- * follow behind.
- */
+/** A mounted image, as its owning thread sees it: the served head, the syncs, and the commits that follow behind. */
 import { setDirtyLimits } from '../../fuse/index.ts'
 import type { TransportSupports } from '../../fuse/index.ts'
 import { systemEnv } from '../env/system.ts'
@@ -11,17 +8,15 @@ import type { HeadLimits } from '../image/head-limits.ts'
 import { ImageLayout } from '../image/layout.ts'
 import { SyncMark } from '../image/sync-mark.ts'
 import type { HeadStart } from '../image/types.ts'
-import { Commits } from './commits.ts'
-import type { OpenCommit } from './commits.ts'
+import type { RecordParcel } from '../image/remote/messages.ts'
+import { Commits, type OpenCommit } from './commits.ts'
 import type { ConnectionKeeper, OrphanedMount } from './keeper.ts'
 import { LaneSync } from './lane-sync.ts'
 import { memoryRefused, memoryUnsupported } from './mount-errors.ts'
-import type { FromServer, ServingStatistics, TouchedChunks } from './messages.ts'
-import { unasked } from './messages.ts'
+import { type FromServer, type ServingStatistics, type TouchedChunks, unasked } from './messages.ts'
 import type { Mounted, Serving, Transport, TransportName, TransportOptions } from './transport.ts'
 import { transportNamed } from './transports.ts'
-import { WantedChunks } from './wanted-chunks.ts'
-import type { MountRemote } from './wanted-chunks.ts'
+import { type MountRemote, WantedChunks } from './wanted-chunks.ts'
 
 export interface ImageMountOptions {
   engine: Engine
@@ -192,6 +187,11 @@ export class ImageMount {
     const { errno, inode } = await this.#serving.ask<'made'>({ type: 'makeMemory', name, bytes })
     if (errno !== 0) throw memoryRefused(name, errno)
     return inode
+  }
+
+  /** Records that requests will want and that are not in the store yet; used before they are asked for elsewhere. */
+  admit(parcel: RecordParcel): void {
+    this.#serving.send({ type: 'arrived', chunks: [], parcel })
   }
 
   /** Makes the kernel know files, by their paths in the mount, so that it takes pages of them. Errors: IO. */

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { RecordLocation } from '../format/keys.ts'
+import { deltaDepthMax } from '../limits.ts'
 import type { ChunkId } from './chunks.ts'
 import type { PackSource } from './pack-files.ts'
 import type { RecordLookup } from './pack-index.ts'
@@ -49,6 +50,17 @@ export class RecordOverlay implements RecordLookup, PackSource {
       this.#drop(oldest)
     }
     return id
+  }
+
+  has(id: Buffer): boolean {
+    for (let depth = 0; depth <= deltaDepthMax; depth++) if (this.#locations.has(recordName(id, depth))) return true
+    return false
+  }
+
+  /** A record that was added and is still here. */
+  record(id: Buffer, depth: number): Buffer | undefined {
+    const location = this.#locations.get(recordName(id, depth))
+    return location && this.#records.get(location.offset)
   }
 
   locate(id: Buffer, depth: number): RecordLocation | undefined {

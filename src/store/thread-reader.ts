@@ -82,6 +82,19 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     return entries.length === records.length ? entries : []
   }
 
+  /**
+   * The record of a chunk that was admitted and is still in memory, proved, after those that it builds on and no pack
+   * has; undefined where it is not so.
+   */
+  admitted(id: ChunkId): Buffer[] | undefined {
+    if (!this.#overlay.has(id)) return undefined
+    const header = this.#reader.header(id, deltaDepthMax)
+    const own = header && this.#overlay.record(id, header.depth)
+    if (header === undefined || own === undefined || !this.#isSound(id)) return undefined
+    const bases = this.#reader.bases(header).reverse()
+    return [...bases.flatMap((base) => this.#overlay.record(base.id, base.depth) ?? []), own]
+  }
+
   /** Keeps records that came from elsewhere, for the next reads. What is no sound record is left out. */
   admit(records: readonly Buffer[]): void {
     for (const record of records) {
@@ -105,6 +118,16 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     const pack = location && this.#files.origin(location.packNumber)
     return location === undefined || pack === undefined || pack.isCopied
       ? [] : [{ id: Buffer.from(id), packId: pack.packId, place: location }]
+  }
+
+  #isSound(id: ChunkId): boolean {
+    try {
+      this.#reader.read(id)
+      return true
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+      return false
+    }
   }
 
   #fetched(source: RecordSource, id: ChunkId): Buffer {

@@ -14,7 +14,7 @@ import { WaitingFetchClient } from '../../src/image/remote/fetch-client.ts'
 import { RemoteRecords } from '../../src/image/remote/remote-records.ts'
 import { DirectoryReplica } from '../../src/replica/directory.ts'
 import { initStore, readIdentity } from '../../src/store/identity.ts'
-import { openChunkStore } from '../../src/store/open.ts'
+import { openChunkReader, openChunkStore } from '../../src/store/open.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { seed } from './seed.ts'
 import type { Seeding } from './seed.ts'
@@ -124,6 +124,36 @@ test('what is absent is fetched in windows, and then nothing is absent any more'
   fs.rmSync(join(from.parent, 'replica'), { recursive: true })
   t.true((await exported(node, from.parent)).equals(from.contents))
 })
+
+for (const [what, isDamaged] of [['as they lie', false], ['the damaged ones from elsewhere', true]] as const) {
+  test(`records fetched ahead are held in memory, then in the store: ${what}`, async (t) => {
+    t.timeout(180_000)
+    const from = await origin(t)
+    const first = await directoryReplica(t, from, 'first')
+    const second = await directoryReplica(t, from, 'second')
+    if (isDamaged) {
+      for (const path of packObjects(join(from.parent, 'first'))) {
+        const bytes = fs.readFileSync(path)
+        bytes[Math.floor(bytes.length / 2)] ^= 0x10
+        fs.writeFileSync(path, bytes)
+      }
+    }
+    const node = await hollowNode(t, from, [first.url, second.url])
+    const { ids } = await node.engine.absentChunks({ epoch: 'vm@0' })
+    const wanted = Array.from({ length: ids.length / 32 }, (_, at) => Buffer.from(ids.subarray(at * 32, at * 32 + 32)))
+    const reader = await openChunkReader(env, from.store)
+    t.teardown(() => reader.close())
+    const { parcel } = await node.remote.fetchAhead(wanted.flatMap((id) => reader.places(id)))
+    t.true(parcel.lengths.length >= wanted.length)
+    fs.rmSync(join(from.parent, 'first'), { recursive: true })
+    fs.rmSync(join(from.parent, 'second'), { recursive: true })
+    t.is((await node.engine.absentChunks({ epoch: 'vm@0' })).ids.length, ids.length)
+    t.true((await exported(node, from.parent)).equals(from.contents))
+    await node.remote.close()
+    t.is((await node.engine.absentChunks({ epoch: 'vm@0' })).ids.length, 0)
+    t.true((await exported(node, from.parent)).equals(from.contents))
+  })
+}
 
 test('a replica that is away, lacks packs or lies is passed over for the next one', async (t) => {
   t.timeout(180_000)

@@ -12,8 +12,6 @@ import { windowChunks, windowsMax } from './limits.ts'
 import type { RemoteRecords } from './remote-records.ts'
 
 export interface FetchAllOptions extends CallOptions {
-  /** Places as `packHints` writes them. */
-  readonly hints?: Uint8Array
   /** Windows under way at once. */
   readonly lanes?: number
 }
@@ -28,7 +26,7 @@ export async function fetchAll(
       if (options.signal?.aborted === true) throw new HoldfastError('ABORTED', 'stopped on request')
       const window = ids.slice(next, next + windowChunks)
       next += window.length
-      readBytes += (await remote.fetch(window, options.hints)).readBytes
+      readBytes += (await remote.fetch(window)).readBytes
       await remote.kept()
       done += window.length
       options.progress?.({ step: 'fetching', done, total: ids.length, unit: 'chunks' })
@@ -42,6 +40,8 @@ export async function fetchAll(
 export async function fetchRest(
   { engine, remote }: { engine: Engine; remote: RemoteRecords }, epoch: string, options: FetchAllOptions,
 ): Promise<number> {
+  // What was fetched ahead is here, although the store does not know.
+  await remote.kept()
   const { ids } = await engine.absentChunks({ epoch }, options)
   const all = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength)
   const absent = Array.from({ length: all.length / digestBytes }, (_, at) => {

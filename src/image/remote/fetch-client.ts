@@ -68,10 +68,10 @@ export class FetchClient {
   }
 
   /** Errors: as `RecordSource.fetch`. */
-  fetch(ids: readonly Buffer[], hints?: Uint8Array): Promise<Fetched> {
+  fetch(ids: readonly Buffer[], hints?: Uint8Array, isAhead = false): Promise<Fetched> {
     if (this.#isClosed) return Promise.reject(noAnswer())
     this.#lastId += 1
-    const request: FetchRequest = { id: this.#lastId, ids: Buffer.concat(ids), hints }
+    const request: FetchRequest = { id: this.#lastId, ids: Buffer.concat(ids), hints, isAhead }
     return new Promise((resolve, reject) => {
       this.#pending.set(request.id, { resolve, reject })
       this.#port.port.ref()

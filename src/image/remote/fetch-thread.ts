@@ -72,10 +72,12 @@ class FetchThread {
     })
   }
 
-  async #answer({ id, ids, hints }: FetchRequest, keeps: boolean): Promise<FetchAnswer> {
+  async #answer({ id, ids, hints, isAhead }: FetchRequest, keeps: boolean): Promise<FetchAnswer> {
     try {
       const before = this.#gatherer.readBytes
-      const records = await this.#gatherer.gather(idsFrom(ids), hints === undefined ? undefined : hintsFrom(hints))
+      const places = hints === undefined ? [] : hintsFrom(hints)
+      const records = await (isAhead === true
+        ? this.#gatherer.gatherAhead(places) : this.#gatherer.gather(idsFrom(ids), places))
       if (!keeps) this.#owner.postMessage({ type: 'gathered', parcel: parcelOf(records) } satisfies FromFetcher)
       return { id, parcel: parcelOf(records), readBytes: this.#gatherer.readBytes - before }
     } catch (error) {

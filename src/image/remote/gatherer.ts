@@ -64,14 +64,48 @@ export class Gatherer {
   }
 
   /**
-   * Records of these chunks, and of what they build on that the store lacks, each once, bases first.
+   * Records of these chunks, and of what they build on that the store lacks, each once, bases first. What was gathered
+   * lately is not read again: several threads ask for the same.
    * Errors: NOT_FOUND (nobody has one of them), DAMAGED (all who have it have it wrong), REPLICA_UNREACHABLE.
    */
   async gather(ids: readonly Buffer[], hints?: readonly RunEntry[]): Promise<Buffer[]> {
-    const fresh = ids.filter((id) => !this.#gathering.has(id.toString('hex')))
+    const here = new Map(ids.map((id) => [id.toString('hex'), this.#reader.admitted(id)]))
+    const absent = ids.filter((id) => here.get(id.toString('hex')) === undefined)
+    const fresh = absent.filter((id) => !this.#gathering.has(id.toString('hex')))
     if (fresh.length > 0) this.#begin(fresh, hints)
-    const parts = await Promise.all(new Set(ids.map((id) => this.#gathering.get(id.toString('hex')))))
-    return [...new Set(parts.flatMap((part) => part ?? []))]
+    const parts = await Promise.all(new Set(absent.map((id) => this.#gathering.get(id.toString('hex')))))
+    return [...new Set([...here.values(), ...parts].flatMap((part) => part ?? []))]
+  }
+
+  /**
+   * The records at these places, bases first, as they lie on the first replica that gives them: whoever uses one proves
+   * it. What cannot be had so is gathered. Errors: as `gather`.
+   */
+  async gatherAhead(places: readonly RunEntry[]): Promise<Buffer[]> {
+    const found = await this.#readAhead(places)
+    this.#reader.admit(found.map(({ bytes }) => bytes))
+    const there = new Set(found.map(({ header: { id } }) => id.toString('hex')))
+    const absent = places.filter(({ id }) => !there.has(id.toString('hex'))).map(({ id }) => id)
+    const rest = absent.length === 0 ? [] : await this.gather(absent)
+    return [...found.map(({ bytes }) => bytes), ...rest]
+  }
+
+  async #readAhead(places: readonly RunEntry[]): Promise<Collected[]> {
+    const [place] = this.#inOrder()
+    const found: Collected[] = []
+    try {
+      const call = { signal: AbortSignal.timeout(tryTimeoutMs), timeoutMs: tryTimeoutMs }
+      const { records } = await place.records.read(places, call, (bytes) => {
+        this.readBytes += bytes
+      })
+      for (const { entry, bytes } of records) {
+        const header = this.#soundHeader(place, entry, bytes, [])
+        if (header !== undefined) found.push({ header, bytes, entry })
+      }
+    } catch (error) {
+      this.#rest(place, error)
+    }
+    return found.sort((left, right) => left.header.depth - right.header.depth)
   }
 
   #begin(ids: readonly Buffer[], hints?: readonly RunEntry[]): void {
@@ -158,17 +192,22 @@ export class Gatherer {
     for (const failure of answers.failures) if (!isCode(failure, 'NOT_FOUND')) failures.push(failure)
     const next = new Map<string, WantedRecord>()
     for (const { entry, bytes } of answers.records) {
-      const header = soundHeader(bytes)
-      if (header === undefined || !header.id.equals(entry.id) || header.depth !== entry.place.depth) {
-        this.#wrong(place, entry, failures)
-        continue
-      }
+      const header = this.#soundHeader(place, entry, bytes, failures)
+      if (header === undefined) continue
       collection.set(entry.id.toString('hex'), { header, bytes, entry })
       const { baseId, baseDepth } = header
       if (baseId === undefined || collection.has(baseId.toString('hex'))) continue
       if (!this.#reader.holds(baseId, baseDepth)) next.set(baseId.toString('hex'), { id: baseId, depthMax: baseDepth })
     }
     return [...next.values()]
+  }
+
+  /** Of what lies where that record should; undefined where it is not that, which is told. */
+  #soundHeader(place: Place, entry: RunEntry, bytes: Buffer, failures: unknown[]): RecordHeader | undefined {
+    const header = soundHeader(bytes)
+    if (header !== undefined && header.id.equals(entry.id) && header.depth === entry.place.depth) return header
+    this.#wrong(place, entry, failures)
+    return undefined
   }
 
   #wrong(place: Place, entry: RunEntry, failures: unknown[]): void {

@@ -27,5 +27,9 @@ export const readAheadChunks = 16
 export const windowsMax = 3
 /** Records that wait for the writer; beyond, they are not kept, and read again when they are wanted. */
 export const unkeptBytesMax = 128 * MIB
+/** Records of a prefetch list at once: few, large reads. What they give is held in memory in one piece. */
+export const aheadBytesMax = 32 * MIB
+/** A resume that follows a restore is over by then. */
+export const keepDelayMs = 3_000
 /** An owner that published within this may well be alive: it is replaced on request only. */
 export const ownerSilentMs = 5 * 60_000

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { MessagePort } from 'node:worker_threads'
 import { HoldfastError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'
+import { kindNode, readRecordHeader } from '../../format/pack-record.ts'
 
 export interface FetcherStart {
   /** The store's directory. */
@@ -42,6 +43,8 @@ export interface FetchRequest {
   readonly ids: Uint8Array
   /** Places that are worth trying before the index: entries as `packHints` writes them. */
   readonly hints?: Uint8Array
+  /** The records at those places, unproved: whoever uses one proves it. */
+  readonly isAhead?: boolean
 }
 
 export type FetchAnswer =
@@ -54,6 +57,11 @@ export function parcelOf(records: readonly Buffer[]): RecordParcel {
   let at = 0
   for (const record of records) at += record.copy(bytes, at)
   return { bytes, lengths: records.map(({ length }) => length) }
+}
+
+/** Those of manifest nodes: few, and wanted by all who read. */
+export function nodesOf(parcel: RecordParcel): RecordParcel {
+  return parcelOf(recordsOf(parcel).filter((record) => readRecordHeader(record, 0)?.kind === kindNode))
 }
 
 export function recordsOf({ bytes, lengths }: RecordParcel): Buffer[] {

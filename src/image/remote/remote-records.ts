@@ -6,8 +6,10 @@ import { Buffer } from 'node:buffer'
 import { HoldfastError, isCode, messageOf } from '../../errors.ts'
 import { FetchClient } from './fetch-client.ts'
 import type { Fetched } from './fetch-client.ts'
+import type { RunEntry } from '../../format/index-run.ts'
 import { Fetcher } from './fetcher.ts'
-import { unkeptBytesMax } from './limits.ts'
+import { packHints } from './hints.ts'
+import { keepDelayMs, unkeptBytesMax } from './limits.ts'
 import type { FetcherPort, RecordParcel } from './messages.ts'
 
 export interface RemoteRecordsOptions {
@@ -26,6 +28,9 @@ export class RemoteRecords implements AsyncDisposable {
   #fetcher: Fetcher | null = null
   #client: FetchClient | null = null
   #unkeptBytes = 0
+  /** What was fetched ahead and is not on its way into the store. */
+  readonly #later: RecordParcel[] = []
+  #timer: NodeJS.Timeout | undefined
   #keeping: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | null = null
 
@@ -53,14 +58,25 @@ export class RemoteRecords implements AsyncDisposable {
 
   /** What comes is put into the store as well. Errors: as `RecordSource.fetch`. */
   async fetch(ids: readonly Buffer[], hints?: Uint8Array): Promise<Fetched> {
-    if (this.#client === null) throw new HoldfastError('NOT_FOUND', 'this store reads from no replica')
-    const fetched = await this.#client.fetch(ids, hints)
+    const fetched = await this.#given().fetch(ids, hints)
     this.#keep(fetched.parcel)
+    return fetched
+  }
+
+  /**
+   * For somebody who waits: what comes is in the fetching thread's memory, and is put into the store a little later, so
+   * that this does not hold up what it was fetched for. Whoever uses a record proves it. Errors: as `fetch`.
+   */
+  async fetchAhead(places: readonly RunEntry[]): Promise<Fetched> {
+    const fetched = await this.#given().fetch([], packHints(places), true)
+    this.#later.push(fetched.parcel)
+    this.#timer ??= setTimeout(() => this.#keepLater(), keepDelayMs).unref()
     return fetched
   }
 
   /** Resolves when all that was given so far is in the store. */
   async kept(): Promise<void> {
+    this.#keepLater()
     await this.#keeping
   }
 
@@ -77,7 +93,18 @@ export class RemoteRecords implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#client?.close()
     await this.#fetcher?.close()
-    await this.#keeping
+    await this.kept()
+  }
+
+  #given(): FetchClient {
+    if (this.#client !== null) return this.#client
+    throw new HoldfastError('NOT_FOUND', 'this store reads from no replica')
+  }
+
+  #keepLater(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    for (const parcel of this.#later.splice(0)) this.#keep(parcel)
   }
 
   /** What comes faster than it can be written is let go: it is read again when it is wanted again. */

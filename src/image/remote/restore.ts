@@ -7,23 +7,21 @@
  */
 import { Buffer } from 'node:buffer'
 import type { Env } from '../../env/env.ts'
-import { HoldfastError, isCode } from '../../errors.ts'
+import { HoldfastError } from '../../errors.ts'
 import type { StoredEpoch } from '../../format/epoch.ts'
-import { decodePrefetchList } from '../../format/prefetch-list.ts'
 import type { PrefetchList } from '../../format/prefetch-list.ts'
-import { prefetchListBytesMax } from '../../limits.ts'
 import { readDomain } from '../../replica/domain.ts'
 import { Ownership } from '../../replica/feed/ownership.ts'
 import { listReplicaImages, readReplicaEpochs, readReplicaImage } from '../../replica/image-list.ts'
 import type { ReplicaImage } from '../../replica/image-list.ts'
-import { prefetchPath } from '../../replica/layout.ts'
-import { readObject } from '../../replica/read-object.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { Engine } from '../engine.ts'
 import type { CallOptions, EpochSummary } from '../types.ts'
-import { fetchAll, identityOf } from './fetch-all.ts'
-import { packHints } from './hints.ts'
+import { identityOf } from './fetch-all.ts'
 import { ownerSilentMs } from './limits.ts'
+import { fetchListed } from './listed-records.ts'
+import type { ListedRecords } from './listed-records.ts'
+import type { RecordParcel } from './messages.ts'
 import type { RemoteRecords } from './remote-records.ts'
 
 export interface RestoreRequest {
@@ -57,6 +55,10 @@ export interface RestoreContext {
   readonly remote: RemoteRecords
   /** Opened by whoever calls, and closed by them. */
   readonly replica: Replica
+  /** The store is of the replica's domain now, and something will be brought into it. */
+  readonly begun?: () => void
+  /** What a resume of the epoch will want first, for who can make use of that. */
+  readonly expect?: (epoch: { manifest: string; facts: unknown; parcels: readonly RecordParcel[] }) => void
 }
 
 /**
@@ -91,13 +93,19 @@ class Restore {
     const found = await this.#find(name)
     this.#lap('find')
     const isFork = this.#request.as !== undefined
+    if (!isFork) await this.#requireFree(found)
+    const wanted = number === undefined ? null : Number(number)
+    // What it reads is of the same domain, whatever becomes of the rest.
+    remote.use([...await engine.sources(), this.#request.url])
+    this.#context.begun?.()
+    const ahead = this.#ahead(found, wanted ?? newestOf(found))
     const image = isFork ? found : await this.#own(found)
     this.#lap('own')
-    const epoch = await this.#epoch(image, number === undefined ? null : Number(number))
-    remote.use(await engine.addSource({ url: this.#request.url }))
+    const epoch = await this.#epoch(image, wanted ?? newestOf(image))
+    await engine.addSource({ url: this.#request.url })
     const summary = isFork ? await this.#fork(image, epoch) : await this.#install(image, epoch)
     this.#lap('records')
-    const fetchedBytes = await this.#fetchFirst(image, epoch, summary)
+    const fetchedBytes = await this.#fetchFirst(image, epoch, summary, ahead)
     this.#lap('fetch')
     const generation = isFork ? null : image.generation
     return { epoch: summary, key: image.key, generation, notices: this.#notices, fetchedBytes, parts: this.#parts }
@@ -126,9 +134,9 @@ class Restore {
     throw new HoldfastError('NOT_FOUND', `${replica.url} has no image ${name}: see 'replica images URL'${hint}`)
   }
 
-  /** Closes the newest generation and opens the next; what is listed then is final. */
-  async #own(image: ReplicaImage): Promise<ReplicaImage> {
-    const { env, engine, replica } = this.#context
+  /** Whether the image may become ours, as far as that can be told. */
+  async #requireFree(image: ReplicaImage): Promise<void> {
+    const { env, engine } = this.#context
     const { owner } = image
     if ((await engine.images()).some(({ image: name }) => name === owner.image)) {
       throw new HoldfastError('EXISTS', `there is an image ${owner.image} in this store: restore with --as NEW`)
@@ -144,6 +152,12 @@ class Restore {
       this.#notices.push(`the owner before may be alive: ${seen}. It is fenced: what it seals from now on goes to ` +
         `${owner.image}.fenced-${image.generation}`)
     }
+  }
+
+  /** Closes the newest generation and opens the next; what is listed then is final. */
+  async #own(image: ReplicaImage): Promise<ReplicaImage> {
+    const { env, engine, replica } = this.#context
+    const { owner } = image
     const storeId = Buffer.from((await engine.stats()).store, 'hex')
     const ownership = new Ownership(replica, image.key, {
       self: env.randomBytes(16).toString('hex'), storeId, imageId: image.imageId, image: owner.image,
@@ -157,9 +171,8 @@ class Restore {
     throw new HoldfastError('FENCED', `another store took ${owner.image} over right after us: it owns it now`)
   }
 
-  async #epoch(image: ReplicaImage, number: number | null): Promise<StoredEpoch> {
+  async #epoch(image: ReplicaImage, wanted: number): Promise<StoredEpoch> {
     const { replica } = this.#context
-    const wanted = number ?? Math.max(-1, ...image.batches.map(({ last }) => last))
     const epochs = await readReplicaEpochs(replica, image, { first: wanted, last: wanted }, this.#options)
     const epoch = epochs.get(wanted)
     if (epoch !== undefined) return epoch
@@ -195,29 +208,24 @@ class Restore {
     return found
   }
 
-  /** What the list of the epoch names as needed first; without a list nothing. Returns the bytes read. */
-  async #fetchFirst(image: ReplicaImage, epoch: StoredEpoch, installed: EpochSummary): Promise<number> {
-    const list = await this.#list(image, epoch)
-    if (list === null) return 0
-    await this.#saveWorkingSet(list, `${installed.image}@${installed.number}`)
-    const { remote } = this.#context
-    const hints = list.entries.slice(0, list.firstCount)
-    return fetchAll(remote, hints.map(({ id }) => id), { ...this.#options, hints: packHints(hints) })
+  /** What the list of an epoch names as needed first, while the rest of the restore goes on. Rejects nobody. */
+  #ahead(image: ReplicaImage, number: number): Ahead {
+    const { remote, replica } = this.#context
+    const fetched = fetchListed(remote, replica, image, number, (notice) => this.#notices.push(notice), this.#options)
+    fetched.catch(() => undefined)
+    return { number, fetched }
   }
 
-  /** It only helps: one that is missing or damaged counts as none. */
-  async #list(image: ReplicaImage, epoch: StoredEpoch): Promise<PrefetchList | null> {
-    const { replica } = this.#context
-    const path = prefetchPath(image.key, epoch.number)
-    try {
-      const list = decodePrefetchList(await readObject(replica, path, prefetchListBytesMax, this.#options), path)
-      return list.imageId.equals(epoch.imageId) && list.number === epoch.number ? list : null
-    } catch (error) {
-      if (isCode(error, 'NOT_FOUND')) return null
-      if (!isCode(error, 'DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT')) throw error
-      this.#notices.push(`the epoch's prefetch list is of no use: ${path} is damaged`)
-      return null
-    }
+  /** That of the epoch that it came to in the end. Without a list nothing. Returns the bytes read. */
+  async #fetchFirst(image: ReplicaImage, epoch: StoredEpoch, installed: EpochSummary, ahead: Ahead): Promise<number> {
+    const { list, bytes, parcels } = await (ahead.number === epoch.number
+      ? ahead.fetched : this.#ahead(image, epoch.number).fetched)
+    if (list !== null) await this.#saveWorkingSet(list, `${installed.image}@${installed.number}`)
+    const { machine, manifest } = epoch
+    if (machine !== null) this.#context.expect?.({
+      manifest: manifest.toString('hex'), facts: JSON.parse(machine.facts), parcels,
+    })
+    return bytes
   }
 
   async #saveWorkingSet({ workingSet }: PrefetchList, epoch: string): Promise<void> {
@@ -238,6 +246,16 @@ class Restore {
 
 /** Records of so many epochs before it come with one. */
 const recentEpochs = 4
+
+/** A list's records, being fetched. */
+interface Ahead {
+  readonly number: number
+  readonly fetched: Promise<ListedRecords>
+}
+
+function newestOf({ batches }: ReplicaImage): number {
+  return Math.max(-1, ...batches.map(({ last }) => last))
+}
 
 /** What people call it. */
 export function shownName({ owner, fenced }: ReplicaImage): string {

@@ -1,0 +1,68 @@
+/** The records that the prefetch list of an epoch names as needed first. */
+import { isCode } from '../../errors.ts'
+import type { RunEntry } from '../../format/index-run.ts'
+import { decodePrefetchList } from '../../format/prefetch-list.ts'
+import type { PrefetchList } from '../../format/prefetch-list.ts'
+import { prefetchListBytesMax } from '../../limits.ts'
+import type { ReplicaImage } from '../../replica/image-list.ts'
+import { prefetchPath } from '../../replica/layout.ts'
+import { readObject } from '../../replica/read-object.ts'
+import type { Replica } from '../../replica/replica.ts'
+import type { CallOptions } from '../types.ts'
+import { aheadBytesMax } from './limits.ts'
+import type { RecordParcel } from './messages.ts'
+import type { RemoteRecords } from './remote-records.ts'
+
+export interface ListedRecords {
+  /** Null where there is none of use. */
+  readonly list: PrefetchList | null
+  /** Read for them. */
+  readonly bytes: number
+  readonly parcels: readonly RecordParcel[]
+}
+
+/** `notify` is given a sentence when the list is damaged. Errors: as `RemoteRecords.fetchAhead`. */
+export async function fetchListed(
+  remote: RemoteRecords, replica: Replica, image: ReplicaImage, number: number, notify: (notice: string) => void,
+  options: CallOptions,
+): Promise<ListedRecords> {
+  const list = await readList(replica, image, number, notify, options)
+  const parcels: RecordParcel[] = []
+  let bytes = 0
+  for (const window of list === null ? [] : windowsOf(list.entries.slice(0, list.firstCount))) {
+    const { parcel, readBytes } = await remote.fetchAhead(window)
+    parcels.push(parcel)
+    bytes += readBytes
+  }
+  return { list, bytes, parcels }
+}
+
+/** It only helps: one that is missing or damaged counts as none. */
+async function readList(
+  replica: Replica, image: ReplicaImage, number: number, notify: (notice: string) => void, options: CallOptions,
+): Promise<PrefetchList | null> {
+  const path = prefetchPath(image.key, number)
+  try {
+    const list = decodePrefetchList(await readObject(replica, path, prefetchListBytesMax, options), path)
+    return list.imageId.equals(image.imageId) && list.number === number ? list : null
+  } catch (error) {
+    if (isCode(error, 'NOT_FOUND')) return null
+    if (!isCode(error, 'DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT')) throw error
+    notify(`the epoch's prefetch list is of no use: ${path} is damaged`)
+    return null
+  }
+}
+
+function windowsOf(entries: readonly RunEntry[]): RunEntry[][] {
+  const windows: RunEntry[][] = []
+  let bytes = aheadBytesMax
+  for (const entry of entries) {
+    bytes += entry.place.recordBytes
+    if (bytes > aheadBytesMax) {
+      windows.push([])
+      bytes = entry.place.recordBytes
+    }
+    windows[windows.length - 1].push(entry)
+  }
+  return windows
+}
