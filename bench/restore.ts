@@ -156,7 +156,9 @@ function report(lazy: Restoration[], full: Restoration[], loadvmMs: number[], im
     lost: median(commandsMs) > median(loadvmMs) ? ['loadvm after a copy is faster.'] : [],
     notes: [
       `The guest has ${memoryBytes / 2 ** 20} MiB of memory; its image has ${epochs} epochs with a machine.`,
-      'An empty node: a store that holds nothing, its daemon running. HDFS: one host, 2 DataNodes, replication 2.',
+      'An empty node: a store that holds nothing, its daemon running; the user has run a machine on this host before, so ' +
+        'what its hypervisor can do is known. HDFS: one host, 2 DataNodes, replication 2.',
+      'Fetched before the guest runs: by the restore; what the resume then asks for besides is not counted.',
       'All copies share the disk and the processors of one host.',
     ],
   }
