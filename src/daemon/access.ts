@@ -44,9 +44,10 @@ export async function openCaller(store: string, place: VerbPlace, access: Access
 export async function openInProcess(store: string, access: Access, create: boolean): Promise<VerbCaller> {
   const { HostCaller } = await import('./host-caller.ts')
   const { removeControlFiles } = await import('./control-files.ts')
+  const { openAfterDeath } = await import('./dying-daemon.ts')
   const source = access.secret ?? noSecret
   const secret = create ? await source() : await secretFor(store, source)
-  const host = await access.openHost(store, { thread: false, create, secret })
+  const host = await openAfterDeath(store, () => access.openHost(store, { thread: false, create, secret }))
   // We hold the store's lock, so no daemon lives: what one that died left behind would mislead the next client.
   removeControlFiles(store)
   return new HostCaller(host)

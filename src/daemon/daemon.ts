@@ -8,6 +8,7 @@ import { AssertionFailure, HoldfastError, isCode, messageOf } from '../errors.ts
 import type { CallOptions } from '../image/types.ts'
 import { Clients } from './clients.ts'
 import type { LogLine } from './daemon-log.ts'
+import { openAfterDeath } from './dying-daemon.ts'
 import { isDefect } from './faults.ts'
 import { ListeningFront, type DaemonFront } from './front.ts'
 import type { Host } from './host.ts'
@@ -43,7 +44,8 @@ export class Daemon implements DaemonControl {
   ): Promise<Daemon> {
     const onEvent = (event: object): void => log(JSON.stringify(event))
     const { secret, keeper, spawn, orphans } = supervision ?? {}
-    const host = await openHost(store, { thread: true, secret, onEvent, keeper, spawn, orphans })
+    const options = { thread: true, secret, onEvent, keeper, spawn, orphans }
+    const host = await openAfterDeath(store, () => openHost(store, options))
     const daemon = new Daemon(store, host, log, supervision)
     try {
       await daemon.#front.open((socket) => daemon.#clients.add(socket))

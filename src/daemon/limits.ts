@@ -37,6 +37,9 @@ export const earlyDeathsMax = 6
 /** Delay after the second early death; it doubles with each further one. */
 export const restartDelayMs = 100
 export const restartDelayMsMax = 30_000
+/** A serving process whose supervisor was killed ends when its channel closes: some milliseconds, if it may run. */
+export const deathTimeMsMax = 10_000
+export const deathPollMs = 10
 
 /** So many crashes of one mount's serving threads within this time, and it is given up: its users get errors. */
 export const crashesMax = 3
