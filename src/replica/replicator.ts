@@ -57,13 +57,15 @@ interface Line {
   settling: Promise<void> | null
   failures: number
   lastError: unknown
+  /** A step has succeeded: a place that is not there then is one that went away, and may come back. */
+  hasWorked: boolean
   behindSinceMs: number | null
   isAlarmed: boolean
   sentBytes: number
   sentEpochs: number
 }
 
-const refusals = ['WRONG_DOMAIN', 'NEWER_VERSION', 'REPLICA_DENIED', 'BAD_FORMAT', 'USAGE', 'NOT_FOUND']
+const refusals = ['WRONG_DOMAIN', 'NEWER_VERSION', 'REPLICA_DENIED', 'BAD_FORMAT', 'USAGE']
 
 export class Replicator implements AsyncDisposable {
   readonly #options: ReplicatorOptions
@@ -141,7 +143,7 @@ export class Replicator implements AsyncDisposable {
     const line: Line = {
       entry, replica, feed, end: new AbortController(), wake: () => undefined, isPoked: true,
       running: Promise.resolve(), stepping: Promise.resolve(), settling: null,
-      failures: 0, lastError: null, behindSinceMs: null,
+      failures: 0, lastError: null, hasWorked: false, behindSinceMs: null,
       isAlarmed: false, sentBytes: 0, sentEpochs: 0,
     }
     this.#lines.set(entry.name, line)
@@ -187,6 +189,7 @@ export class Replicator implements AsyncDisposable {
       await this.#inTurn(line, () => this.#step(line, { signal }))
       line.lastError = null
       line.failures = 0
+      line.hasWorked = true
       // An empty step would only make the next epoch wait for its second.
       if (line.feed.pending().length > 0) poke(line)
       await this.#inTurn(line, () => line.feed.merge({ signal }))
@@ -238,8 +241,8 @@ export class Replicator implements AsyncDisposable {
   #alarmOf(line: Line): string | null {
     if (line.behindSinceMs === null) return null
     const lagMs = this.#options.env.wallMs() - line.behindSinceMs
-    const isHopeless = isCode(line.lastError, ...refusals)
-    if (lagMs < this.#limits.lagAlarmMs && !isHopeless) return null
+    const isGone = isRefused(line) || isCode(line.lastError, 'NOT_FOUND')
+    if (lagMs < this.#limits.lagAlarmMs && !isGone) return null
     const why = line.lastError === null ? '' : `: ${messageOf(line.lastError)}`
     return `replica ${line.entry.name} lags by ${Math.round(lagMs / 1000)} s${why}`
   }
@@ -247,7 +250,7 @@ export class Replicator implements AsyncDisposable {
   #statusOf(line: Line): ReplicaStatus {
     const { entry, lastError, behindSinceMs, sentBytes, sentEpochs } = line
     const epochsBehind = line.feed.pending().reduce((sum, { numbers }) => sum + numbers.length, 0)
-    const failed = isCode(lastError, ...refusals) ? 'refused' as const : 'failing' as const
+    const failed = isRefused(line) ? 'refused' as const : 'failing' as const
     return {
       name: entry.name, url: line.replica.url, isAuthority: entry.isAuthority,
       state: line.failures > 0 ? failed : epochsBehind > 0 ? 'behind' : 'current', epochsBehind, behindSinceMs,
@@ -280,4 +283,9 @@ function poke(line: Line): void {
 
 function unknownReplica(name: string): HoldfastError {
   return new HoldfastError('NOT_FOUND', `there is no replica ${name}: see 'holdfast replica list'`)
+}
+
+/** Trying again will not help. */
+function isRefused({ lastError, hasWorked }: Line): boolean {
+  return isCode(lastError, ...refusals) || (isCode(lastError, 'NOT_FOUND') && !hasWorked)
 }
