@@ -1,5 +1,5 @@
 /** Files of the control directory that a daemon makes, and what is left of them when it dies. */
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { HoldfastError } from '../errors.ts'
 import { StoreLayout } from '../store/layout.ts'
 import { controlPaths } from './socket-path.ts'
@@ -22,4 +22,16 @@ export function removeControlFiles(store: string): void {
 export function requireStore(store: string): void {
   if (existsSync(new StoreLayout(store).identity)) return
   throw new HoldfastError('NOT_FOUND', `there is no store at ${store}: "holdfast init" makes one`, { info: { store } })
+}
+
+/** The daemon that made the files that are there is no more. */
+export function daemonHasDied(store: string): boolean {
+  try {
+    const pid = Number(readFileSync(controlPaths(store).pid, 'latin1'))
+    if (!Number.isSafeInteger(pid) || pid <= 1) return false
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
 }
