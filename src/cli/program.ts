@@ -8,6 +8,7 @@ import { hostPath, usage } from '../daemon/kinds.ts'
 import type { SecretSource } from '../daemon/secrets.ts'
 import { verbNamed, type VerbName } from '../daemon/verbs.ts'
 import { version } from '../daemon/version.ts'
+import { isCode } from '../errors.ts'
 import type { CallOptions } from '../image/types.ts'
 import { readCommandLine, type CommandLine, type CommonOptions } from './arguments.ts'
 import { exitCodeOfResult, exitCodes } from './exit-codes.ts'
@@ -43,7 +44,7 @@ async function runVerb(line: VerbLine, common: CommonOptions, access: Access): P
   using report = new ProgressReport(common)
   const options = { signal: interrupt.begin(), progress: report.note }
   if (toStandardOutput) return await exportToStandardOutput(caller, line, options)
-  const result = await caller.call(line.verb, line.given, options)
+  const result = await callWithSecret(caller, line, common, options)
   report.close()
   await printResult(line.verb, result, common)
   if (line.verb === 'vm console' && !common.json) return await attach(result, interrupt)
@@ -63,6 +64,20 @@ function secretSource({ verb, given }: VerbLine, { keyFile }: CommonOptions): Se
 async function fillInPassphrase({ verb, given }: VerbLine): Promise<void> {
   if (!('newPassphrase' in verbNamed(verb).parameters) || given.newKeyFile !== undefined) return
   given.newPassphrase = await (await import('./secret.ts')).newPassphrase()
+}
+
+/** A verb that reads a replica is given a secret when the replica turns out to be encrypted. */
+async function callWithSecret(
+  caller: VerbCaller, { verb, given }: VerbLine, { keyFile }: CommonOptions, options: CallOptions,
+): Promise<unknown> {
+  try {
+    return await caller.call(verb, given, options)
+  } catch (error) {
+    if (!isCode(error, 'KEY_NEEDED') || !('passphrase' in verbNamed(verb).parameters)) throw error
+    const secret = await (await import('./secret.ts')).replicaSecret(keyFile)
+    if (secret === undefined) throw error
+    return caller.call(verb, { ...given, ...secret }, options)
+  }
 }
 
 async function printResult(verb: VerbName, result: unknown, common: CommonOptions): Promise<void> {

@@ -9,13 +9,21 @@ import type { Secret } from '../crypto/secret.ts'
 import { hostPath, usage } from '../daemon/kinds.ts'
 import { secretVariables } from '../daemon/secrets.ts'
 import { HoldfastError } from '../errors.ts'
+import type { GivenSecret } from '../store/keys.ts'
 
 /** The secret that opens a store; undefined where there is none to be had. Errors: USAGE, NOT_FOUND, IO, ABORTED. */
 export async function commandSecret(keyFile: string | undefined): Promise<Secret | undefined> {
+  const given = await replicaSecret(keyFile)
+  if (given?.keyFile !== undefined) return fileSecret(given.keyFile)
+  return given?.passphrase === undefined ? undefined : { kind: 'passphrase', passphrase: given.passphrase }
+}
+
+/** What opens a replica, as whoever reads it takes it; undefined where there is none to be had. Errors: as above. */
+export async function replicaSecret(keyFile: string | undefined): Promise<GivenSecret | undefined> {
   const path = keyFile ?? process.env.HOLDFAST_KEY_FILE
-  if (path !== undefined && path !== '') return fileSecret(path)
+  if (path !== undefined && path !== '') return { keyFile: hostPath.parse(path) }
   const passphrase = await variable(secretVariables.passphrase) ?? await ask('passphrase: ')
-  return passphrase === undefined ? undefined : { kind: 'passphrase', passphrase }
+  return passphrase === undefined ? undefined : { passphrase }
 }
 
 /** The secret of a store that is made. Errors: as commandSecret, and KEY_NEEDED where there is none to be had. */

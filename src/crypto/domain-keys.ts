@@ -16,6 +16,8 @@ export interface KeyRing {
   readonly idKey: Buffer
   /** By key id; at least one. */
   readonly dataKeys: ReadonlyMap<number, Buffer>
+  /** Of those: nothing in the store is sealed with them any more, but replicas hold what is. */
+  readonly kept: ReadonlySet<number>
 }
 
 export class DomainKeys {

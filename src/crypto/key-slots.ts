@@ -1,15 +1,16 @@
 /**
  * `keys.json` of an encrypted store: the domain's keys, wrapped. One JSON object; bytes are hexadecimal.
  *
- *   {"magic": "holdfast keys", "version": 1, "domainId": 16 bytes,
+ *   {"magic": "holdfast keys", "version": 1, "domainId": 16 bytes, "revision": 1,
  *    "slots": [{"id": 1, "kind": "passphrase" | "keyFile", "salt": 32 bytes, "costLog2": 17, "wrapped": 48 bytes,
  *               "createdMs": 1700000000000}],
  *    "ring": {"salt": 32 bytes, "sealed": bytes}}
  *
  * A slot holds the root, encrypted with a key from one secret (secret.ts) and the slot's salt; domain, id, kind and
  * cost are bound to it. The ring holds {"idKey": 32 bytes, "dataKeys": {"1": 32 bytes}} as JSON, encrypted with a key
- * from the root and the ring's salt; the domain is bound. Salts are drawn anew for each encryption, so that each has
- * a key of its own and its nonce is zero. Changing a secret writes one slot; changing keys writes the ring.
+ * from the root and the ring's salt; the domain is bound. "kept": [1] in it names data keys that only replicas need.
+ * Salts are drawn anew for each encryption, so that each has a key of its own and its nonce is zero. Changing a secret
+ * writes one slot; changing keys writes the ring. Each change raises the revision, which is 1 where it does not stand.
  */
 import { Buffer } from 'node:buffer'
 import type { KeyObject } from 'node:crypto'
@@ -35,8 +36,9 @@ export interface Unlocked {
 /** A new domain's keys, with one slot. Errors: USAGE. */
 export function makeKeys(env: Env, domainId: Buffer, secret: Secret): KeysFile {
   const root = env.randomBytes(keyBytes)
-  const ring = { idKey: env.randomBytes(keyBytes), dataKeys: new Map([[1, env.randomBytes(keyBytes)]]) }
-  return withRing(env, { domainId, slots: [wrapRoot(env, domainId, root, secret, 1)], ring: noRing }, root, ring)
+  const ring = { idKey: env.randomBytes(keyBytes), dataKeys: new Map([[1, env.randomBytes(keyBytes)]]), kept: noKeys }
+  const slots = [wrapRoot(env, domainId, root, secret, 1)]
+  return withRing(env, { domainId, revision: 0, slots, ring: noRing }, root, ring)
 }
 
 /** Errors: KEY_WRONG, DAMAGED, USAGE. */
@@ -62,7 +64,8 @@ export function addSlot(
     throw new HoldfastError('USAGE', `all ${keySlotsMax} key slots are taken: remove one (key remove) first`)
   }
   const slotId = Math.max(0, ...file.slots.map(({ id }) => id)) + 1
-  return { file: { ...file, slots: [...file.slots, wrapRoot(env, file.domainId, root, secret, slotId)] }, slotId }
+  const slots = [...file.slots, wrapRoot(env, file.domainId, root, secret, slotId)]
+  return { file: revised({ ...file, slots }), slotId }
 }
 
 /** Errors: NOT_FOUND, USAGE (it is the last). */
@@ -71,7 +74,7 @@ export function removeSlot(file: KeysFile, slotId: number): KeysFile {
   if (slots.length === file.slots.length) {
     throw new HoldfastError('NOT_FOUND', `there is no key slot ${slotId}: "holdfast key list" names them`)
   }
-  if (slots.length > 0) return { ...file, slots }
+  if (slots.length > 0) return revised({ ...file, slots })
   throw new HoldfastError('USAGE', 'the last key slot cannot be removed: nothing could be read any more')
 }
 
@@ -79,7 +82,7 @@ export function removeSlot(file: KeysFile, slotId: number): KeysFile {
 export function changeSlot(env: Env, file: KeysFile, root: Buffer, slotId: number, secret: Secret): KeysFile {
   const index = file.slots.findIndex(({ id }) => id === slotId)
   if (index < 0) throw new HoldfastError('NOT_FOUND', `there is no key slot ${slotId}`)
-  return { ...file, slots: file.slots.with(index, wrapRoot(env, file.domainId, root, secret, slotId)) }
+  return revised({ ...file, slots: file.slots.with(index, wrapRoot(env, file.domainId, root, secret, slotId)) })
 }
 
 /**
@@ -93,12 +96,24 @@ export function renewKeys(env: Env, file: KeysFile, keys: DomainKeys, secret: Se
   return withRing(env, { ...file, slots }, root, { ...keys.ring, dataKeys })
 }
 
+/** Whether a new data key was made, and what the older ones sealed is not yet sealed with it. */
+export function isRenewing({ ring: { dataKeys, kept } }: DomainKeys): boolean {
+  return dataKeys.size > kept.size + 1
+}
+
+/** Notes that all data keys but the newest are only there for what replicas hold. */
+export function keepOldKeys(env: Env, file: KeysFile, keys: DomainKeys): KeysFile {
+  const kept = new Set([...keys.ring.dataKeys.keys()].filter((id) => id !== keys.keyId))
+  return withRing(env, file, keys.root, { ...keys.ring, kept })
+}
+
 /** Gives up all data keys but the newest: nothing is sealed with them any more. */
 export function dropOldKeys(env: Env, file: KeysFile, keys: DomainKeys): KeysFile {
   const dataKeys = new Map([[keys.keyId, keys.dataKey(keys.keyId)]])
-  return withRing(env, file, keys.root, { ...keys.ring, dataKeys })
+  return withRing(env, file, keys.root, { ...keys.ring, dataKeys, kept: noKeys })
 }
 
+const noKeys: ReadonlySet<number> = new Set()
 const noRing = { salt: Buffer.alloc(0), sealed: Buffer.alloc(0) }
 
 function wrapRoot(env: Env, domainId: Buffer, root: Buffer, secret: Secret, id: number): KeySlot {
@@ -111,11 +126,18 @@ function wrapRoot(env: Env, domainId: Buffer, root: Buffer, secret: Secret, id: 
   return { ...slot, wrapped: wrap(slotKeyOf(secret, slot)!, slotBound(domainId, slot), root) }
 }
 
-function withRing(env: Env, file: KeysFile, root: Buffer, { idKey, dataKeys }: KeyRing): KeysFile {
+function withRing(env: Env, file: KeysFile, root: Buffer, { idKey, dataKeys, kept }: KeyRing): KeysFile {
   const salt = env.randomBytes(saltBytes)
   const numbered = [...dataKeys].map(([id, key]) => [String(id), key.toString('hex')])
-  const text = JSON.stringify({ idKey: idKey.toString('hex'), dataKeys: Object.fromEntries(numbered) })
-  return { ...file, ring: { salt, sealed: wrap(subkey(root, salt, 'ring'), file.domainId, Buffer.from(text)) } }
+  const text = JSON.stringify({
+    idKey: idKey.toString('hex'), dataKeys: Object.fromEntries(numbered), kept: kept.size === 0 ? undefined : [...kept],
+  })
+  const sealed = wrap(subkey(root, salt, 'ring'), file.domainId, Buffer.from(text))
+  return revised({ ...file, ring: { salt, sealed } })
+}
+
+function revised(file: KeysFile): KeysFile {
+  return { ...file, revision: file.revision + 1 }
 }
 
 /** Errors: KEY_WRONG (a root that was given up), DAMAGED. */
@@ -124,9 +146,17 @@ function openRing({ domainId, ring }: KeysFile, root: Buffer): DomainKeys {
   if (text === undefined) {
     throw new HoldfastError('KEY_WRONG', 'keys.json was changed, or the keys were rotated since they were opened here')
   }
-  const { idKey, dataKeys } = JSON.parse(text.toString()) as { idKey: string; dataKeys: Record<string, string> }
+  const { idKey, dataKeys, kept } = JSON.parse(text.toString()) as WrittenRing
   const numbered = Object.entries(dataKeys).map(([id, key]): [number, Buffer] => [Number(id), Buffer.from(key, 'hex')])
-  return new DomainKeys(domainId, root, { idKey: Buffer.from(idKey, 'hex'), dataKeys: new Map(numbered) })
+  return new DomainKeys(domainId, root, {
+    idKey: Buffer.from(idKey, 'hex'), dataKeys: new Map(numbered), kept: new Set(kept),
+  })
+}
+
+interface WrittenRing {
+  idKey: string
+  dataKeys: Record<string, string>
+  kept?: number[]
 }
 
 function slotBound(domainId: Buffer, { id, kind, costLog2 }: Pick<KeySlot, 'id' | 'kind' | 'costLog2'>): Buffer {

@@ -17,6 +17,8 @@ export interface KeySlot {
 
 export interface KeysFile {
   readonly domainId: Buffer
+  /** One more with each change, so that of two copies of a store's file the newer is known. */
+  readonly revision: number
   readonly slots: readonly KeySlot[]
   readonly ring: { readonly salt: Buffer; readonly sealed: Buffer }
 }
@@ -28,9 +30,10 @@ const slotIdMax = 2 ** 31
 /** A file from elsewhere cannot make us spend more than 1 GiB and some seconds. */
 const costLog2Max = 20
 
-export function encodeKeysFile({ domainId, slots, ring }: KeysFile): Buffer {
+export function encodeKeysFile({ domainId, revision, slots, ring }: KeysFile): Buffer {
   const fields = {
     magic, version: keysVersion, domainId: domainId.toString('hex'),
+    revision: revision === 1 ? undefined : revision,
     slots: slots.map(({ id, kind, salt, costLog2, wrapped, createdMs }) => {
       return { id, kind, salt: salt.toString('hex'), costLog2, wrapped: wrapped.toString('hex'), createdMs }
     }),
@@ -52,6 +55,7 @@ export function decodeKeysFile(bytes: Uint8Array): KeysFile {
   const ring = fieldsOf(file.ring)
   return {
     domainId: hex(file.domainId, 'domainId', identityBytes),
+    revision: whole(file.revision ?? 1, 'revision', Number.MAX_SAFE_INTEGER),
     slots: slots.map(decodeSlot),
     ring: { salt: hex(ring.salt, 'ring', saltBytes), sealed: hex(ring.sealed, 'ring') },
   }

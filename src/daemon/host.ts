@@ -4,7 +4,7 @@
  * (`verbs.ts`) is written against this interface alone.
  */
 import type { Engine } from '../image/engine.ts'
-import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { CallOptions, EpochSummary, KeyReport } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import type { GarbageRules } from './verbs/retention.ts'
@@ -165,6 +165,9 @@ export interface RestoreRequest {
   full: boolean
   /** Replaces an owner that was seen lately. */
   takeover: boolean
+  /** Of an encrypted replica, for a store that is not of its domain yet: one of these opens it. */
+  passphrase?: string
+  keyFile?: string
 }
 
 export interface RestoreResult {
@@ -195,6 +198,9 @@ export interface Host {
 
   /** An image of a replica becomes one of this store. Errors: as restoreImage. */
   restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult>
+
+  /** As the engine does; what reads the store beside it goes on with the new keys. Errors: those of the engine. */
+  rotateKeys(options?: CallOptions): Promise<KeyReport>
 
   startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary>
   checkpoint(args: { image: string; note?: string } & ReplicaWait, options?: CallOptions): Promise<CheckpointResult>

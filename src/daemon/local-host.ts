@@ -7,7 +7,7 @@ import { systemEnv } from '../env/system.ts'
 import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
-import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { CallOptions, EpochSummary, KeyReport } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
 import type { ImageMount, ImageMountOptions, MountEvent } from '../mount/image-mount.ts'
 import type { OrphanedMount } from '../mount/keeper.ts'
@@ -142,6 +142,17 @@ class LocalHost implements Host {
     return this.reading.restore(request, options)
   }
 
+  async rotateKeys(options?: CallOptions): Promise<KeyReport> {
+    await this.replicas.stop()
+    try {
+      return await this.engine.rotateKeys(options)
+    } finally {
+      await this.reading.close()
+      await this.reading.begin()
+      this.replicas.begin()
+    }
+  }
+
   async startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary> {
     return (await this.#loaded()).start(request, options)
   }
@@ -224,7 +235,7 @@ class LocalHost implements Host {
       engine: this.engine,
       directory: this.#machinesDirectory,
       factsPath: factsPlace(systemEnv(), process.env),
-      secret: this.#options.secret,
+      secret: await this.engine.readerSecret(),
       spawn: this.#options.spawn,
       mounting: {
         mount: (image, directory, readBytesMax) => this.#mountAhead({ image, directory, readBytesMax }),

@@ -1,8 +1,10 @@
 /** What a host reads from replicas; the code for it is loaded when the store has chunks on replicas only. */
 import type { Engine } from '../image/engine.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
+import type { Joined } from '../image/remote/join.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
+import type { GivenSecret } from '../store/keys.ts'
 import type { RestoreRequest, RestoreResult } from './host.ts'
 import type { Restorer } from './restore.ts'
 
@@ -31,31 +33,52 @@ export class RemoteReading implements AsyncDisposable {
     if (urls.length > 0) (await this.#started()).use(urls)
   }
 
-  /** Errors: as restoreImage. */
-  async restore(request: RestoreRequest, options?: CallOptions): Promise<RestoreResult> {
+  /** Errors: as joinReplica and restoreImage. */
+  async restore(
+    { passphrase, keyFile, ...request }: RestoreRequest, options: CallOptions = {},
+  ): Promise<RestoreResult> {
     const { Restorer } = await import('./restore.ts')
+    const { keys, isNew } = await this.#join(request.url, { passphrase, keyFile }, options)
+    // What was begun for the domain before reads with its keys.
+    if (isNew) await this.#end()
     const remote = await this.#started()
     this.#restorer ??= new Restorer({
       engine: this.#engine, remote, machines: this.#machines, onEvent: this.#onEvent,
     })
-    return this.#restorer.restore(request, options)
+    return this.#restorer.restore(request, keys, options)
   }
 
   /** Idempotent. To be called before the engine is closed. */
-  async close(): Promise<void> {
-    await this.#restorer?.close()
-    await this.#records?.close()
+  close(): Promise<void> {
+    return this.#end()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
+  async #join(url: string, given: GivenSecret, options: CallOptions): Promise<Joined> {
+    const { joinReplica } = await import('../image/remote/join.ts')
+    const { openReplica } = await import('../replica/open.ts')
+    const { systemEnv } = await import('../env/system.ts')
+    const env = systemEnv()
+    await using replica = openReplica(env, url)
+    return await joinReplica({ env, engine: this.#engine, replica }, given, options)
+  }
+
+  async #end(): Promise<void> {
+    await this.#restorer?.close()
+    await this.#records?.close()
+    this.#restorer = undefined
+    this.#records = undefined
+  }
+
   async #started(): Promise<RemoteRecords> {
     const { RemoteRecords } = await import('../image/remote/remote-records.ts')
     const engine = this.#engine
+    const secret = await engine.readerSecret()
     this.#records ??= new RemoteRecords({
-      directory: engine.directory, attach: (port) => engine.attachSource(port),
+      directory: engine.directory, secret, attach: (port) => engine.attachSource(port),
       keep: (parcel) => engine.keepRecords({ parcel }), onEvent: this.#onEvent,
     })
     return this.#records

@@ -1,11 +1,12 @@
 /** Lists what a replica has, for somebody who has nothing but its URL: no store is needed. */
 import { systemEnv } from '../env/system.ts'
-import { HoldfastError } from '../errors.ts'
+import { replicaKeys } from '../image/remote/join.ts'
 import { shownName } from '../image/remote/restore.ts'
 import type { CallOptions } from '../image/types.ts'
-import { readDomain } from '../replica/domain.ts'
 import { listReplicaImages, outermost } from '../replica/image-list.ts'
 import { openReplica } from '../replica/open.ts'
+import { unsealedReplica } from '../replica/sealed-replica.ts'
+import type { GivenSecret } from '../store/keys.ts'
 
 export interface ReplicaImageSummary {
   image: string
@@ -23,12 +24,16 @@ export interface ReplicaImageSummary {
   damaged?: string
 }
 
-/** Errors: NOT_FOUND (no replica there), USAGE (no URL), those of a replica. */
-export async function replicaImages(url: string, { signal }: CallOptions): Promise<ReplicaImageSummary[]> {
-  await using replica = openReplica(systemEnv(), url)
-  if (await readDomain(replica, { signal }) === null) {
-    throw new HoldfastError('NOT_FOUND', `there is no replica at ${replica.url}: check the URL`)
-  }
+/**
+ * `given` opens an encrypted one. Errors: NOT_FOUND (no replica there), USAGE (no URL), KEY_NEEDED, KEY_WRONG, those of
+ * a replica.
+ */
+export async function replicaImages(
+  url: string, { signal }: CallOptions, given: GivenSecret = {},
+): Promise<ReplicaImageSummary[]> {
+  const env = systemEnv()
+  await using sealed = openReplica(env, url)
+  const replica = unsealedReplica(env, sealed, await replicaKeys(env, sealed, given, { signal }))
   const { images, damaged } = await listReplicaImages(replica, { signal })
   const sound = images.map((image): ReplicaImageSummary => {
     const batches = outermost(image.batches)

@@ -10,10 +10,12 @@ import type { Engine } from '../image/engine.ts'
 import { replicasOf } from '../image/replica-levels.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import { joinDomain } from '../replica/domain.ts'
+import { bringKeys } from '../replica/keys-object.ts'
 import { openReplica } from '../replica/open.ts'
 import { type ReplicaEntry, ReplicaRegistry } from '../replica/registry.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import { readIdentity } from '../store/identity.ts'
+import { readKeysFile } from '../store/keys.ts'
 import { StoreLayout } from '../store/layout.ts'
 import { errorOf, faultOf } from './engine-messages.ts'
 import type { ReplicaHost, ReplicaRequest, ReplicaSummary, ReplicasReached } from './host.ts'
@@ -42,12 +44,26 @@ export class Replication implements ReplicaHost {
   readonly #waiting = new Set<() => void>()
   #worker: Worker | null = null
   #ended: Error | null = null
+  /** Messages go in the order in which they were given. */
+  #sending: Promise<unknown> = Promise.resolve()
   #lastId = 0
 
   constructor(options: ReplicationOptions) {
     this.#options = options
     this.#registry = new ReplicaRegistry(options.env, options.engine.directory)
-    if (options.isBackground && this.list().length > 0) this.#started()
+    this.begin()
+  }
+
+  /** The thread is started where it works in the background. */
+  begin(): void {
+    if (this.#options.isBackground && this.list().length > 0) this.#started()
+  }
+
+  /** Ends what is under way. Whoever wants something afterwards starts the thread again. */
+  async stop(): Promise<void> {
+    await this.close()
+    this.#worker = null
+    this.#ended = null
   }
 
   /** Errors: DAMAGED, NEWER_VERSION. */
@@ -57,7 +73,7 @@ export class Replication implements ReplicaHost {
 
   /** There is something new. */
   poke(): void {
-    this.#worker?.postMessage({ type: 'poke' } satisfies ToReplicator)
+    this.#send({ type: 'poke' })
   }
 
   /**
@@ -68,12 +84,12 @@ export class Replication implements ReplicaHost {
     const { env, engine } = this.#options
     const { name, url, authority, bytesPerSecondMax } = request
     this.#registry.checkNew({ name, isAuthority: authority })
-    const identity = readIdentity(env, new StoreLayout(engine.directory))
-    if (identity.keyId !== 0) {
-      throw new HoldfastError('UNSUPPORTED', 'replicas of an encrypted store are not possible yet: keep it local')
-    }
-    await using replica = openReplica(env, request.url)
-    await joinDomain(replica, identity, { signal, timeoutMs: replicaProbeTimeoutMs })
+    const layout = new StoreLayout(engine.directory)
+    const identity = readIdentity(env, layout)
+    await using replica = openReplica(env, url)
+    const call = { signal, timeoutMs: replicaProbeTimeoutMs }
+    await joinDomain(replica, identity, call)
+    if (identity.keyId !== 0) await bringKeys(replica, readKeysFile(env, layout), call)
     const entry = this.#registry.add({ name, url, isAuthority: authority, bytesPerSecondMax })
     if (this.#worker !== null || this.#options.isBackground) await this.#call('refresh', undefined, {})
     return summaryOf(entry)
@@ -166,9 +182,28 @@ export class Replication implements ReplicaHost {
     worker.unref()
     worker.on('message', (message: FromReplicator) => this.#receive(message))
     worker.on('error', (error) => this.#end(error))
-    worker.on('exit', () => this.#end(new HoldfastError('FAILED_STATE', 'the replicator has ended')))
-    worker.postMessage({ type: 'open', directory: this.#options.engine.directory } satisfies ToReplicator)
+    // One that was stopped may exit when another one runs already.
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#end(new HoldfastError('FAILED_STATE', 'the replicator has ended'))
+    })
+    this.#sending = this.#open(worker)
     return worker
+  }
+
+  /** What is sent meanwhile follows. */
+  async #open(worker: Worker): Promise<void> {
+    const { directory } = this.#options.engine
+    try {
+      const secret = await this.#options.engine.readerSecret()
+      worker.postMessage({ type: 'open', directory, secret } satisfies ToReplicator)
+    } catch (error) {
+      this.#end(error instanceof Error ? error : new HoldfastError('FAILED_STATE', 'the store is closed'))
+    }
+  }
+
+  #send(message: ToReplicator): void {
+    const worker = this.#worker
+    this.#sending = this.#sending.then(() => worker?.postMessage(message))
   }
 
   #call<M extends keyof ReplicatorCalls>(
@@ -177,14 +212,14 @@ export class Replication implements ReplicaHost {
     const worker = this.#started()
     this.#lastId += 1
     const id = this.#lastId
-    const abort = (): void => worker.postMessage({ type: 'abort', id } satisfies ToReplicator)
+    const abort = (): void => this.#send({ type: 'abort', id })
     options.signal?.addEventListener('abort', abort, { once: true })
     const answer = new Promise<ReplicatorCalls[M]['result']>((resolve, reject) => {
       if (this.#ended !== null) return reject(this.#ended)
       this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject, options })
       // While somebody waits for an answer the thread keeps the process alive.
       worker.ref()
-      worker.postMessage({ type: 'call', id, method, args } satisfies ToReplicator)
+      this.#send({ type: 'call', id, method, args })
     })
     return answer.finally(() => {
       options.signal?.removeEventListener('abort', abort)
@@ -209,9 +244,9 @@ export class Replication implements ReplicaHost {
     const { engine } = this.#options
     const ask = engine[method].bind(engine) as (args: unknown) => Promise<unknown>
     try {
-      this.#worker?.postMessage({ type: 'done', id, result: await ask(args) } satisfies ToReplicator)
+      this.#send({ type: 'done', id, result: await ask(args) })
     } catch (error) {
-      this.#worker?.postMessage({ type: 'failed', id, fault: faultOf(error) } satisfies ToReplicator)
+      this.#send({ type: 'failed', id, fault: faultOf(error) })
     }
   }
 

@@ -1,4 +1,5 @@
 /** What the replicator's thread and its owner tell each other. */
+import type { Secret } from '../crypto/secret.ts'
 import type { DurablePack, FenceRequest, Progress } from '../image/types.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import type { Fault } from './engine-messages.ts'
@@ -18,8 +19,15 @@ export interface EngineQuestions {
   fence: { args: FenceRequest; result: { image: string } }
 }
 
+export interface OpenReplicator {
+  type: 'open'
+  directory: string
+  /** Opens an encrypted store. */
+  secret: Secret | undefined
+}
+
 export type ToReplicator =
-  | { type: 'open'; directory: string }
+  | OpenReplicator
   | { type: 'poke' }
   | { type: 'call'; id: number; method: keyof ReplicatorCalls; args: unknown }
   | { type: 'abort'; id: number }

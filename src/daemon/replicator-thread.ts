@@ -10,10 +10,13 @@ import { StoreOutbox } from '../image/outbox.ts'
 import { openReplica } from '../replica/open.ts'
 import { ReplicaRegistry } from '../replica/registry.ts'
 import { Replicator } from '../replica/replicator.ts'
+import { unsealedReplica } from '../replica/sealed-replica.ts'
 import { openChunkReader } from '../store/open.ts'
 import type { ThreadReader } from '../store/thread-reader.ts'
 import { errorOf, faultOf } from './engine-messages.ts'
-import type { EngineQuestions, FromReplicator, ReplicatorCalls, ToReplicator } from './replicator-messages.ts'
+import type {
+  EngineQuestions, FromReplicator, OpenReplicator, ReplicatorCalls, ToReplicator,
+} from './replicator-messages.ts'
 
 class ReplicatorThread {
   readonly #port: MessagePort
@@ -28,13 +31,15 @@ class ReplicatorThread {
     this.#port = port
     this.#reader = reader
     const env = systemEnv()
+    const { keys } = reader
     const outbox = new StoreOutbox(env, directory, {
       durablePacks: (args) => this.#ask('durablePacks', args), fence: (args) => this.#ask('fence', args),
     }, reader)
     this.#replicator = new Replicator({
       env, outbox, registry: new ReplicaRegistry(env, directory),
       open: ({ url, bytesPerSecondMax }) => {
-        return openReplica(env, url, bytesPerSecondMax === null ? {} : { bytesPerSecondMax })
+        const replica = openReplica(env, url, bytesPerSecondMax === null ? {} : { bytesPerSecondMax })
+        return unsealedReplica(env, replica, keys)
       },
       onEvent: (message) => this.#post({ type: 'event', message }),
       onPublished: () => this.#post({ type: 'published' }),
@@ -111,9 +116,9 @@ class ReplicatorThread {
   }
 }
 
-async function serve(port: MessagePort, directory: string): Promise<void> {
+async function serve(port: MessagePort, { directory, secret }: OpenReplicator): Promise<void> {
   try {
-    const reader = await openChunkReader(systemEnv(), directory)
+    const reader = await openChunkReader(systemEnv(), directory, undefined, secret)
     const thread = new ReplicatorThread(port, directory, reader)
     port.on('message', (message: ToReplicator) => thread.receive(message))
     port.postMessage({ type: 'opened' } satisfies FromReplicator)
@@ -127,5 +132,5 @@ async function serve(port: MessagePort, directory: string): Promise<void> {
 
 const owner = parentPort
 owner?.once('message', (message: ToReplicator) => {
-  if (message.type === 'open') void serve(owner, message.directory)
+  if (message.type === 'open') void serve(owner, message)
 })

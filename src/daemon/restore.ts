@@ -3,6 +3,7 @@
  * is closed: the records of older epochs, then all chunks of the epoch.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
@@ -13,6 +14,7 @@ import type { RestoreContext, Restored } from '../image/remote/restore.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
 import { openReplica } from '../replica/open.ts'
+import { unsealedReplica } from '../replica/sealed-replica.ts'
 import type { RestoreRequest, RestoreResult } from './host.ts'
 
 /** What follows does not get in the way of a resume that comes right after. */
@@ -36,20 +38,20 @@ export class Restorer implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Errors: as restoreImage. */
-  async restore(request: RestoreRequest, call: CallOptions = {}): Promise<RestoreResult> {
+  /** `keys` are the domain's, of which the store is. Errors: as restoreImage. */
+  async restore(request: RestoreRequest, keys: DomainKeys | null, call: CallOptions = {}): Promise<RestoreResult> {
     const { engine, remote } = this.#options
     const env = systemEnv()
     const startMs = env.monotonicMs()
-    await using replica = openReplica(env, request.url)
+    await using replica = unsealedReplica(env, openReplica(env, request.url), keys)
     const restored = await restoreImage({ env, engine, remote, replica, ...this.#hints() }, request, call)
     const address = `${restored.epoch.image}@${restored.epoch.number}`
     let { fetchedBytes } = restored
     if (request.full) {
       fetchedBytes += await fetchRest({ engine, remote }, address, call)
-      await this.#addEpochs(restored, request.url)
+      await this.#addEpochs(restored, request.url, keys)
     } else {
-      this.#follow(this.#rest(restored, address, request.url))
+      this.#follow(this.#rest(restored, request.url, keys))
     }
     return { ...restored, fetchedBytes, isWhole: request.full, restoreMs: env.monotonicMs() - startMs }
   }
@@ -82,18 +84,19 @@ export class Restorer implements AsyncDisposable {
     this.#following.add(following)
   }
 
-  async #rest(restored: Restored, address: string, url: string): Promise<void> {
+  async #rest(restored: Restored, url: string, keys: DomainKeys | null): Promise<void> {
+    const address = `${restored.epoch.image}@${restored.epoch.number}`
     const { signal } = this.#closing
-    await this.#addEpochs(restored, url)
+    await this.#addEpochs(restored, url, keys)
     await sleep(backgroundDelayMs, undefined, { signal, ref: false })
     const { engine, remote, onEvent } = this.#options
     const bytes = await fetchRest({ engine, remote }, address, { signal, lanes: 1 })
     onEvent(`${address} is here as a whole: ${bytes} bytes were fetched in the background`)
   }
 
-  async #addEpochs({ generation, key, epoch }: Restored, url: string): Promise<void> {
+  async #addEpochs({ generation, key, epoch }: Restored, url: string, keys: DomainKeys | null): Promise<void> {
     if (generation === null) return
-    await using replica = openReplica(systemEnv(), url)
+    await using replica = unsealedReplica(systemEnv(), openReplica(systemEnv(), url), keys)
     await addOlderEpochs({ engine: this.#options.engine, replica }, epoch.image, key, { signal: this.#closing.signal })
   }
 }

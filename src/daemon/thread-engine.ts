@@ -32,10 +32,13 @@ const methods: readonly EngineMethod[] = [
   'rebuildIndex', 'collectGarbage', 'keys', 'rotateKeys', 'openHead', 'commit', 'closeHead', 'sealHead',
   'machineState', 'recentChunks',
   'saveWorkingSet', 'durablePacks', 'fence',
-  'sources', 'addSource', 'joinDomain', 'installImage', 'installFork', 'addEpochs', 'keepRecords', 'absentChunks',
+  'readerSecret', 'sources', 'addSource', 'joinDomain', 'installImage', 'installFork', 'addEpochs', 'keepRecords',
+  'absentChunks',
 ]
 /** Methods that take no arguments, only options. */
-const bare: ReadonlySet<EngineMethod> = new Set(['images', 'stats', 'rebuildIndex', 'rotateKeys', 'sources'])
+const bare: ReadonlySet<EngineMethod> = new Set([
+  'images', 'stats', 'rebuildIndex', 'rotateKeys', 'readerSecret', 'sources',
+])
 
 class EngineLink {
   readonly #directory: string

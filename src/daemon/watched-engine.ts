@@ -1,8 +1,8 @@
-/** An engine that tells when one of its calls may have made an epoch, or let go of a head. */
+/** An engine that tells when one of its calls may have made an epoch, let go of a head or changed the keys. */
 import type { Engine } from '../image/engine.ts'
 
 const tellingMethods: ReadonlySet<PropertyKey> = new Set<keyof Engine>([
-  'createImage', 'fork', 'rollback', 'commit', 'sealHead', 'openHead', 'closeHead',
+  'createImage', 'fork', 'rollback', 'commit', 'sealHead', 'openHead', 'closeHead', 'keys',
 ])
 
 export function watchedEngine(engine: Engine, onEpoch: () => void): Engine {

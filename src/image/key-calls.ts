@@ -1,6 +1,5 @@
 /** The calls of an engine that concern the keys of an encrypted store. */
 import type { Secret } from '../crypto/secret.ts'
-import type { OpenOptions } from '../store/open.ts'
 import { beginRotation, changeKeys, commitHeads, finishRotation } from './keys.ts'
 import { RestoringCalls } from './restoring.ts'
 import type { CallOptions, HeadStart, KeyReport, KeyRequest } from './types.ts'
@@ -8,8 +7,6 @@ import type { CallOptions, HeadStart, KeyReport, KeyRequest } from './types.ts'
 export abstract class KeyCalls extends RestoringCalls {
   /** What the store was opened with. */
   protected abstract readonly secret: Secret | undefined
-
-  protected abstract openAnew(options: OpenOptions): Promise<void>
 
   /** Runs a step that nothing else of the kind runs beside. Errors: BUSY. */
   protected abstract upkeep<T>(name: string, step: () => Promise<T>): Promise<T>

@@ -1,6 +1,8 @@
 /** What the verbs on keys do: slots of an encrypted store, and new keys for all that it holds. */
 import { Buffer } from 'node:buffer'
-import { addSlot, changeSlot, dropOldKeys, removeSlot, renewKeys, unlock } from '../crypto/key-slots.ts'
+import {
+  addSlot, changeSlot, dropOldKeys, isRenewing, keepOldKeys, removeSlot, renewKeys, unlock,
+} from '../crypto/key-slots.ts'
 import type { KeysFile } from '../crypto/keys-file.ts'
 import { keyIdOfObject } from '../crypto/sealed-object.ts'
 import type { Secret } from '../crypto/secret.ts'
@@ -8,12 +10,14 @@ import type { Env } from '../env/env.ts'
 import { readWhole } from '../env/publish.ts'
 import { HoldfastError } from '../errors.ts'
 import { KIB, MIB } from '../limits.ts'
+import { ReplicaRegistry } from '../replica/registry.ts'
 import { readKeysFile, readSecret, writeKeysFile } from '../store/keys.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import { breathe } from '../store/progress.ts'
 import type { Engine } from './engine.ts'
 import { ImageFiles } from './image-files.ts'
 import { listImages } from './image-list.ts'
+import { readSources } from './source-list.ts'
 import type { CallOptions, KeyReport, KeyRequest } from './types.ts'
 
 /** Errors: UNSUPPORTED (the store is not encrypted), NOT_FOUND, USAGE, IO, NO_SPACE. */
@@ -65,12 +69,13 @@ export function beginRotation(env: Env, store: LocalChunkStore, secret: Secret |
       'stop), and run the command again')
   }
   const { keys, slotId } = unlock(file, secret)
-  if (slotId === null || keys.ring.dataKeys.size > 1) return
+  if (slotId === null || isRenewing(keys)) return
   writeKeysFile(env, store.layout, renewKeys(env, file, keys, secret, slotId))
 }
 
 /**
- * Seals again what was sealed with older keys, and gives those up. May be stopped at any point and begun again.
+ * Seals again what was sealed with older keys, and gives those up; where there are or were replicas, which hold what
+ * was sealed with them, they are kept. May be stopped at any point and begun again.
  * Errors: DAMAGED (some packs cannot be read as a whole: their keys are kept), ABORTED, NO_SPACE, IO.
  */
 export async function finishRotation(env: Env, store: LocalChunkStore, options: CallOptions): Promise<KeyReport> {
@@ -85,9 +90,15 @@ export async function finishRotation(env: Env, store: LocalChunkStore, options: 
     throw new HoldfastError('DAMAGED', `${kept.length} packs could not be sealed again, so their key is kept: run ` +
       'check --read-data --repair, then key rotate-master again', { info: { kept } })
   }
-  const file = dropOldKeys(env, readKeysFile(env, layout), keys)
+  const retire = hasReplicas(env, layout.directory) ? keepOldKeys : dropOldKeys
+  const file = retire(env, readKeysFile(env, layout), keys)
   writeKeysFile(env, layout, file)
   return reportOf(file, store, null)
+}
+
+/** Also such as were removed: they may come back. */
+function hasReplicas(env: Env, directory: string): boolean {
+  return new ReplicaRegistry(env, directory).isThere() || readSources(env, directory).length > 0
 }
 
 /** Records of epochs, and working sets, which are the largest. */

@@ -8,7 +8,6 @@ import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
 import { decodeManifest } from '../format/manifest.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
-import { writeIdentity } from '../store/identity.ts'
 import { secretOf } from '../store/keys.ts'
 import { type OpenOptions, openChunkStore } from '../store/open.ts'
 import { storeManifest } from './apply.ts'
@@ -195,11 +194,6 @@ class LocalEngine extends KeyCalls implements Engine {
 
   protected get open(): OpenStore {
     return { env: this.#env, directory: this.directory, store: this.#store, catalog: this.#catalog }
-  }
-
-  protected async reopen(domainId: Buffer): Promise<void> {
-    const { storeId, keyId } = this.#store.identity
-    await this.openAnew({}, () => writeIdentity(this.#env, this.directory, { storeId, domainId, keyId }))
   }
 
   async openHead(args: { image: string; takeover?: boolean }, options: CallOptions = {}): Promise<HeadStart> {

@@ -1,15 +1,16 @@
 /** What a store has for its replicas, read from its files: `replica/outbox.ts` has the contract. */
 import { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
-import { readWhole } from '../env/publish.ts'
-import { HoldfastError, isCode } from '../errors.ts'
-import { decodeEpoch, epochIdentityOf } from '../format/epoch.ts'
+import { HoldfastError, assert, isCode } from '../errors.ts'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { KeysFile } from '../crypto/keys-file.ts'
+import { encodeEpoch, epochIdentityOf } from '../format/epoch.ts'
 import type { RunEntry } from '../format/index-run.ts'
 import { packHeaderBytes } from '../format/pack-header.ts'
-import { epochRecordBytesMax } from '../limits.ts'
 import { imageKey } from '../replica/layout.ts'
 import type { LocalImage, LocalPack, Outbox } from '../replica/outbox.ts'
 import { readIdentity } from '../store/identity.ts'
+import { readKeysFile } from '../store/keys.ts'
 import { StoreLayout } from '../store/layout.ts'
 import type { PackInfo } from '../store/pack-set.ts'
 import { readFooter, scanRecords } from '../store/pack-scan.ts'
@@ -48,6 +49,7 @@ export class StoreOutbox implements Outbox {
   readonly storeId: Buffer
   readonly domainId: Buffer
   readonly keyId: number
+  readonly keys: DomainKeys | null
   readonly #env: Env
   readonly #directory: string
   readonly #engine: OutboxEngine
@@ -55,14 +57,15 @@ export class StoreOutbox implements Outbox {
   readonly #known = new Map<string, KnownImage>()
 
   /**
-   * `reader` is the calling thread's; without one there are no prefetch lists. Errors: as reading the store's identity;
-   * UNSUPPORTED where it is encrypted: nothing leaves it in the clear.
+   * `reader` is the calling thread's; without one there are no prefetch lists. `keys` are the store's, by default the
+   * reader's. Errors: as reading the store's identity.
    */
-  constructor(env: Env, storeDirectory: string, engine: OutboxEngine, reader?: ThreadReader) {
+  constructor(
+    env: Env, storeDirectory: string, engine: OutboxEngine, reader?: ThreadReader, keys = reader?.keys ?? null,
+  ) {
     const { storeId, domainId, keyId } = readIdentity(env, new StoreLayout(storeDirectory))
-    if (keyId !== 0) {
-      throw new HoldfastError('UNSUPPORTED', 'replicas of an encrypted store are not possible yet: keep it local')
-    }
+    assert((keyId === 0) === (keys === null), 'what an encrypted store has is read with its keys')
+    this.keys = keys
     this.storeId = storeId
     this.domainId = domainId
     this.keyId = keyId
@@ -70,6 +73,10 @@ export class StoreOutbox implements Outbox {
     this.#directory = storeDirectory
     this.#engine = engine
     this.#reader = reader
+  }
+
+  keysFile(): KeysFile | null {
+    return this.keys === null ? null : readKeysFile(this.#env, new StoreLayout(this.#directory))
   }
 
   images(): LocalImage[] {
@@ -92,10 +99,9 @@ export class StoreOutbox implements Outbox {
 
   record({ image, imageId, key }: LocalImage, number: number): Buffer | null {
     try {
-      const bytes = readWhole(this.#env, this.#files(image).layout.epoch(number), epochRecordBytesMax)
-      const record = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      const epoch = decodeEpoch(record, `epoch ${image}@${number}`)
-      return epoch.imageId.equals(imageId) && epoch.number === number ? epochIdentityOf(record) : null
+      const epoch = this.#files(image).epoch(number)
+      const isIts = epoch.imageId.equals(imageId) && epoch.number === number
+      return isIts ? Buffer.from(epochIdentityOf(encodeEpoch(epoch))) : null
     } catch (error) {
       if (!isCode(error, 'NOT_FOUND', 'DAMAGED', 'BAD_FORMAT')) throw error
       // Of an image that got another name since, nothing may count as removed.
@@ -128,7 +134,7 @@ export class StoreOutbox implements Outbox {
 
   prefetch({ image }: LocalImage, number: number): Buffer | null {
     return this.#reader === undefined
-      ? null : prefetchListOf(this.#env, this.#directory, this.#reader, image, number)
+      ? null : prefetchListOf(this.#env, this.#directory, this.#reader, image, number, this.keys)
   }
 
   async fence(image: LocalImage, generation: number, last: number): Promise<void> {
@@ -136,7 +142,7 @@ export class StoreOutbox implements Outbox {
   }
 
   #files(image: string): ImageFiles {
-    return new ImageFiles(this.#env, this.#directory, image, null)
+    return new ImageFiles(this.#env, this.#directory, image, this.keys)
   }
 
   #numbers(known: KnownImage): number[] {

@@ -3,11 +3,16 @@
  * chunks as they come. An image is there when its records are; its chunks follow when they are wanted.
  */
 import { Buffer } from 'node:buffer'
+import { decodeKeysFile } from '../crypto/keys-file.ts'
+import type { Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError } from '../errors.ts'
 import { decodeEpochIdentity } from '../format/epoch.ts'
 import type { StoredEpoch } from '../format/epoch.ts'
+import { writeIdentity } from '../store/identity.ts'
+import { secretOf, writeKeysFile } from '../store/keys.ts'
 import type { LocalChunkStore } from '../store/local-chunk-store.ts'
+import type { OpenOptions } from '../store/open.ts'
 import type { RecordSource } from '../store/record-source.ts'
 import type { ImageCatalog } from './catalog.ts'
 import { parseAddress } from './epochs.ts'
@@ -36,15 +41,25 @@ export interface InstalledImage {
   nextNumber: number
 }
 
+export interface JoinedDomain {
+  /** Hex. */
+  domainId: string
+  keyId: number
+  /** Of an encrypted domain: its `keys.json`, and the root (hex) that opens it. */
+  keys?: { file: Uint8Array; root: string }
+}
+
 export interface RestoringEngine {
   /** From now on what is not in the store is asked of this port's fetching thread; the port becomes the engine's. */
   attachSource(port: FetcherPort): void
+  /** For one more reader of the store; undefined where it is not encrypted. */
+  readerSecret(): Promise<Secret | undefined>
   /** URLs of the replicas that hold what this store does not, the newest first. */
   sources(): Promise<string[]>
   /** Remembers one more, durably; all of them. */
   addSource(args: { url: string }): Promise<string[]>
-  /** Makes an empty store one of that domain. Errors: WRONG_DOMAIN (it holds something, and is of another). */
-  joinDomain(args: { domainId: string; keyId: number }): Promise<void>
+  /** Makes an empty store one of that domain. Errors: WRONG_DOMAIN (it cannot be), KEY_NEEDED (`keys` are missing). */
+  joinDomain(args: JoinedDomain): Promise<{ isNew: boolean }>
   /** Errors: EXISTS, DAMAGED (a record is not of this image), BAD_NAME. */
   installImage(args: InstalledImage): Promise<ImageSummary>
   /** A fork of an epoch that is not here but on a replica. `record` is its first part. Errors: EXISTS, DAMAGED. */
@@ -70,8 +85,8 @@ export abstract class RestoringCalls {
 
   protected abstract get open(): OpenStore
 
-  /** Opens the store again, of another domain. */
-  protected abstract reopen(domainId: Buffer): Promise<void>
+  /** Opens the store again; `change` is made while it is closed. */
+  protected abstract openAnew(options: OpenOptions, change?: () => void): Promise<void>
 
   attachSource(port: FetcherPort): void {
     this.#source = new WaitingFetchClient(port)
@@ -83,6 +98,10 @@ export abstract class RestoringCalls {
     this.open.store.source = this.#source
   }
 
+  async readerSecret(): Promise<Secret | undefined> {
+    return secretOf(this.open.store.keys)
+  }
+
   async sources(): Promise<string[]> {
     return readSources(this.open.env, this.open.directory)
   }
@@ -91,15 +110,28 @@ export abstract class RestoringCalls {
     return addSource(this.open.env, this.open.directory, url)
   }
 
-  async joinDomain({ domainId, keyId }: { domainId: string; keyId: number }): Promise<void> {
+  async joinDomain({ domainId, keyId, keys }: JoinedDomain): Promise<{ isNew: boolean }> {
     const { store, catalog } = this.open
-    if (store.identity.domainId.toString('hex') === domainId && store.identity.keyId === keyId) return
-    if (keyId !== 0) throw new HoldfastError('UNSUPPORTED', 'the replica is encrypted: update Holdfast')
+    const { identity } = store
+    if (identity.domainId.toString('hex') === domainId && identity.keyId === keyId) return { isNew: false }
     if (store.packs().length > 0 || catalog.names().length > 0) {
       throw new HoldfastError('WRONG_DOMAIN', 'this store holds images of another domain than the replica: restore ' +
         'into a store of its own')
     }
-    await this.reopen(Buffer.from(domainId, 'hex'))
+    if (identity.keyId !== 0) {
+      throw new HoldfastError('WRONG_DOMAIN', 'this store has keys of its own, and the replica is of another domain: ' +
+        'restore into a new store that is made without --encrypt; it takes over how the replica is encrypted')
+    }
+    if (keyId !== 0 && keys === undefined) {
+      throw new HoldfastError('KEY_NEEDED', 'the replica is encrypted: give its passphrase or key file')
+    }
+    const changed = { storeId: identity.storeId, domainId: Buffer.from(domainId, 'hex'), keyId }
+    const secret = keys && { kind: 'root' as const, root: keys.root }
+    await this.openAnew({ secret }, () => {
+      if (keys !== undefined) writeKeysFile(this.open.env, store.layout, decodeKeysFile(keys.file))
+      writeIdentity(this.open.env, this.open.directory, changed)
+    })
+    return { isNew: true }
   }
 
   async installImage(args: InstalledImage): Promise<ImageSummary> {

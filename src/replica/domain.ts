@@ -1,7 +1,9 @@
 /**
  * Whose chunks a replica holds: `domain.json`, the first object there, made once and never replaced.
  *
- *   {"holdfast": "domain", "version": 1, "domainId": HEX 32, "keyId": 0}
+ *   {"holdfast": "domain", "version": 1, "domainId": HEX 32, "keyId": 0 | 1}
+ *
+ * keyId 1: the domain is encrypted, its keys are in `keys.json` (keys-object.ts).
  */
 import { Buffer } from 'node:buffer'
 import { HoldfastError, isCode } from '../errors.ts'
@@ -24,7 +26,8 @@ const domainBytesMax = 4096
  */
 export async function joinDomain(replica: Replica, domain: Domain, options?: CallOptions): Promise<void> {
   const found = await readDomain(replica, options) ?? await makeDomain(replica, domain, options)
-  if (found.domainId.equals(domain.domainId) && found.keyId === domain.keyId) return
+  if (found.keyId !== domain.keyId) throw otherwiseEncrypted(replica, found)
+  if (found.domainId.equals(domain.domainId)) return
   throw new HoldfastError('WRONG_DOMAIN', `${replica.url} holds the chunks of another store: give this one a ` +
     'directory of its own, or make the store anew from that replica', { info: { url: replica.url } })
 }
@@ -48,6 +51,11 @@ async function makeDomain(replica: Replica, domain: Domain, options?: CallOption
     if (!isCode(error, 'EXISTS')) throw error
     return await readDomain(replica, options) ?? domain
   }
+}
+
+function otherwiseEncrypted({ url }: Replica, { keyId }: Domain): HoldfastError {
+  const how = keyId === 0 ? 'is not encrypted, and this store is' : 'is encrypted, and this store is not'
+  return new HoldfastError('WRONG_DOMAIN', `${url} ${how}: give this one a directory of its own`, { info: { url } })
 }
 
 function encodeDomain({ domainId, keyId }: Domain): Buffer {

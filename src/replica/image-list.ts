@@ -40,7 +40,7 @@ export interface ReplicaImages {
 
 const keyPattern = /^([0-9a-f]{32})(?:\.fenced-(\d{1,15}))?$/
 /** What a listing of one damaged image may say. */
-const passable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT']
+const passable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT', 'KEY_NEEDED', 'WRONG_DOMAIN']
 
 /** Errors: those of every call. */
 export async function listReplicaImages(replica: Replica, options?: CallOptions): Promise<ReplicaImages> {

@@ -1,7 +1,9 @@
 /**
- * Where things lie on a replica. Everything is made whole, under a name of its own, and never changed:
+ * Where things lie on a replica. Everything is made whole, under a name of its own, and never
+ * changed, but for `keys.json`:
  *
  *   domain.json                              whose chunks these are (domain.ts); the first object there is
+ *   keys.json                                of an encrypted domain its keys, wrapped (keys-object.ts)
  *   packs/PACK/OFFSET-BYTES                  bytes of a pack that was still open; together a prefix of it
  *   packs/PACK/whole                         the closed pack; its ranges are removed some time after
  *   indexes/STORE/LEVEL-NUMBER               sorted run (format/index-run.ts) of what STORE has put into packs
@@ -13,7 +15,8 @@
  *
  * PACK and STORE are ids in hex, a PACK that was uploaded once more has `.SUFFIX` behind it. IMAGE is the image's id
  * in hex, behind it `.fenced-N` for the history that a writer went on with after it had been replaced in generation N.
- * So names of images are nowhere but in owners and records, and two images of one name do not meet. Numbers are
+ * So names of images are nowhere but in owners and records, which are sealed where the domain is encrypted
+ * (sealed-replica.ts), and two images of one name do not meet. Numbers are
  * padded, so that a listing has them in their order.
  *
  * Order of writes: packs, index run, and last the records, by `publisher.ts`. So whoever finds a record finds its
@@ -26,6 +29,7 @@ import { closedPart, openPart } from './generation.ts'
 import { joinPath } from './paths.ts'
 
 export const domainPath = 'domain.json'
+export const keysPath = 'keys.json'
 export const packsDirectory = 'packs'
 export const indexesDirectory = 'indexes'
 export const epochsDirectory = 'epochs'

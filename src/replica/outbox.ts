@@ -6,6 +6,8 @@
  * writes packs.
  */
 import type { Buffer } from 'node:buffer'
+import type { DomainKeys } from '../crypto/domain-keys.ts'
+import type { KeysFile } from '../crypto/keys-file.ts'
 import type { RunEntry } from '../format/index-run.ts'
 import type { ImageOrigin } from './owner-record.ts'
 
@@ -36,6 +38,11 @@ export interface Outbox {
   readonly storeId: Buffer
   readonly domainId: Buffer
   readonly keyId: number
+  /** Null where nothing is encrypted. */
+  readonly keys: DomainKeys | null
+
+  /** The wrapped keys as they are now; null where nothing is encrypted. Errors: DAMAGED, BAD_FORMAT, NEWER_VERSION. */
+  keysFile(): KeysFile | null
 
   /** Those that can be read. */
   images(): LocalImage[]

@@ -67,6 +67,11 @@ export class ReplicaRegistry {
     this.#notes = join(storeDirectory, 'replicas')
   }
 
+  /** Whether the store has, or had, a replica. */
+  isThere(): boolean {
+    return this.#env.exists(this.#path)
+  }
+
   /** In the order in which they were added. Errors: DAMAGED, BAD_FORMAT, NEWER_VERSION. */
   entries(): ReplicaEntry[] {
     if (!this.#env.exists(this.#path)) return []

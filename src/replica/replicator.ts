@@ -65,7 +65,7 @@ interface Line {
   sentEpochs: number
 }
 
-const refusals = ['WRONG_DOMAIN', 'NEWER_VERSION', 'REPLICA_DENIED', 'BAD_FORMAT', 'USAGE']
+const refusals = ['WRONG_DOMAIN', 'KEY_NEEDED', 'NEWER_VERSION', 'REPLICA_DENIED', 'BAD_FORMAT', 'USAGE']
 
 export class Replicator implements AsyncDisposable {
   readonly #options: ReplicatorOptions

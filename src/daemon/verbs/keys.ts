@@ -41,7 +41,7 @@ export const keyVerbs = {
     help: 'make new keys and seal the whole store with them; only the secret that is given opens it then',
     place: 'alone',
     parameters: {},
-    run: ({ host, signal, progress }) => host.engine.rotateKeys({ signal, progress }),
+    run: ({ host, signal, progress }) => host.rotateKeys({ signal, progress }),
   }),
 }
 

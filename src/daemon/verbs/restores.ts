@@ -1,8 +1,12 @@
 /** Verbs that read from replicas. */
 import * as kinds from '../kinds.ts'
-import { flag, option, positional } from '../parameters.ts'
+import { flag, hidden, option, positional } from '../parameters.ts'
 import { verb } from '../verb.ts'
 
+/** The command line fills them in where the replica turns out to need them. */
+const secret = {
+  keyFile: hidden(kinds.hostPath, 'what opens an encrypted replica'), passphrase: hidden(kinds.text, 'or this'),
+}
 const url = positional(kinds.replicaUrl, 'the replica: file:///DIR or webhdfs://HOST:PORT/PATH?user=NAME')
 
 export const restoreVerbs = {
@@ -15,6 +19,7 @@ export const restoreVerbs = {
       as: option(kinds.newImageName, 'a fork of this name: whoever owns the original goes on'),
       full: flag('return when all of the epoch is here'),
       takeover: flag('become the owner although the one before was seen lately; what it seals becomes a fork'),
+      ...secret,
     },
     checkTogether({ as, takeover }) {
       if (as !== undefined && takeover) throw kinds.usage('--takeover is for the image itself, --as makes a fork')
@@ -24,10 +29,10 @@ export const restoreVerbs = {
   'replica images': verb({
     help: 'list the images of a replica; needs no store',
     place: 'aside',
-    parameters: { url },
-    async run({ signal }, args) {
+    parameters: { url, ...secret },
+    async run({ signal }, { url: from, ...given }) {
       const { replicaImages } = await import('../replica-images.ts')
-      return replicaImages(args.url, { signal })
+      return replicaImages(from, { signal }, given)
     },
   }),
 }

@@ -46,8 +46,8 @@ class FetchThread {
     })
   }
 
-  static async open(owner: MessagePort, { directory, urls }: FetcherStart): Promise<void> {
-    new FetchThread(owner, await openChunkReader(env, directory)).#use(urls)
+  static async open(owner: MessagePort, { directory, urls, secret }: FetcherStart): Promise<void> {
+    new FetchThread(owner, await openChunkReader(env, directory, undefined, secret)).#use(urls)
     owner.postMessage({ type: 'ready' } satisfies FromFetcher)
   }
 

@@ -15,6 +15,7 @@ import type { WantedRecord } from '../../replica/record-reader.ts'
 import type { Replica } from '../../replica/replica.ts'
 import { soundHeader } from '../../store/record-source.ts'
 import type { ThreadReader } from '../../store/thread-reader.ts'
+import { RecordOpener } from './record-opener.ts'
 import { lonelyTimeoutMs, restAfterFailureMs, tryTimeoutMs } from './limits.ts'
 
 export interface GathererEvents {
@@ -43,6 +44,7 @@ export class Gatherer {
   readonly #env: Env
   readonly #reader: ThreadReader
   readonly #events: GathererEvents
+  readonly #opener: RecordOpener
   #places: Place[] = []
   readonly #gathering = new Map<string, Promise<Buffer[]>>()
   /** Read from replicas since the start. */
@@ -53,6 +55,7 @@ export class Gatherer {
     this.#env = env
     this.#reader = reader
     this.#events = events
+    this.#opener = new RecordOpener(env, reader.keys)
   }
 
   /** From now on these are asked, in this order where nothing speaks against it. */
@@ -99,8 +102,8 @@ export class Gatherer {
         this.readBytes += bytes
       })
       for (const { entry, bytes } of records) {
-        const header = this.#soundHeader(place, entry, bytes, [])
-        if (header !== undefined) found.push({ header, bytes, entry })
+        const sound = this.#sound(place, entry, bytes, [])
+        if (sound !== undefined) found.push(sound)
       }
     } catch (error) {
       this.#rest(place, error)
@@ -192,9 +195,10 @@ export class Gatherer {
     for (const failure of answers.failures) if (!isCode(failure, 'NOT_FOUND')) failures.push(failure)
     const next = new Map<string, WantedRecord>()
     for (const { entry, bytes } of answers.records) {
-      const header = this.#soundHeader(place, entry, bytes, failures)
-      if (header === undefined) continue
-      collection.set(entry.id.toString('hex'), { header, bytes, entry })
+      const sound = this.#sound(place, entry, bytes, failures)
+      if (sound === undefined) continue
+      const { header } = sound
+      collection.set(entry.id.toString('hex'), sound)
       const { baseId, baseDepth } = header
       if (baseId === undefined || collection.has(baseId.toString('hex'))) continue
       if (!this.#reader.holds(baseId, baseDepth)) next.set(baseId.toString('hex'), { id: baseId, depthMax: baseDepth })
@@ -203,9 +207,11 @@ export class Gatherer {
   }
 
   /** Of what lies where that record should; undefined where it is not that, which is told. */
-  #soundHeader(place: Place, entry: RunEntry, bytes: Buffer, failures: unknown[]): RecordHeader | undefined {
-    const header = soundHeader(bytes)
-    if (header !== undefined && header.id.equals(entry.id) && header.depth === entry.place.depth) return header
+  #sound(place: Place, entry: RunEntry, sealed: Buffer, failures: unknown[]): Collected | undefined {
+    const bytes = this.#opener.open(entry, sealed)
+    const header = bytes && soundHeader(bytes)
+    const isIt = header !== undefined && header.id.equals(entry.id) && header.depth === entry.place.depth
+    if (bytes !== undefined && isIt) return { header, bytes, entry }
     this.#wrong(place, entry, failures)
     return undefined
   }

@@ -21,6 +21,9 @@ export interface ListedRecords {
   readonly parcels: readonly RecordParcel[]
 }
 
+/** Of a list that helps nobody. */
+const uselessCodes = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT', 'KEY_NEEDED', 'WRONG_DOMAIN']
+
 /** `notify` is given a sentence when the list is damaged. Errors: as `RemoteRecords.fetchAhead`. */
 export async function fetchListed(
   remote: RemoteRecords, replica: Replica, image: ReplicaImage, number: number, notify: (notice: string) => void,
@@ -47,7 +50,7 @@ async function readList(
     return list.imageId.equals(image.imageId) && list.number === number ? list : null
   } catch (error) {
     if (isCode(error, 'NOT_FOUND')) return null
-    if (!isCode(error, 'DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT')) throw error
+    if (!isCode(error, ...uselessCodes)) throw error
     notify(`the epoch's prefetch list is of no use: ${path} is damaged`)
     return null
   }

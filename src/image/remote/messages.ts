@@ -1,6 +1,7 @@
 /** What the fetching thread, its owner and its clients tell each other. */
 import { Buffer } from 'node:buffer'
 import type { MessagePort } from 'node:worker_threads'
+import type { Secret } from '../../crypto/secret.ts'
 import { HoldfastError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'
 import { kindNode, readRecordHeader } from '../../format/pack-record.ts'
@@ -9,6 +10,8 @@ export interface FetcherStart {
   /** The store's directory. */
   readonly directory: string
   readonly urls: readonly string[]
+  /** Opens an encrypted store. */
+  readonly secret: Secret | undefined
 }
 
 /** One end of a connection to the fetching thread; it can be handed to another thread. */

@@ -3,6 +3,7 @@
  * replica is named, its clients, and what they were given put into the store by its writer.
  */
 import { Buffer } from 'node:buffer'
+import type { Secret } from '../../crypto/secret.ts'
 import { HoldfastError, isCode, messageOf } from '../../errors.ts'
 import { FetchClient } from './fetch-client.ts'
 import type { Fetched } from './fetch-client.ts'
@@ -15,6 +16,8 @@ import type { FetcherPort, RecordParcel } from './messages.ts'
 export interface RemoteRecordsOptions {
   /** The store's. */
   readonly directory: string
+  /** Opens an encrypted store. */
+  readonly secret?: Secret
   /** Gives the store's writer what it reads itself. */
   readonly attach: (port: FetcherPort) => void
   /** Puts records into the store, durably. */
@@ -42,8 +45,8 @@ export class RemoteRecords implements AsyncDisposable {
   use(urls: readonly string[]): void {
     if (this.#fetcher !== null) return this.#fetcher.use(urls)
     if (urls.length === 0) return
-    const { directory, attach, onEvent } = this.#options
-    this.#fetcher = new Fetcher({ directory, urls }, {
+    const { directory, secret, attach, onEvent } = this.#options
+    this.#fetcher = new Fetcher({ directory, urls, secret }, {
       gathered: (parcel) => this.#keep(parcel),
       event: onEvent,
     })

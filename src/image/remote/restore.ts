@@ -10,7 +10,6 @@ import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
 import type { StoredEpoch } from '../../format/epoch.ts'
 import type { PrefetchList } from '../../format/prefetch-list.ts'
-import { readDomain } from '../../replica/domain.ts'
 import { Ownership } from '../../replica/feed/ownership.ts'
 import { listReplicaImages, readReplicaEpochs, readReplicaImage } from '../../replica/image-list.ts'
 import type { ReplicaImage } from '../../replica/image-list.ts'
@@ -53,7 +52,7 @@ export interface RestoreContext {
   readonly env: Env
   readonly engine: Engine
   readonly remote: RemoteRecords
-  /** Opened by whoever calls, and closed by them. */
+  /** Of the store's domain; opened by whoever calls, and closed by them. */
   readonly replica: Replica
   /** The store is of the replica's domain now, and something will be brought into it. */
   readonly begun?: () => void
@@ -62,7 +61,7 @@ export interface RestoreContext {
 }
 
 /**
- * Errors: NOT_FOUND (no replica there, no such image or epoch), WRONG_DOMAIN, EXISTS (an image of that name is here),
+ * Errors: NOT_FOUND (no such image or epoch), EXISTS (an image of that name is here),
  * LOCKED (its owner was seen lately, and `takeover` is not set), FENCED (another one was faster), and the replica's.
  */
 export async function restoreImage(
@@ -89,7 +88,6 @@ class Restore {
   async run(): Promise<Restored> {
     const { engine, remote } = this.#context
     const [name, number] = this.#request.target.split('@')
-    await this.#joinDomain()
     const found = await this.#find(name)
     this.#lap('find')
     const isFork = this.#request.as !== undefined
@@ -109,15 +107,6 @@ class Restore {
     this.#lap('fetch')
     const generation = isFork ? null : image.generation
     return { epoch: summary, key: image.key, generation, notices: this.#notices, fetchedBytes, parts: this.#parts }
-  }
-
-  async #joinDomain(): Promise<void> {
-    const { engine, replica } = this.#context
-    const domain = await readDomain(replica, this.#options)
-    if (domain === null) {
-      throw new HoldfastError('NOT_FOUND', `there is no replica at ${replica.url}: check the URL`)
-    }
-    await engine.joinDomain({ domainId: domain.domainId.toString('hex'), keyId: domain.keyId })
   }
 
   /** By its name, or by its key. */

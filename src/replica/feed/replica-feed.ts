@@ -9,6 +9,7 @@
 import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
 import { joinDomain } from '../domain.ts'
+import { bringKeys } from '../keys-object.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
 import { type PackPlace, type PublishedImage, type ReplicaEntry, type ReplicaNote, emptyNote } from '../registry.ts'
 import { lookForRootMs, packsAtOnceMax } from '../limits.ts'
@@ -64,6 +65,8 @@ export class ReplicaFeed {
   #local: readonly LocalPack[] = []
   #note: ReplicaNote
   #isJoined = false
+  /** Of the keys that were compared with the replica's last. */
+  #keysRevision = -1
   /** When its root was last seen, by the monotonic clock. */
   #lookedMs = -Infinity
 
@@ -138,6 +141,7 @@ export class ReplicaFeed {
     this.#runs.forget()
     this.#images.clear()
     this.#isJoined = false
+    this.#keysRevision = -1
     this.#lookedMs = -Infinity
     this.#note = emptyNote
   }
@@ -153,9 +157,21 @@ export class ReplicaFeed {
       throw new HoldfastError('NOT_FOUND', `${message} with 'holdfast replica sync'`, { info: { url: replica.url } })
     }
     if (isDue) this.#lookedMs = nowMs
-    if (this.#isJoined) return
-    await joinDomain(replica, outbox, call)
+    if (!this.#isJoined) await joinDomain(replica, outbox, call)
     this.#isJoined = true
+    await this.#bringKeys(isDue, call)
+  }
+
+  /** They are there before anything that is sealed with them. */
+  async #bringKeys(isDue: boolean, call: CallOptions): Promise<void> {
+    const { replica, outbox, onEvent } = this.#parts
+    const keys = outbox.keysFile()
+    if (keys === null || (!isDue && keys.revision === this.#keysRevision)) return
+    const outcome = await bringKeys(replica, keys, call)
+    if (outcome === 'older' && this.#keysRevision !== keys.revision) {
+      onEvent('another store of the domain has changed its keys: the replica opens with the secrets of that one')
+    }
+    this.#keysRevision = keys.revision
   }
 
   /** What other stores have on the authority: here it may be that epochs of ours build on it. */
