@@ -70,9 +70,15 @@ export async function connect(directory: string, options: { start?: boolean } & 
   return new Store(store, new DaemonCaller(store, client))
 }
 
-/** What a replica has; no store is needed. Errors: NOT_FOUND (no replica there), USAGE (no URL), those of the place. */
-export async function replicaImages(url: string, options: CallOptions = {}): Promise<ReplicaImageSummary[]> {
-  return new AsideCaller().call('replica images', { url }, options)
+/**
+ * What a replica has; no store is needed. `passphrase` or `keyFile` opens an encrypted one. Errors: NOT_FOUND (no
+ * replica there), USAGE (no URL), KEY_NEEDED, KEY_WRONG, those of the place.
+ */
+export async function replicaImages(
+  url: string, options: CallOptions & StoreSecret = {},
+): Promise<ReplicaImageSummary[]> {
+  const keyFile = options.keyFile === undefined ? undefined : resolve(options.keyFile)
+  return new AsideCaller().call('replica images', { url, passphrase: options.passphrase, keyFile }, options)
 }
 
 function secretOf({ passphrase, keyFile }: StoreSecret): SecretSource {

@@ -66,14 +66,16 @@ async function fillInPassphrase({ verb, given }: VerbLine): Promise<void> {
   given.newPassphrase = await (await import('./secret.ts')).newPassphrase()
 }
 
-/** A verb that reads a replica is given a secret when the replica turns out to be encrypted. */
+/** A verb that reads a replica is given a key file that is named, other secrets when the replica needs one. */
 async function callWithSecret(
   caller: VerbCaller, { verb, given }: VerbLine, { keyFile }: CommonOptions, options: CallOptions,
 ): Promise<unknown> {
+  const takesSecret = 'passphrase' in verbNamed(verb).parameters
+  if (takesSecret && keyFile !== undefined) given.keyFile = hostPath.parse(keyFile)
   try {
     return await caller.call(verb, given, options)
   } catch (error) {
-    if (!isCode(error, 'KEY_NEEDED') || !('passphrase' in verbNamed(verb).parameters)) throw error
+    if (!isCode(error, 'KEY_NEEDED') || !takesSecret) throw error
     const secret = await (await import('./secret.ts')).replicaSecret(keyFile)
     if (secret === undefined) throw error
     return caller.call(verb, { ...given, ...secret }, options)

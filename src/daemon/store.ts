@@ -39,6 +39,9 @@ export interface RestoreOptions extends CallOptions {
   full?: boolean
   /** Becomes the owner although the one before was seen lately. */
   takeover?: boolean
+  /** Opens an encrypted replica, for an empty store that is not of its domain yet; one of them. */
+  passphrase?: string
+  keyFile?: string
 }
 
 /** One of them. */
@@ -204,11 +207,13 @@ export class Store implements AsyncDisposable {
   /**
    * Brings an image, `IMAGE` or `IMAGE@N`, from a replica into this store, which is its owner from then on unless
    * `as` makes a fork. What is not needed at once follows as long as the store is open, or its daemon runs.
-   * Errors: NOT_FOUND, EXISTS, WRONG_DOMAIN, LOCKED (its owner was seen lately), those of the place.
+   * Errors: NOT_FOUND, EXISTS, WRONG_DOMAIN, LOCKED (its owner was seen lately), KEY_NEEDED, KEY_WRONG, those of the
+   * place.
    */
   restore(url: string, target: string, options: RestoreOptions = {}): Promise<RestoreResult> {
-    const { as, full, takeover } = options
-    return this.#caller.call('restore', { url, target, as, full, takeover }, options)
+    const { as, full, takeover, passphrase } = options
+    const keyFile = options.keyFile === undefined ? undefined : resolve(options.keyFile)
+    return this.#caller.call('restore', { url, target, as, full, takeover, passphrase, keyFile }, options)
   }
 
   /** Idempotent. A store open in this process is BUSY while its mounts are in use. */

@@ -15,7 +15,7 @@ import { epochsDirectory, intentsDirectory, ownerName, prefetchDirectory } from 
 import { nameOf, joinPath } from './paths.ts'
 import { readObject } from './read-object.ts'
 import type {
-  CallOptions, CloseOutcome, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from './replica.ts'
 import { CountedSource, sourceOf } from './source.ts'
 
@@ -95,7 +95,7 @@ class SealedReplica implements Replica {
     return this.#replica.remove(path, options)
   }
 
-  copies(path: string, options?: CallOptions): Promise<number> {
+  copies(path: string, options?: CallOptions): Promise<Copies> {
     return this.#replica.copies(path, options)
   }
 

@@ -1,5 +1,5 @@
 /** An encrypted store as its user sees it: real commands, a real daemon, real mounts. */
-import { readFileSync, readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import type { CheckReport, KeyReport } from '../../src/image/types.ts'
@@ -118,4 +118,28 @@ test('what a daemon makes is for its owner alone', async (t) => {
   for (const name of readdirSync(store.directory)) {
     t.is((statSync(join(store.directory, name)).mode & 0o077).toString(8), '0', `${name} is closed to others`)
   }
+})
+
+test('an empty node asks for the secret of an encrypted replica, and opens with it from then on', async (t) => {
+  const [store, node] = [RealStore.at(t), RealStore.at(t)]
+  t.is((await store.run(['init', '--encrypt'], withPassphrase)).code, 0)
+  const base = store.file(`${marker}-base`, `${marker} in the base\n`.repeat(300))
+  t.is((await store.run(['create', 'vm', '--base', base], withPassphrase)).code, 0)
+  mkdirSync(store.path('replica'))
+  const url = `file://${store.path('replica')}`
+  t.is((await store.run(['replica', 'add', 'far', url], withPassphrase)).code, 0)
+  t.is((await store.run(['replica', 'sync'], withPassphrase)).code, 0)
+  t.deepEqual(filesWith(store.path('replica'), marker), [])
+  t.regex((await node.run(['replica', 'images', url])).err, /encrypted: give its key file/)
+  t.regex((await node.run(['replica', 'images', url], withPassphrase)).out, /vm/)
+  const restore = ['restore', url, 'vm', '--full', '--takeover']
+  t.regex((await node.run(restore)).err, /encrypted: give its key file/)
+  t.regex((await node.run(restore, { HOLDFAST_PASSPHRASE: 'wrong' })).err, /opens none of the key slots/)
+  const restored = await node.run(restore, withPassphrase)
+  t.is(restored.code, 0, restored.err)
+  t.is((await node.run(['seal', 'vm', '--note', 'on'])).code, 0, 'its daemon has the keys')
+  t.is((await node.run(['daemon', 'stop'])).code, 0)
+  t.is((await node.run(['seal', 'vm'])).code, 1, 'nobody has them now')
+  t.is((await node.run(['check', '--read-data'], withPassphrase)).code, 0)
+  t.deepEqual(filesWith(node.directory, marker).filter((path) => !path.endsWith('image.json')), [])
 })

@@ -197,6 +197,7 @@ test('another domain, and an encrypted one with a plain one, are refused before 
   t.is(await codeFrom(plain.restore(sealed)), 'WRONG_DOMAIN', 'it holds something')
   t.is(await codeFrom(other.restore(sealed)), 'WRONG_DOMAIN', 'it has keys of its own')
   t.is(await codeFrom(other.restore({ ...now, url: place.url('plain'), target: 'p' })), 'WRONG_DOMAIN')
+  t.is(await codeFrom(replicaImages(place.url('plain'), {}, { keyFile })), 'WRONG_DOMAIN', 'a secret for a plain one')
   t.deepEqual(filesOf(join(place.parent, 'sealed')), sealedFiles)
   t.deepEqual(filesOf(join(place.parent, 'plain')), plainFiles)
 })

@@ -26,7 +26,7 @@ export interface Joined {
 export async function joinReplica(
   { env, engine, replica }: { env: Env; engine: Engine; replica: Replica }, given: GivenSecret, call: CallOptions,
 ): Promise<Joined> {
-  const { domainId, keyId } = await domainOf(replica, call)
+  const { domainId, keyId } = await domainOf(replica, given, call)
   const domain = { domainId: domainId.toString('hex'), keyId }
   try {
     const { isNew } = await engine.joinDomain(domain)
@@ -45,20 +45,29 @@ export async function joinReplica(
 export async function replicaKeys(
   env: Env, replica: Replica, given: GivenSecret, call: CallOptions,
 ): Promise<DomainKeys | null> {
-  const { domainId, keyId } = await domainOf(replica, call)
+  const { domainId, keyId } = await domainOf(replica, given, call)
   return keyId === 0 ? null : (await unlocked(env, replica, domainId, given, call)).keys
 }
 
-async function domainOf(replica: Replica, call: CallOptions): Promise<Domain> {
+/** Whoever gives a secret expects an encrypted replica, and may not be given what anybody can have made. */
+async function domainOf(replica: Replica, given: GivenSecret, call: CallOptions): Promise<Domain> {
   const domain = await readDomain(replica, call)
-  if (domain !== null) return domain
-  throw new HoldfastError('NOT_FOUND', `there is no replica at ${replica.url}: check the URL`)
+  if (domain === null) {
+    throw new HoldfastError('NOT_FOUND', `there is no replica at ${replica.url}: check the URL`)
+  }
+  if (domain.keyId !== 0 || !isGiven(given)) return domain
+  throw new HoldfastError('WRONG_DOMAIN', `${replica.url} is not encrypted, and a secret was given for it: if that ` +
+    'is as it should be, leave the secret out')
+}
+
+function isGiven({ passphrase, keyFile }: GivenSecret): boolean {
+  return passphrase !== undefined || keyFile !== undefined
 }
 
 async function unlocked(
   env: Env, replica: Replica, domainId: Buffer, given: GivenSecret, call: CallOptions,
 ): Promise<{ keys: DomainKeys; file: KeysFile }> {
-  if (given.passphrase === undefined && given.keyFile === undefined) {
+  if (!isGiven(given)) {
     throw new HoldfastError('KEY_NEEDED', `${replica.url} is encrypted: give its key file (--key-file, ` +
       'HOLDFAST_KEY_FILE) or its passphrase (at the prompt, HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE)')
   }
