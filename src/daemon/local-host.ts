@@ -142,15 +142,9 @@ class LocalHost implements Host {
     return this.reading.restore(request, options)
   }
 
-  async rotateKeys(options?: CallOptions): Promise<KeyReport> {
-    await this.replicas.stop()
-    try {
-      return await this.engine.rotateKeys(options)
-    } finally {
-      await this.reading.close()
-      await this.reading.begin()
-      this.replicas.begin()
-    }
+  rotateKeys(options?: CallOptions): Promise<KeyReport> {
+    const rotate = () => this.engine.rotateKeys(options).finally(() => this.reading.beginAgain())
+    return this.replicas.pausedFor(rotate)
   }
 
   async startMachine(request: MachineStartRequest, options?: CallOptions): Promise<MachineSummary> {

@@ -33,6 +33,12 @@ export class RemoteReading implements AsyncDisposable {
     if (urls.length > 0) (await this.#started()).use(urls)
   }
 
+  /** With the keys that the store has now. */
+  async beginAgain(): Promise<void> {
+    await this.#end()
+    await this.begin()
+  }
+
   /** Errors: as joinReplica and restoreImage. */
   async restore(
     { passphrase, keyFile, ...request }: RestoreRequest, options: CallOptions = {},

@@ -59,11 +59,16 @@ export class Replication implements ReplicaHost {
     if (this.#options.isBackground && this.list().length > 0) this.#started()
   }
 
-  /** Ends what is under way. Whoever wants something afterwards starts the thread again. */
-  async stop(): Promise<void> {
+  /** Ends what is under way, and goes on when `run` is over: with the keys that the store has then. */
+  async pausedFor<T>(run: () => Promise<T>): Promise<T> {
     await this.close()
     this.#worker = null
     this.#ended = null
+    try {
+      return await run()
+    } finally {
+      this.begin()
+    }
   }
 
   /** Errors: DAMAGED, NEWER_VERSION. */
