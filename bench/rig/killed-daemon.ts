@@ -1,5 +1,5 @@
 /** A daemon with one mounted image, whose serving process is killed again and again. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ControlClient } from '../../src/daemon/client.ts'
@@ -78,7 +78,7 @@ export class KilledDaemon {
     const family = pid === null ? [] : [pid, ...childrenOf(pid)]
     this.killsMs.push(Date.now())
     for (const each of family) killIfThere(each)
-    while (family.some((each) => existsSync(`/proc/${each}/fd/0`))) await sleep(5)
+    while (!family.every(hasEnded)) await sleep(5)
   }
 
   /** After `killAll`: the image is mounted again where it was. */
@@ -128,5 +128,16 @@ function killIfThere(pid: number): void {
     process.kill(pid, 'SIGKILL')
   } catch (error) {
     if (!isCode(error, 'ESRCH')) throw error
+  }
+}
+
+/** With all its threads: they share its descriptors, which the last of them closes, maybe long after the first ended. */
+function hasEnded(pid: number): boolean {
+  try {
+    const isZombie = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.startsWith('Z')
+    return isZombie && readdirSync(`/proc/${pid}/task`).length === 1
+  } catch (error) {
+    if (!isCode(error, 'ENOENT', 'ESRCH')) throw error
+    return true
   }
 }

@@ -29,6 +29,7 @@ export class ControlClient implements AsyncDisposable {
   readonly #lines = new LineReader(replyBytesMax)
   readonly #calls = new Map<number, PendingCall>()
   readonly #closed: Promise<void>
+  readonly #greeted = Promise.withResolvers<boolean>()
   readonly #hello: Hello = { protocol: controlProtocol, version, pid: process.pid }
   #nextId = 1
   #failure: HoldfastError | null = null
@@ -82,6 +83,11 @@ export class ControlClient implements AsyncDisposable {
     return this.#failure !== null
   }
 
+  /** Whether it said hello: a daemon that was killed is connected to until the kernel has closed its last socket. */
+  get greeted(): Promise<boolean> {
+    return this.#greeted.promise
+  }
+
   /** The other side hung up without a word. */
   get isLost(): boolean {
     return this.#isLost
@@ -114,7 +120,7 @@ export class ControlClient implements AsyncDisposable {
     if (message.type === 'hello') {
       const mismatch = mismatchOf(this.#hello, message.hello)
       if (mismatch !== null) throw mismatch
-      return
+      return this.#greeted.resolve(true)
     }
     if (message.type === 'error' && message.id === null) throw errorOf(message.error)
     const call = this.#calls.get(message.id ?? -1)
@@ -132,6 +138,7 @@ export class ControlClient implements AsyncDisposable {
 
   #fail(error: HoldfastError): void {
     this.#failure ??= error
+    this.#greeted.resolve(false)
     for (const call of this.#calls.values()) call.reject(this.#failure)
     this.#socket.destroy()
   }

@@ -35,12 +35,20 @@ export async function startDaemon(
 ): Promise<StartedDaemon> {
   requireStore(store)
   using _lock = await StartLock.take(store)
-  const running = await ControlClient.connect(store)
+  const running = await connectToLiving(store)
   if (running !== null) return { client: running, started: false }
   await launch(store, entry, await unlockedRoot(store, secretOf))
   const client = await ControlClient.connect(store)
   if (client === null) throw new HoldfastError('DAEMON', `the daemon of ${store} ended as soon as it was ready`)
   return { client, started: true }
+}
+
+/** Null when no daemon runs; one that is dying does not, though its socket is still connected to. */
+async function connectToLiving(store: string): Promise<ControlClient | null> {
+  for (;;) {
+    const client = await ControlClient.connect(store)
+    if (client === null || await client.greeted || !client.isLost) return client
+  }
 }
 
 async function launch(store: string, entry: URL, root: string | null): Promise<void> {

@@ -1,5 +1,6 @@
 /** Starting daemons, and their log. */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
@@ -28,6 +29,20 @@ test('a daemon is started once, also where the path is longer than a socket’s 
   await Promise.all([first.client.closed, second.client.closed])
   while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
   t.false(existsSync(socket))
+})
+
+test('a daemon that is dying and takes no more clients is not taken for one that runs', async (t) => {
+  const store = fakeStore(t)
+  const dying = createServer((socket) => {
+    dying.close()
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => dying.listen(controlPaths(store).socket, resolve))
+  const { client, started } = await startDaemon(store, entry)
+  t.true(started)
+  t.like(await client.call('daemon status', {}), { running: true })
+  await client.call('daemon stop', {})
+  await client.closed
 })
 
 test('a daemon that dies without a word is told with the end of its log', async (t) => {
