@@ -103,6 +103,8 @@ export interface MemoryRegion {
 export interface Binding {
   /** Where the image is mounted for this incarnation: the root of relative file names. */
   readonly root: string
+  /** Where kernel, initrd and firmware are to be read instead, by their relative names: nothing there is kept. */
+  readonly bootFiles?: Readonly<Record<string, string>>
   /** An existing directory, mode 0700, of this incarnation alone: sockets and logs. Any length of path. */
   readonly runDirectory: string
   /** In place of the spec's attachment; null starts with the cable unplugged, as a fork beside its original must. */

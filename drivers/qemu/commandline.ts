@@ -6,6 +6,7 @@ import {
   diskArguments,
   generationArguments,
   networkArguments,
+  resolveBootFile,
   resolveFile,
 } from './devices.ts'
 import { isMicrovm } from './plan.ts'
@@ -92,10 +93,10 @@ function bootArguments({ spec }: Plan, binding: Binding): string[] {
       ? []
       : [
           '-kernel',
-          resolveFile(spec.kernel.image, binding),
+          resolveBootFile(spec.kernel.image, binding),
           '-append',
           spec.kernel.append,
-          ...(spec.kernel.initrd === null ? [] : ['-initrd', resolveFile(spec.kernel.initrd, binding)]),
+          ...(spec.kernel.initrd === null ? [] : ['-initrd', resolveBootFile(spec.kernel.initrd, binding)]),
         ]
-  return spec.firmware === null ? kernel : [...kernel, '-bios', resolveFile(spec.firmware, binding)]
+  return spec.firmware === null ? kernel : [...kernel, '-bios', resolveBootFile(spec.firmware, binding)]
 }

@@ -41,6 +41,10 @@ export function resolveFile(file: MachineFile, binding: Pick<Binding, 'root'>): 
   return isAbsolute(file) ? file : resolve(binding.root, file)
 }
 
+export function resolveBootFile(file: MachineFile, binding: Binding): string {
+  return binding.bootFiles?.[file] ?? resolveFile(file, binding)
+}
+
 /** `-blockdev` and `-device` for each disk. JSON, so that no path needs quoting. */
 export function diskArguments(spec: MachineSpec, machineType: string, binding: Binding): string[] {
   return spec.disks.flatMap((disk, index) => [

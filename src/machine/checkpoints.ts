@@ -6,6 +6,7 @@
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import { capture } from './checkpoint.ts'
+import { bootFiles } from './boot-files.ts'
 import type { MachineContext } from './context.ts'
 import { factsOf } from './facts.ts'
 import type { Incarnation } from './incarnation.ts'
@@ -112,8 +113,15 @@ export class Checkpoints {
     const begin = env.monotonicMs()
     const { state, wallMs, pauseMs, parts } = taken
     const machine = { state, facts: factsOf(life.machine.handle(), wallMs), pauseMs }
-    const { epoch } = await this.#committing(taken.cut.seal({ note, wallMs, machine }))
+    const { epoch, manifest } = await this.#committing(taken.cut.seal({ note, wallMs, machine }))
+    this.#holdBootFiles(life, manifest)
     return { epoch: epoch!, pauseMs, parts: { ...parts, commit: env.monotonicMs() - begin } }
+  }
+
+  /** So that even the first resume need not read them from the store. */
+  #holdBootFiles(life: Incarnation, manifest: string): void {
+    if (life.isEnding) return
+    void this.#context.pusher.find({ manifest, paths: bootFiles(life.machine.plan.spec), isToHold: true })
   }
 
   async #inTurn<T>(step: () => Promise<T>): Promise<T> {

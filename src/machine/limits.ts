@@ -54,6 +54,10 @@ export const stateBytesMax = 64 * MIB
 export const unsharedBytesMax = 16 * MIB
 /** Chunks that may be pushed before the load: what fits beside the start of the hypervisor is less. */
 export const pushChunksMax = 1024
+/** Kernels, initial RAM disks and firmwares held in memory: of a few kinds of guest. */
+export const bootFilesMax = 12
+/** A distribution's kernel has 15 MB, its initial RAM disk up to some dozens. */
+export const bootFileBytesMax = 64 * MIB
 /** Chunks of a recorded working set. */
 export const workingSetChunksMax = 2048
 /** One answer of the flush process: a listing of a root with many files. */

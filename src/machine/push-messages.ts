@@ -6,7 +6,19 @@ export interface PushStart {
   directory: string
 }
 
+/** Asks where copies of files are held, in the order of the paths. */
+export interface FindRequest {
+  type: 'find'
+  id: number
+  /** Of the epoch, hex. */
+  manifest: string
+  paths: string[]
+  /** Makes the copies that are not there yet. */
+  isToHold: boolean
+}
+
 export interface PushRequest {
+  type: 'push'
   id: number
   /** The mount's FUSE connection. Nothing may use its files yet. */
   descriptor: number
@@ -21,4 +33,9 @@ export interface PushRequest {
   stop: SharedArrayBuffer
 }
 
-export type PushAnswer = { id: number; pushedBytes: number } | { id: number; error: string } | { id: 0 }
+/** `held`: null for a file of which no copy is held. */
+export type PushAnswer =
+  | { id: number; pushedBytes: number }
+  | { id: number; held: (string | null)[] }
+  | { id: number; error: string }
+  | { id: 0 }

@@ -8,31 +8,50 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
+import type { InodeRecord } from '../format/inode.ts'
 import { decodeManifest } from '../format/manifest.ts'
+import type { Manifest } from '../format/manifest.ts'
 import { findPath } from '../image/paths.ts'
 import { get, NodeReader } from '../image/tree/index.ts'
 import { chunkBytes, MIB } from '../limits.ts'
-import type { ChunkReader } from '../store/chunks.ts'
 import { storePages } from '../mount/page-cache.ts'
 import { openChunkReader } from '../store/open.ts'
-import type { PushAnswer, PushRequest, PushStart } from './push-messages.ts'
+import { BootFiles } from './boot-files.ts'
+import type { FindRequest, PushAnswer, PushRequest, PushStart } from './push-messages.ts'
 
 const env = systemEnv()
 /** One notification takes a MiB. */
 const runChunksMax = MIB / chunkBytes
 const zeroChunk = Buffer.alloc(chunkBytes)
 
-class Pusher {
-  readonly #reader: ChunkReader
-  readonly #nodes: NodeReader
+type StoreReader = Awaited<ReturnType<typeof openChunkReader>>
 
-  constructor(reader: ChunkReader) {
+class Pusher {
+  readonly #reader: StoreReader
+  readonly #nodes: NodeReader
+  readonly #boot = new BootFiles(env)
+
+  constructor(reader: StoreReader) {
     this.#reader = reader
     this.#nodes = new NodeReader(reader)
   }
 
+  close(): void {
+    this.#boot.close()
+    this.#reader.close()
+  }
+
+  find(request: FindRequest): (string | null)[] {
+    const manifest = this.#manifest(request.manifest)
+    return request.paths.map((path) => {
+      const { inode } = findPath(this.#nodes, manifest, path)
+      if (request.isToHold) this.#boot.hold(inode, () => this.#pieces(inode))
+      return this.#boot.find(inode)
+    })
+  }
+
   push(request: PushRequest): number {
-    const manifest = decodeManifest(this.#reader.read(Buffer.from(request.manifest, 'hex')))
+    const manifest = this.#manifest(request.manifest)
     const stop = new Int32Array(request.stop)
     let pushedBytes = 0
     for (const { path, chunks } of [...request.whole.map((path) => ({ path, chunks: null })), ...request.files]) {
@@ -47,6 +66,14 @@ class Pusher {
       }
     }
     return pushedBytes
+  }
+
+  #manifest(id: string): Manifest {
+    return decodeManifest(this.#reader.read(Buffer.from(id, 'hex')))
+  }
+
+  * #pieces({ dataRoot, size }: InodeRecord): Generator<Buffer> {
+    for (const chunk of allChunks(Number(size))) yield this.#piece(dataRoot, chunk, Number(size))
   }
 
   /** Not past the end: a store there would make the file longer. */
@@ -76,13 +103,14 @@ async function serve(port: MessagePort, { directory }: PushStart): Promise<void>
   const reader = await openChunkReader(env, directory)
   const pusher = new Pusher(reader)
   const answer = (message: PushAnswer): void => port.postMessage(message)
-  port.on('message', (request: PushRequest | 'close') => {
+  port.on('message', (request: FindRequest | PushRequest | 'close') => {
     if (request === 'close') {
       port.close()
-      return void reader.close()
+      return pusher.close()
     }
     try {
-      answer({ id: request.id, pushedBytes: pusher.push(request) })
+      if (request.type === 'find') answer({ id: request.id, held: pusher.find(request) })
+      else answer({ id: request.id, pushedBytes: pusher.push(request) })
     } catch (error) {
       answer({ id: request.id, error: messageOf(error) })
     }

@@ -5,10 +5,12 @@
 import { Worker } from 'node:worker_threads'
 import { entryUrl } from '../env/entry.ts'
 import { messageOf } from '../errors.ts'
-import type { PushAnswer, PushRequest, PushStart } from './push-messages.ts'
+import type { FindRequest, PushAnswer, PushRequest, PushStart } from './push-messages.ts'
 
 export interface Pushed {
   bytes: number
+  /** As `PushAnswer`. */
+  held: (string | null)[]
   /** Why it went wrong, or null. */
   failure: string | null
 }
@@ -29,15 +31,28 @@ export class PageCachePusher {
   }
 
   /** `enough` ends it early: what is not pushed by then is read on demand. */
-  push(request: Omit<PushRequest, 'id' | 'stop'>, enough: Promise<unknown>): Promise<Pushed> {
-    this.#lastId += 1
-    const id = this.#lastId
+  push(request: Omit<PushRequest, 'type' | 'id' | 'stop'>, enough: Promise<unknown>): Promise<Pushed> {
     const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
     const raise = (): number => Atomics.store(new Int32Array(stop), 0, 1)
     enough.then(raise, raise)
+    return this.#ask((id) => ({ type: 'push', ...request, id, stop }))
+  }
+
+  /** By path, where copies of an epoch's files are held in memory, to be read by other processes. */
+  async find(request: Omit<FindRequest, 'type' | 'id'>): Promise<ReadonlyMap<string, string>> {
+    const { held } = await this.#ask((id) => ({ type: 'find', ...request, id }))
+    return new Map(request.paths.flatMap((path, index): [string, string][] => {
+      const place = held[index] ?? null
+      return place === null ? [] : [[path, place]]
+    }))
+  }
+
+  #ask(request: (id: number) => FindRequest | PushRequest): Promise<Pushed> {
+    this.#lastId += 1
+    const id = this.#lastId
     return new Promise((resolve) => {
       this.#pending.set(id, resolve)
-      this.#running().postMessage({ ...request, id, stop } satisfies PushRequest)
+      this.#running().postMessage(request(id))
     })
   }
 
@@ -69,14 +84,15 @@ export class PageCachePusher {
   #receive(answer: PushAnswer): void {
     const resolve = this.#pending.get(answer.id)
     this.#pending.delete(answer.id)
-    if ('pushedBytes' in answer) resolve?.({ bytes: answer.pushedBytes, failure: null })
-    if ('error' in answer) resolve?.({ bytes: 0, failure: answer.error })
+    if ('pushedBytes' in answer) resolve?.({ bytes: answer.pushedBytes, held: [], failure: null })
+    if ('held' in answer) resolve?.({ bytes: 0, held: answer.held, failure: null })
+    if ('error' in answer) resolve?.({ bytes: 0, held: [], failure: answer.error })
   }
 
   #end(worker: Worker, failure: string): void {
     if (this.#worker !== worker) return
     this.#worker = null
-    for (const resolve of this.#pending.values()) resolve({ bytes: 0, failure })
+    for (const resolve of this.#pending.values()) resolve({ bytes: 0, held: [], failure })
     this.#pending.clear()
   }
 }

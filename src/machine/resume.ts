@@ -12,6 +12,7 @@ import type { MachineContext } from './context.ts'
 import { driving } from './driver-errors.ts'
 import { planAgain, readFacts } from './facts.ts'
 import type { MachineFacts } from './facts.ts'
+import { bootFiles } from './boot-files.ts'
 import { merged } from './file-chunks.ts'
 import { Incarnation } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
@@ -56,16 +57,17 @@ export interface ResumeAs {
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
 ): Promise<Incarnation> {
-  const { env, directory, engine, mounting } = context
+  const { env, directory, engine, mounting, pusher } = context
   await stopwatch.part('clear', as.head.clear())
   const heading = stopwatch.part('head', as.head.make())
   const opening = stopwatch.part('mount', Incarnation.open(env, directory, as.image, mounting))
   // It only helps: an epoch whose likely chunks cannot be told is resumed without.
   const paths = epoch.facts.memoryFiles.map(({ path }) => path)
+  const boot = pusher.find({ manifest: epoch.manifest, paths: bootFiles(epoch.facts.spec), isToHold: false })
   const likely = engine.recentChunks({ epoch: epoch.address, paths }).catch((): FileChunks[] => [])
   const life = await besides(heading, opening)
   try {
-    const machine = await loaded(context, epoch, life, as, { heading, likely, stopwatch, signal })
+    const machine = await loaded(context, epoch, life, as, { heading, likely, boot: await boot, stopwatch, signal })
     await stopwatch.part('cont', driving(`resuming ${as.image}`, goOn(machine)))
     return life
   } catch (error) {
@@ -87,6 +89,8 @@ async function besides<T>(other: Promise<unknown>, step: Promise<T>): Promise<T>
 interface Feeding {
   heading: Promise<void>
   likely: Promise<FileChunks[]>
+  /** Copies of files that the hypervisor reads whole, by path. */
+  boot: ReadonlyMap<string, string>
   stopwatch: Stopwatch
   signal?: AbortSignal
 }
@@ -104,8 +108,8 @@ async function loaded(
   const serving = heading.then(() => stopwatch.part('serve', life.serve()))
   serving.catch(() => vain.abort())
   const either = AbortSignal.any(signal === undefined ? [vain.signal] : [vain.signal, signal])
-  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, either))
-  const pushing = serving.then(() => stopwatch.part('push', push(context, epoch, life, as, feeding.likely, starting)))
+  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, feeding.boot, either))
+  const pushing = serving.then(() => stopwatch.part('push', push(context, epoch, life, as, feeding, starting)))
   const [served, preparing] = await Promise.allSettled([serving, starting, pushing])
   await using prepared = preparing.status === 'fulfilled' ? preparing.value : null
   if (served.status === 'rejected') throw served.reason
@@ -132,28 +136,25 @@ function forkAttachment({ network }: MachineSpec): Attachment | null {
 }
 
 function prepare(
-  { driver, limits }: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs, signal?: AbortSignal,
+  { driver, limits }: MachineContext, epoch: ResumableEpoch, life: Incarnation, as: ResumeAs,
+  boot: ReadonlyMap<string, string>, signal: AbortSignal,
 ): Promise<Prepared> {
-  const binding = as.head.isFork ? { ...life.binding, attachment: forkAttachment(epoch.facts.spec) } : life.binding
+  const plain = { ...life.binding, bootFiles: Object.fromEntries(boot) }
+  const binding = as.head.isFork ? { ...plain, attachment: forkAttachment(epoch.facts.spec) } : plain
   const preparing = driver.prepare(epoch.plan, binding, { timeoutMs: limits.startTimeoutMs, signal })
   return driving(`preparing ${as.image}`, preparing)
 }
 
 async function push(
   { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, { touchedBefore }: ResumeAs,
-  likely: Promise<FileChunks[]>, enough: Promise<unknown>,
+  { likely, boot }: Feeding, enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor, directory } = life.mount
   assert(descriptor !== null, 'machines are mounted by the kernel transport')
-  const whole = readAtStart(epoch.facts.spec)
+  const whole = bootFiles(epoch.facts.spec).filter((path) => !boot.has(path))
   const files = merged(touchedBefore, await likely, pushChunksMax)
   const { failure } = await pusher.push({ descriptor, root: directory, manifest: epoch.manifest, whole, files }, enough)
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
-}
-
-/** The hypervisor reads these while it starts, 64 KiB at a time where they are not there yet. */
-function readAtStart({ kernel, firmware }: MachineSpec): string[] {
-  return [kernel?.image, kernel?.initrd, firmware].filter((path) => typeof path === 'string')
 }
 
 async function goOn(machine: Machine): Promise<void> {
