@@ -36,8 +36,8 @@ export const pause: Bench = {
       targets: targetsOf(plain, large),
       lost: [],
       notes: [
-        'Guest: Debian under TCG on a microvm, inserting rows into SQLite, each in a synced transaction, 10 ms ' +
-          'apart. The large one has 4 GiB of memory and a sparse disk of 64 GiB.',
+        `Guest: Debian under TCG on a microvm, inserting rows into SQLite, each in a synced transaction, ` +
+          `${plainShape.intervalMs} ms apart. The large one has 4 GiB of memory and a sparse disk of 64 GiB.`,
         `Checkpoints one at a time, ${betweenMs} ms apart. A pause is from the stop command to the guest running ` +
           'again; savevm stops the guest for the whole command.',
         `Counts of the machine: ${plain.counts}; of the large one: ${large.counts}.`,

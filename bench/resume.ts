@@ -7,13 +7,13 @@ import type { MachineSummary, ResumeResult } from '../src/index.ts'
 import type { Bench, BenchRun, Cell, Table } from './rig/bench.ts'
 import { highest, median } from './rig/figures.ts'
 import type { CommandOutcome } from './rig/holdfast.ts'
-import { BenchMachine } from './rig/machine.ts'
+import { BenchMachine, plainShape } from './rig/machine.ts'
 import { SavevmGuest } from './rig/savevm.ts'
 
 /** What a guest says that boots and does not go on. */
 const bootMessage = /SeaBIOS|Booting|Linux version|Command line:|systemd\[1\]|^ready \d+$/
 const numbersSeen = 5
-/** The daemon commits what the dead guest had written; a resume that comes sooner waits for that. */
+/** The daemon commits what the dead guest had written, and unmounts; a resume that comes sooner waits for that. */
 const afterKillMs = 2000
 
 interface Resumption {
@@ -49,6 +49,7 @@ export const resume: Bench = {
       ],
       lost: median(commandsMs) > median(loadvmMs) ? ['loadvm in a new QEMU is faster than the whole command.'] : [],
       notes: [
+        `The guest inserts a row into SQLite, syncs it, and sleeps ${plainShape.intervalMs} ms.`,
         'Warm: the daemon runs, the compile cache is filled; the hypervisor was killed with SIGKILL ' +
           `${afterKillMs / 1000} s before. Each epoch is resumed ` +
           'several times; the first resume of an epoch has no recorded working set yet.',
@@ -183,7 +184,7 @@ function partsTable(warm: Resumption[], first: Resumption[], cold: Resumption[])
   const names = Object.keys(warm[0].result.parts)
   const middle = (from: Resumption[], name: string): Cell => median(from.map(({ result }) => result.parts[name] ?? 0))
   return {
-    title: 'Parts in the daemon, p50 in ms; prepare and push run side by side',
+    title: 'Parts in the daemon, p50 in ms; head, mount and serve, prepare and push run side by side',
     columns: ['', 'all', 'first of an epoch', 'cold'],
     rows: names.map((name) => [name, middle(warm, name), middle(first, name), middle(cold, name)]),
   }

@@ -12,6 +12,8 @@ import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 
 export interface FileChanges {
   readonly chunks: number
+  /** Pages of 4 KiB in them that differ. */
+  readonly pages: number
   /** Records of those of its chunks that no earlier epoch had. */
   readonly storedBytes: number
   /** Each changed chunk compressed by itself, without the version before it. */
@@ -61,7 +63,7 @@ async function storedBytes(store: LocalChunkStore): Promise<Map<string, number>>
 function changesOf(
   store: ChunkReader, nodes: NodeReader, before: Buffer | null, after: Buffer | null, stored: Map<string, number>,
 ): FileChanges {
-  const sum = { chunks: 0, storedBytes: 0, wholeBytes: 0, pageBytes: 0 }
+  const sum = { chunks: 0, pages: 0, storedBytes: 0, wholeBytes: 0, pageBytes: 0 }
   for (const change of diff(nodes, before, after)) {
     if (change.after === null) continue
     const key = change.after.toString('latin1')
@@ -70,19 +72,20 @@ function changesOf(
     sum.chunks += 1
     sum.storedBytes += stored.get(key) ?? 0
     sum.wholeBytes += compressedBytes(plain)
-    sum.pageBytes += changedPagesBytes(old, plain)
+    for (const page of changedPages(old, plain)) {
+      sum.pages += 1
+      sum.pageBytes += compressedBytes(page)
+    }
     stored.delete(key)
   }
   return sum
 }
 
-function changedPagesBytes(old: Buffer, plain: Buffer): number {
-  let bytes = 0
+function* changedPages(old: Buffer, plain: Buffer): Generator<Buffer> {
   for (let at = 0; at < chunkBytes; at += pageBytes) {
     const page = plain.subarray(at, at + pageBytes)
-    if (!page.equals(old.subarray(at, at + pageBytes))) bytes += compressedBytes(page)
+    if (!page.equals(old.subarray(at, at + pageBytes))) yield page
   }
-  return bytes
 }
 
 function compressedBytes(plain: Buffer): number {

@@ -1,6 +1,7 @@
 /** A Debian guest that runs from a Holdfast image, with the load of the demo: a row a time, each synced. */
 import { truncateSync } from 'node:fs'
 import { join } from 'node:path'
+import { demoLoad } from '../../rig/demo/load.ts'
 import { guest } from '../../rig/guest/index.ts'
 import type { Image, MachineSummary, Store } from '../../src/index.ts'
 import type { BenchRun } from './bench.ts'
@@ -14,9 +15,11 @@ export interface GuestShape {
   readonly diskGibibytes: number | null
   /** Bytes without a pattern in each row that the workload inserts. */
   readonly payloadBytes: number
+  /** The workload sleeps so long between two rows. */
+  readonly intervalMs: number
 }
 
-export const plainShape: GuestShape = { name: 'plain', memoryMebibytes: 512, diskGibibytes: null, payloadBytes: 1024 }
+export const plainShape: GuestShape = { name: 'plain', memoryMebibytes: 512, diskGibibytes: null, ...demoLoad }
 
 const imageName = 'machine'
 const diskName = 'disk.raw'
@@ -43,7 +46,7 @@ export class BenchMachine implements AsyncDisposable {
     if (shape.diskGibibytes !== null) await made.#enlargeDisk(shape.diskGibibytes * 2 ** 30)
     const machine = await made.image.startMachine({
       disks: [`/${diskName}`], memoryBytes: shape.memoryMebibytes * 2 ** 20, machineType: 'microvm', accelerator: 'tcg',
-      kernel, initrd, append: append({ workload: 'sqlite', payloadBytes: shape.payloadBytes }),
+      kernel, initrd, append: append({ workload: 'sqlite', payloadBytes: shape.payloadBytes, intervalMs: shape.intervalMs }),
     })
     await made.watch(machine)
     return made

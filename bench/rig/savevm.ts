@@ -121,11 +121,11 @@ export class SavevmGuest implements AsyncDisposable {
 
   #arguments(directory: string): string[] {
     const { kernel, initrd, append } = this.#guest
-    const { memoryMebibytes, payloadBytes } = this.#shape
+    const { memoryMebibytes, payloadBytes, intervalMs } = this.#shape
     return [
       '-M', 'microvm', '-accel', 'tcg', '-m', `${memoryMebibytes}M`, '-no-user-config', '-nodefaults',
       '-display', 'none', '-no-reboot', '-kernel', kernel, '-initrd', initrd,
-      '-append', append({ workload: 'sqlite', payloadBytes }),
+      '-append', append({ workload: 'sqlite', payloadBytes, intervalMs }),
       '-drive', `if=none,id=disk,format=qcow2,file=${this.#disk}`, '-device', 'virtio-blk-device,drive=disk',
       '-serial', `unix:${directory}/serial,server=on,wait=off`, '-qmp', `unix:${directory}/qmp,server=on,wait=off`,
     ]

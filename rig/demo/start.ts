@@ -5,6 +5,7 @@ import { guest } from '../guest/index.ts';
 import type { Guest } from '../guest/index.ts';
 import { ConsoleLog } from './console-log.ts';
 import type { Epoch, Machine } from './records.ts';
+import { demoLoad } from './load.ts';
 import { IMAGE } from './stage.ts';
 import type { Running, Stage } from './stage.ts';
 import { bytesText, timeText } from './story.ts';
@@ -36,7 +37,7 @@ export async function startMachine(stage: Stage, guest: Guest): Promise<Running>
   const startMs = performance.now();
   const { result: machine, commandMs } = await holdfast.run<Machine>(
     'vm', 'start', IMAGE, '--disk', '/disk.raw', '--memory', options.memory, '--machine', options.machine,
-    '--accel', options.accelerator, '--kernel', guest.kernel, '--initrd', guest.initrd, '--append', guest.append(),
+    '--accel', options.accelerator, '--kernel', guest.kernel, '--initrd', guest.initrd, '--append', guest.append(demoLoad),
   );
   const kind = `${machine.machineType}, ${machine.accelerator}`;
   story.seen(`QEMU runs as process ${machine.pid} (${kind}; ${timeText(commandMs)})`);
