@@ -37,7 +37,8 @@ export async function startMachine(stage: Stage, guest: Guest): Promise<Running>
   const startMs = performance.now();
   const { result: machine, commandMs } = await holdfast.run<Machine>(
     'vm', 'start', IMAGE, '--disk', '/disk.raw', '--memory', options.memory, '--machine', options.machine,
-    '--accel', options.accelerator, '--kernel', guest.kernel, '--initrd', guest.initrd, '--append', guest.append(demoLoad),
+    '--accel', options.accelerator, '--kernel', guest.kernel, '--initrd', guest.initrd,
+    '--append', guest.append(demoLoad),
   );
   const kind = `${machine.machineType}, ${machine.accelerator}`;
   story.seen(`QEMU runs as process ${machine.pid} (${kind}; ${timeText(commandMs)})`);

@@ -3,7 +3,6 @@
  * bytes; a longer path is reached through a descriptor of its directory under /proc/self/fd.
  */
 import { Buffer } from 'node:buffer'
-import { closeSync, constants, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { socketPathBytesMax } from './limits.ts'
 
@@ -27,6 +26,9 @@ export function controlPaths(store: string): ControlPaths {
   }
 }
 
+/** An import of it loads all of its parts, a tenth of a command's start, and few paths are so long. */
+const fileSystem = (): typeof import('node:fs') => process.getBuiltinModule('node:fs')
+
 /** A socket's path short enough for its address; it holds as long as this object is not disposed of. */
 export class SocketPath implements Disposable {
   readonly path: string
@@ -38,12 +40,13 @@ export class SocketPath implements Disposable {
       this.path = path
       return
     }
+    const { constants, openSync } = fileSystem()
     this.#directoryFd = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
     this.path = `/proc/self/fd/${this.#directoryFd}/${basename(path)}`
   }
 
   close(): void {
-    if (this.#directoryFd !== null) closeSync(this.#directoryFd)
+    if (this.#directoryFd !== null) fileSystem().closeSync(this.#directoryFd)
     this.#directoryFd = null
   }
 
