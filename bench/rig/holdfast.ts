@@ -12,6 +12,8 @@ export interface CommandOutcome {
   readonly json: unknown
   /** From the start of its process to its end. */
   readonly ms: number
+  /** When that start was: milliseconds since 1970. */
+  readonly beganMs: number
 }
 
 export class BenchStore {
@@ -53,6 +55,7 @@ export class BenchStore {
 
   /** A command of the command line in a process of its own, with `--json`. */
   async command(...words: string[]): Promise<CommandOutcome> {
+    const beganMs = Date.now()
     const beginMs = performance.now()
     const child = spawn(process.execPath, [program, '--store', this.directory, '--json', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -67,7 +70,7 @@ export class BenchStore {
       child.once('close', resolve)
     })
     if (code !== 0) throw new Error(`holdfast ${words.join(' ')} ended with ${code}: ${texts[0]}${texts[1]}`)
-    return { json: JSON.parse(texts[0]), ms: await exited.promise }
+    return { json: JSON.parse(texts[0]), ms: await exited.promise, beganMs }
   }
 
   /** The daemon's process; null when none runs. */

@@ -80,6 +80,8 @@ export interface ResumeResult {
   epoch: EpochSummary
   /** From the verb's start to the guest running. */
   resumeMs: number
+  /** When the guest ran again: milliseconds since 1970. */
+  ranMs: number
   parts: Record<string, number>
 }
 

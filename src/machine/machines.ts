@@ -110,14 +110,14 @@ export class Machines implements AsyncDisposable {
       const head = isFork ? new ForkHead(this.#context, epoch.address, image)
         : new RolledBackHead(this.#context, epoch.address, machine, args.discard ?? false)
       const life = await this.#live(machine, epoch, head, stopwatch, call)
+      const ran = { resumeMs: stopwatch.totalMs, ranMs: this.#context.env.wallMs() }
       machine.begin(life)
       this.#journal(machine)
       if (!isFork) machine.checkpoints.newest ??= epoch.summary
-      const resumeMs = stopwatch.totalMs
       life.notices.push(...await renewalNotices(life, isFork))
       // What starts processes and threads comes after the answer, which would wait for it.
       setImmediate(() => this.#follow(machine, life, epoch))
-      return { machine: machine.summary(), epoch: epoch.summary, sealed: head.sealed, resumeMs, parts: stopwatch.parts }
+      return { machine: machine.summary(), epoch: epoch.summary, sealed: head.sealed, ...ran, parts: stopwatch.parts }
     })
   }
 

@@ -61,5 +61,7 @@ export interface ResumeResult {
   /** What the head held before, sealed; null when nothing was, or with `discard`. */
   sealed: EpochSummary | null
   resumeMs: number
+  /** When the guest ran again: milliseconds since 1970. */
+  ranMs: number
   parts: Record<string, number>
 }

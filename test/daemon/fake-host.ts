@@ -56,7 +56,7 @@ function fakeHost(store: string, lock: FileLock): Host {
     scheduleCheckpoints: async ({ image, everyMs }) => ({ ...stoppedMachine(image), everyMs }),
     resumeMachine: async ({ target }) => {
       const image = target.split('@')[0]
-      return { machine: stoppedMachine(image), epoch: epochOf(image, 0, ''), resumeMs: 9, parts: {} }
+      return { machine: stoppedMachine(image), epoch: epochOf(image, 0, ''), resumeMs: 9, ranMs: 0, parts: {} }
     },
     async stopMachine({ image }) {
       machines.length = 0
