@@ -61,8 +61,6 @@ function environmentOf(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     ...environment,
     UV_THREADPOOL_SIZE: String(threadPoolThreads),
-    // Fork copies page tables: with huge pages a spawn from a large daemon takes 2 ms instead of 26.
-    GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
     ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: cache }),
   }
 }
