@@ -115,7 +115,8 @@ export class OpenPack implements Disposable {
 
   /** Ends the pack with its footer, durably. Returns the file's length. */
   finish(footer: Buffer): number {
-    this.flush()
+    // A footer is believed without a look at the records, so it must not outlive them.
+    this.sync()
     this.#file.write(footer, this.#writtenBytes)
     this.#file.sync()
     return this.#writtenBytes + footer.length

@@ -23,6 +23,17 @@ test('a pack’s header and name are durable before records, records before sync
   t.deepEqual(watched.calls, [], 'nothing new, nothing written')
 })
 
+test('a pack’s records are durable before the footer that vouches for them is written', async (t) => {
+  const directory = temporaryStore(t)
+  const watched = new FailingEnv()
+  const random = seeded(t)
+  await using store = await openChunkStore(watched.env, directory, { packBytesMax: 256 * 1024 })
+  store.put(random.bytes(65_536), 'data')
+  watched.calls.length = 0
+  while (!watched.calls.includes('createNew *.pack')) store.put(random.bytes(65_536), 'data')
+    t.deepEqual(watched.calls.slice(0, watched.calls.indexOf('createNew *.pack')).slice(0, 4), ['write *.pack', 'sync *.pack', 'write *.pack', 'sync *.pack'])
+})
+
 test('a store’s identity is published last', (t) => {
   const directory = join(temporaryStore(t), 'inner')
   const watched = new FailingEnv()
