@@ -3,7 +3,8 @@
  * page and directory locks meanwhile, and a holder of one may be waiting for the serving thread.
  *
  * All return true when the kernel did it, false when it does not know the node or name (nothing
- * is cached then), or when the file system has been unmounted. FUSE_WRITE_FAILED otherwise.
+ * is cached then), or when the file system has been unmounted or its connection ended by force.
+ * FUSE_WRITE_FAILED otherwise.
  */
 import { writeSync, writevSync } from 'node:fs'
 import { FuseError, systemCode } from './errors.ts'
@@ -73,6 +74,9 @@ export function askForNothing(descriptor: number, node: number): boolean {
   return send(descriptor, [notification.retrieveNothingMessage(node)])
 }
 
+/** ENOTCONN: nobody has let go of the file system yet (a file is open), but its connection was ended by force. */
+const gone: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENODEV', 'ENOTCONN'])
+
 function send(descriptor: number, pieces: readonly Uint8Array[]): boolean {
   try {
     if (pieces.length === 1) writeSync(descriptor, pieces[0])
@@ -80,7 +84,7 @@ function send(descriptor: number, pieces: readonly Uint8Array[]): boolean {
     return true
   } catch (error) {
     const code = systemCode(error)
-    if (code === 'ENOENT' || code === 'ENODEV') return false
-    throw new FuseError('FUSE_WRITE_FAILED', 'the kernel refused a notification', { cause: error })
+    if (gone.has(code)) return false
+    throw new FuseError('FUSE_WRITE_FAILED', `the kernel refused a notification (${code})`, { cause: error })
   }
 }

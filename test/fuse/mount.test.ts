@@ -1,5 +1,5 @@
 import test from 'ava'
-import { closeSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -13,6 +13,7 @@ import {
   unmount,
 } from '../../fuse/index.ts'
 import { parseMountInfo } from '../../fuse/mountinfo.ts'
+import { askForNothing } from '../../fuse/notify.ts'
 import { mountPoint, Served } from './served.ts'
 
 test('mount points that cannot be used are refused by code', async (t) => {
@@ -70,6 +71,23 @@ test.serial('a forced unmount ends what waits for an answer', async (t) => {
   // The page cache may try the aborted read once more, on the connection that is gone.
   t.regex(((await reading) as NodeJS.ErrnoException).code ?? '', /^(ECONNABORTED|ENOTCONN)$/)
   t.is((await served.event('ended')).end, 'unmounted')
+})
+
+test.serial('a connection that was ended by force has nothing to be notified of, also of a file in use', async (t) => {
+  const directory = mountPoint(t)
+  const { descriptor } = await mount({ directory, name: 'memory' })
+  t.teardown(() => closeSync(descriptor))
+  const served = await Served.start(t, { directory, descriptor })
+  writeFileSync(served.path('file'), '')
+  const file = openSync(served.path('file'), 'r')
+  try {
+    const { ino } = fstatSync(file)
+    t.true(askForNothing(descriptor, ino))
+    await unmount(directory, { lazy: true, force: true })
+    t.false(askForNothing(descriptor, ino))
+  } finally {
+    closeSync(file)
+  }
 })
 
 test('a connection is aborted through its control file, or it is said how to get one', (t) => {
