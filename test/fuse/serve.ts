@@ -49,8 +49,9 @@ export type ServeEvent =
 
 const options = JSON.parse(process.argv[2]) as ServeOptions
 
+/** A parent that hung up wants the mount to end, and hears no more of it. */
 function tell(event: ServeEvent): void {
-  process.send?.(event)
+  if (process.connected) process.send?.(event)
 }
 
 async function mounted(): Promise<Mount> {
