@@ -3,15 +3,13 @@
  * (in the daemon such a call could wait for the very thread that answers it) and copies files in. It ends
  * with its standard input.
  */
-import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
+import { copyContents } from '../env/copy.ts'
 import type { EnvFile } from '../env/env.ts'
 import { systemEnv } from '../env/system.ts'
 import { codeOf, isCode, messageOf } from '../errors.ts'
-import { MIB } from '../limits.ts'
 import type { FlushAnswer, FlushRequest, ListedFile } from './flush-messages.ts'
 
-const copyBytes = MIB
 const env = systemEnv()
 const files = new Map<string, EnvFile>()
 
@@ -45,13 +43,7 @@ function copy(from: string, to: string): void {
   using source = env.open(from, 'read')
   remove(to)
   using target = env.open(to, 'createNew')
-  const buffer = Buffer.alloc(copyBytes)
-  for (let position = 0; ;) {
-    const bytes = source.read(buffer, position)
-    if (bytes === 0) return
-    target.write(buffer.subarray(0, bytes), position)
-    position += bytes
-  }
+  copyContents(source, target)
 }
 
 function remove(path: string): void {

@@ -5,11 +5,12 @@
  */
 import { Buffer } from 'node:buffer'
 import { basename, dirname, join } from 'node:path'
+import { copyContents } from '../env/copy.ts'
 import type { Env } from '../env/env.ts'
 import { publishFile } from '../env/publish.ts'
 import { ensureDirectory } from '../env/tree.ts'
 import { HoldfastError } from '../errors.ts'
-import { MIB, segmentReadBytesMax } from '../limits.ts'
+import { segmentReadBytesMax } from '../limits.ts'
 import type { StoreLayout } from './layout.ts'
 
 /** Moves a file there, durably; the name it has now. */
@@ -32,13 +33,7 @@ export function quarantineCopy(env: Env, layout: StoreLayout, path: string, note
   writeNote(env, target, path, note)
   using from = env.open(path, 'read')
   using to = env.open(target, 'createNew')
-  const window = Buffer.allocUnsafe(MIB)
-  for (let at = 0; ;) {
-    const bytes = from.read(window, at)
-    if (bytes === 0) break
-    to.write(window.subarray(0, bytes), at)
-    at += bytes
-  }
+  copyContents(from, to)
   to.sync()
   env.syncDirectory(layout.quarantine)
   return target

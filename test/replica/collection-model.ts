@@ -11,6 +11,7 @@ import {
   type CollectorAction, type CollectorState, beginCollector, stepCollector,
 } from '../../src/replica/protocol/collector.ts'
 import { type WriterAction, type WriterState, beginWriter, stepWriter } from '../../src/replica/protocol/writer.ts'
+import { pathTo } from './trace.ts'
 
 interface Named {
   readonly name: string
@@ -372,14 +373,4 @@ function describe(action: WriterAction | CollectorAction): string {
 function keyOf(world: World): string {
   const late = world.late.map((each) => JSON.stringify(each)).toSorted()
   return blake3(Buffer.from(JSON.stringify({ ...world, late }))).toString('latin1', 0, 16)
-}
-
-function pathTo(seen: ReadonlyMap<string, { from: string; what: string }>, key: string): string[] {
-  const path: string[] = []
-  for (let at = key; at !== '';) {
-    const step = seen.get(at)
-    path.unshift(step?.what ?? '?')
-    at = step?.from ?? ''
-  }
-  return path
 }

@@ -4,6 +4,7 @@
  * their answer was given up, and crashes. Broken worlds and broken nodes show that the search finds what is wrong.
  */
 import { type Action, type OwnerState, type Reply, type Step, begin, step } from '../../src/replica/protocol/owner.ts'
+import { pathTo } from './trace.ts'
 
 export interface World {
   /** By number, from 1. */
@@ -245,14 +246,4 @@ function publish(
 
 function keyOf(world: World): string {
   return JSON.stringify({ ...world, late: world.late.map((each) => JSON.stringify(each)).toSorted() })
-}
-
-function pathTo(seen: ReadonlyMap<string, { from: string; what: string }>, key: string): string[] {
-  const path: string[] = []
-  for (let at = key; at !== '';) {
-    const step = seen.get(at)
-    path.unshift(step?.what ?? '?')
-    at = step?.from ?? ''
-  }
-  return path
 }
