@@ -7,6 +7,8 @@
  * crash left. A valid record is never cut off: the file is cut behind the last one. A gap before it is either damage or
  * a write that never arrived (the system writes pages in any order). If the index knows a record behind the gap, the
  * gap was once synced: it stays, and `verify` reports it. Else nobody was told that it is durable: it becomes a void.
+ * An index that began empty is no witness: gaps stay, but a spoilt last record looks like a torn one and is cut off.
+ * Whoever looks at what epochs need misses it.
  */
 import { Buffer } from 'node:buffer'
 import { PackSeal } from '../crypto/pack-seal.ts'
