@@ -82,6 +82,8 @@ export interface MknodRequest extends MakeRequest {
 export interface TmpfileRequest {
   readonly parent: number
   readonly mode: number
+  /** It is never to be linked. */
+  readonly exclusive: boolean
   readonly openFlags: number
 }
 

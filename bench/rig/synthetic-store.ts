@@ -56,7 +56,8 @@ export async function makeSyntheticStore(directory: string, scale: SyntheticScal
     root = update(nodes, root, changesOf(number, baseChunks, ids(changed)))
     const inode = encodeInode({
       mode: 0o100644, uid: 0, gid: 0, linkCount: 1, deviceNumber: 0, size: BigInt(baseChunks) * 65536n, accessedNs: 0n,
-      modifiedNs: BigInt(number), changedNs: 0n, isMemory: false, target: Buffer.alloc(0), dataRoot: root, attributesRoot: null,
+      modifiedNs: BigInt(number), changedNs: 0n, isMemory: false, isLinkable: false,
+      target: Buffer.alloc(0), dataRoot: root, attributesRoot: null,
     })
     const inodes = update(nodes, decodeManifest(store.read(manifest)).inodes, [[2, inode]])
     manifest = storeManifest(store, { ...empty, inodes, nextInode: 3, inodeCount: 2 }, manifest)

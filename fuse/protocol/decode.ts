@@ -144,14 +144,18 @@ function mkdir(message: Message): Requests.MakeRequest {
 function create(message: Message): Requests.CreateRequest {
   const { at } = structures.CREATE_IN
   const openFlags = message.u32(at.flags)
-  const exclusive = (openFlags & O_EXCL) !== 0
-  return { ...nameIn(message), mode: message.u32(at.mode), exclusive, openFlags }
+  return { ...nameIn(message), mode: message.u32(at.mode), exclusive: isExclusive(openFlags), openFlags }
 }
 
 /** Its name is the kernel's own for what has none. */
 function tmpfile(message: Message): Requests.TmpfileRequest {
   const { at } = structures.CREATE_IN
-  return { parent: message.node, mode: message.u32(at.mode), openFlags: message.u32(at.flags) }
+  const openFlags = message.u32(at.flags)
+  return { parent: message.node, mode: message.u32(at.mode), exclusive: isExclusive(openFlags), openFlags }
+}
+
+function isExclusive(openFlags: number): boolean {
+  return (openFlags & O_EXCL) !== 0
 }
 
 function rename2(message: Message): Requests.RenameRequest | Errno {

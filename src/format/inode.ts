@@ -2,7 +2,7 @@
  * An inode, the value of the manifest's inode tree. Little-endian:
  *
  *      0   1  version (1)
- *      1   1  flags: bit 0 memory file of a machine
+ *      1   1  flags: bit 0 memory file of a machine; bit 1 a file made without a name, which may be given its first
  *      2   2  length of the target of a symbolic link, 0 for all else
  *      4   4  type and permission bits, as in st_mode
  *      8   4  owner
@@ -43,6 +43,8 @@ export interface InodeRecord {
   changedNs: bigint
   /** A machine's memory, a class of file with rules of its own. */
   isMemory: boolean
+  /** A regular file that was made without a name (O_TMPFILE, not O_EXCL): it may be linked though it has no link. */
+  isLinkable: boolean
   /** Of a symbolic link; else empty. */
   target: Buffer
   /** Of a regular file or directory; null when empty. */
@@ -53,11 +55,14 @@ export interface InodeRecord {
 export const inodeVersion = 1
 export const inodeFixedBytes = 128
 const memoryFlag = 1
+const linkableFlag = 2
+const flagsMax = memoryFlag | linkableFlag
 const reservedBytes = 8
+const fileType = 0o100000
 const typeMask = 0o170000
 const modeMax = 0o177777
 const linkType = 0o120000
-const dataTypes: readonly number[] = [0o100000, 0o040000]
+const dataTypes: readonly number[] = [fileType, 0o040000]
 const types: readonly number[] = [...dataTypes, linkType, 0o010000, 0o020000, 0o060000, 0o140000]
 const noId = Buffer.alloc(digestBytes)
 
@@ -67,7 +72,7 @@ export function encodeInode(record: InodeRecord): Buffer {
   assert(wrong === null, `an inode ${wrong}`)
   const bytes = Buffer.alloc(inodeFixedBytes + record.target.length)
   bytes.writeUInt8(inodeVersion, 0)
-  bytes.writeUInt8(record.isMemory ? memoryFlag : 0, 1)
+  bytes.writeUInt8((record.isMemory ? memoryFlag : 0) | (record.isLinkable ? linkableFlag : 0), 1)
   bytes.writeUInt16LE(record.target.length, 2)
   const words = [record.mode, record.uid, record.gid, record.linkCount, record.deviceNumber]
   words.forEach((word, index) => bytes.writeUInt32LE(word, 4 + 4 * index))
@@ -101,11 +106,12 @@ export function decodeInode(bytes: Uint8Array): InodeRecord {
     modifiedNs: BigInt.asIntN(64, reader.u64()),
     changedNs: BigInt.asIntN(64, reader.u64()),
     isMemory: (flags & memoryFlag) !== 0,
+    isLinkable: (flags & linkableFlag) !== 0,
     target: noId,
     dataRoot: null,
     attributesRoot: null,
   }
-  if (!isZero(reader.bytes(reservedBytes)) || flags > memoryFlag) throw reader.damaged('sets what has no meaning')
+  if (!isZero(reader.bytes(reservedBytes)) || flags > flagsMax) throw reader.damaged('sets what has no meaning')
   record.dataRoot = decodeId(reader)
   record.attributesRoot = decodeId(reader)
   record.target = Buffer.from(reader.bytes(targetBytes))
@@ -119,6 +125,8 @@ export function decodeInode(bytes: Uint8Array): InodeRecord {
 function faultOf(record: InodeRecord): string | null {
   const type = record.mode & typeMask
   if (record.mode > modeMax || !types.includes(type)) return 'has no such type'
+  if (record.isLinkable && type !== fileType) return 'waits for a name and is no file'
+  if (record.isLinkable && record.linkCount > 0) return 'waits for a name and has one'
   if (record.size > fileBytesMax) return 'is larger than a file can be'
   if ((type === linkType) !== record.target.length > 0) return 'has a target and is no link, or the reverse'
   if (record.target.length > symlinkBytesMax) return 'has a target that is too long'

@@ -54,13 +54,17 @@ export function make(
   return failed === 0 ? state : failed
 }
 
-/** Makes a file that is in no directory: it goes with its last reference, unless it is linked before. */
+export interface NewUnnamed extends Pick<NewInode, 'mode' | 'uid' | 'gid'> {
+  isLinkable: boolean
+}
+
+/** Makes a file that is in no directory: it goes with its last reference, unless it may be linked and is before. */
 export function makeUnnamed(
-  head: Head, parent: InodeState, request: Pick<NewInode, 'mode' | 'uid' | 'gid'>, unique: bigint,
+  head: Head, parent: InodeState, request: NewUnnamed, unique: bigint,
 ): InodeState | number {
   if (!parent.isDirectory) return -ENOTDIR
   const { mode, gid } = inherited(parent, request.mode, request.gid)
-  const state = head.newInode({ mode, gid, uid: request.uid, linkCount: 0 })
+  const state = head.newInode({ mode, gid, uid: request.uid, linkCount: 0, isLinkable: request.isLinkable })
   const transaction = new Transaction()
   transaction.touch(state)
   const failed = head.apply(transaction, unique)
@@ -68,16 +72,18 @@ export function makeUnnamed(
   return failed === 0 ? state : failed
 }
 
-/** The kernel lets a file without a name be linked only when it was made so (O_TMPFILE without O_EXCL). */
+/** A file without a name may be linked only when it never had one: what was unlinked is on its way out. */
 export function link(
   head: Head, state: InodeState, parent: InodeState, name: Buffer, unique: bigint,
 ): InodeState | number {
   if (state.isDirectory) return -EPERM
+  if (state.linkCount === 0 && !state.isLinkable) return -ENOENT
   if (state.linkCount >= linkCountMax) return -EMLINK
   const refused = refuseNewName(head, parent, name)
   if (refused !== 0) return refused
   const transaction = new Transaction()
   transaction.touch(state).linkCount += 1
+  state.isLinkable = false
   state.changedNs = head.nowNs()
   enter(head, transaction, parent, name, state)
   const failed = head.apply(transaction, unique)

@@ -127,7 +127,7 @@ export class Head {
     const now = this.nowNs()
     return this.#keep(this.#nextInode++, {
       linkCount: 1, deviceNumber: 0, size: 0n, accessedNs: now, modifiedNs: now, changedNs: now,
-      isMemory: false, target: Buffer.alloc(0), dataRoot: null, attributesRoot: null, ...record,
+      isMemory: false, isLinkable: false, target: Buffer.alloc(0), dataRoot: null, attributesRoot: null, ...record,
     })
   }
 

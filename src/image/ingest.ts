@@ -162,7 +162,7 @@ async function takeIn(reading: Reading, item: Found, target: Buffer): Promise<In
     mode: stat.type | stat.mode, uid: stat.uid, gid: stat.gid, linkCount: item.links, deviceNumber: stat.deviceNumber,
     size: stat.kind === 'file' ? BigInt(stat.bytes) : BigInt(target.length),
     accessedNs: stat.mtimeNs, modifiedNs: stat.mtimeNs, changedNs: stat.mtimeNs,
-    isMemory: false, target, dataRoot, attributesRoot,
+    isMemory: false, isLinkable: false, target, dataRoot, attributesRoot,
   }
 }
 

@@ -24,6 +24,8 @@ export class InodeState {
   changedNs: bigint
   /** A machine's memory: its own lane, its own rules (see DESIGN.md). */
   isMemory: boolean
+  /** It was made without a name and may be given its first. */
+  isLinkable: boolean
   target: Buffer
   /** Root of the committed data: chunks of a file, names of a directory. */
   dataRoot: Buffer | null
@@ -53,6 +55,7 @@ export class InodeState {
     this.modifiedNs = record.modifiedNs
     this.changedNs = record.changedNs
     this.isMemory = record.isMemory
+    this.isLinkable = record.isLinkable
     this.target = record.target
     this.dataRoot = record.dataRoot
     this.attributesRoot = record.attributesRoot
@@ -86,7 +89,8 @@ export class InodeState {
     return {
       mode: this.mode, uid: this.uid, gid: this.gid, linkCount: this.linkCount, deviceNumber: this.deviceNumber,
       size: this.size, accessedNs: this.accessedNs, modifiedNs: this.modifiedNs, changedNs: this.changedNs,
-      isMemory: this.isMemory, target: this.target, dataRoot: this.dataRoot, attributesRoot: this.attributesRoot,
+      isMemory: this.isMemory, isLinkable: this.isLinkable, target: this.target, dataRoot: this.dataRoot,
+      attributesRoot: this.attributesRoot,
     }
   }
 
@@ -100,8 +104,8 @@ export class InodeState {
 
   /** The attributes only, to undo a change that could not be logged. */
   attributes(): Partial<InodeState> {
-    const { mode, uid, gid, linkCount, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs } = this
-    return { mode, uid, gid, linkCount, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs,
+    const { mode, uid, gid, linkCount, isLinkable, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs } = this
+    return { mode, uid, gid, linkCount, isLinkable, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs,
       attributeBlock: this.attributeBlock }
   }
 }

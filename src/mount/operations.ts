@@ -91,11 +91,11 @@ export class HeadOperations implements fuse.FileOperations {
     return this.#make(context, request, { mode: fileType.regular | (request.mode & 0o7777) })
   }
 
-  tmpfile(context: fuse.RequestContext, { parent, mode }: fuse.TmpfileRequest): fuse.Outcome<fuse.Entry> {
+  tmpfile(context: fuse.RequestContext, { parent, mode, exclusive }: fuse.TmpfileRequest): fuse.Outcome<fuse.Entry> {
     const directory = this.#head.inode(parent)
     if (directory === null) return -ERRNO.ESTALE
     const { uid, gid } = context
-    const made = { mode: fileType.regular | (mode & 0o7777), uid, gid }
+    const made = { mode: fileType.regular | (mode & 0o7777), uid, gid, isLinkable: !exclusive }
     return this.#entered(makeUnnamed(this.#head, directory, made, BigInt(context.unique)))
   }
 

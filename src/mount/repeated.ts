@@ -3,7 +3,8 @@
  * something needs this: the rest is safe to do again. The serving thread logs a request and then answers it,
  * one after the other, so such a request is among the last that the log holds; and as the kernel holds the
  * inode or the directory for its asker until it is answered, nothing has changed there since: what the state
- * says now is what the answer was.
+ * says now is what the answer was. A file without a name is made again: nobody was told of the first, which goes with
+ * the next mount.
  */
 import { ERRNO, opcodeTable } from '../../fuse/index.ts'
 import type * as fuse from '../../fuse/index.ts'

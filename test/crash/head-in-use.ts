@@ -6,7 +6,7 @@ import { ImageLayout } from '../../src/image/layout.ts'
 import { SyncMark } from '../../src/image/sync-mark.ts'
 import type { CommitResult, HeadStart } from '../../src/image/types.ts'
 import { LaneSync } from '../../src/mount/lane-sync.ts'
-import { differences, perform, touchedBy } from '../image/head-driver.ts'
+import { differences, isMaking, perform, touchedBy } from '../image/head-driver.ts'
 import { Model, modelRoot } from '../image/model.ts'
 import type { Operation } from '../image/model.ts'
 import { randomOperation } from '../image/random-operations.ts'
@@ -73,7 +73,7 @@ export class HeadInUse {
     const result = perform(head, operation)
     const lane = head.log.laneBytes('memory') > before.memory ? 'memory' : 'disk'
     const isLogged = lane === 'memory' || head.log.laneBytes('disk') > before.disk
-    if (isLogged) operation.touched = touchedBy(head, operation.do === 'make' ? [...named, operation.inode] : named)
+    if (isLogged) operation.touched = touchedBy(head, isMaking(operation) ? [...named, operation.inode] : named)
     const wanted = this.model.apply(operation)
     if (result !== wanted) throw new Error(`${operation.do} gave ${result}, not ${wanted}`)
     if (failures.length > 0) throw failures[0]
@@ -146,7 +146,7 @@ export class HeadInUse {
 
   /** Numbers of the inodes whose attributes the operation's record carries. */
   #named(operation: Operation): number[] {
-    const named = 'inode' in operation && operation.do !== 'make' ? [operation.inode] : []
+    const named = 'inode' in operation && !isMaking(operation) ? [operation.inode] : []
     const entry = (parent: number, name: string): number[] => {
       const inode = this.model.node(parent).names.get(name)
       return inode === undefined ? [parent] : [parent, inode]

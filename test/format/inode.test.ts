@@ -7,14 +7,16 @@ import { checkMutants, checkNoise } from './mutants.ts'
 
 const file: InodeRecord = {
   mode: 0o100644, uid: 1, gid: 2, linkCount: 3, deviceNumber: 0, size: 2n ** 63n - 1n,
-  accessedNs: -1n, modifiedNs: 256n, changedNs: 1_700_000_000_123_456_789n, isMemory: true, target: Buffer.alloc(0),
-  dataRoot: Buffer.alloc(32, 0xaa), attributesRoot: null,
+  accessedNs: -1n, modifiedNs: 256n, changedNs: 1_700_000_000_123_456_789n, isMemory: true, isLinkable: false,
+  target: Buffer.alloc(0), dataRoot: Buffer.alloc(32, 0xaa), attributesRoot: null,
 }
 const link: InodeRecord = {
   ...file, mode: 0o120777, size: 3n, isMemory: false, target: Buffer.from('a/b'), dataRoot: null,
   attributesRoot: Buffer.alloc(32, 0xbb),
 }
 const device: InodeRecord = { ...file, mode: 0o060660, deviceNumber: 0xfe000001, size: 0n, dataRoot: null, isMemory: false }
+
+const unnamed: InodeRecord = { ...file, linkCount: 0, isMemory: false, isLinkable: true }
 
 const again = (bytes: Buffer): Buffer => encodeInode(decodeInode(bytes))
 const attributesAgain = (bytes: Buffer): Buffer => encodeAttributes(decodeAttributes(bytes))
@@ -31,8 +33,12 @@ test('a symbolic link', (t) => {
   t.is(hex.slice(128), '00'.repeat(32) + 'bb'.repeat(32) + '612f62')
 })
 
+test('a file that waits for its first name', (t) => {
+  t.is(encodeInode(unnamed).toString('hex', 0, 4), '01' + '02' + '0000')
+})
+
 test('what was encoded is decoded', (t) => {
-  for (const record of [file, link, device, { ...link, target: Buffer.alloc(4095, 0x61) }, { ...file, mode: 0o040755, isMemory: false }]) {
+  for (const record of [file, link, device, unnamed, { ...link, target: Buffer.alloc(4095, 0x61) }, { ...file, mode: 0o040755, isMemory: false }]) {
     t.deepEqual(decodeInode(encodeInode(record)), record)
   }
 })
@@ -47,7 +53,7 @@ test('what was decoded does not change with the bytes', (t) => {
 test('an inode that cannot be is neither written nor read', (t) => {
   const wrong: Partial<InodeRecord>[] = [
     { mode: 0o644 }, { mode: 0o1100644 }, { mode: 0o120777 }, { target: Buffer.from('x') }, { size: 2n ** 63n },
-    { mode: 0o010644 },
+    { mode: 0o010644 }, { isLinkable: true }, { isLinkable: true, linkCount: 0, mode: 0o060644, dataRoot: null },
   ]
   for (const fields of wrong) t.throws(() => encodeInode({ ...file, ...fields }), { name: 'AssertionFailure' })
   t.throws(() => encodeInode({ ...link, target: Buffer.alloc(4096, 1) }), { name: 'AssertionFailure' })
@@ -69,7 +75,7 @@ test('a newer inode is said to be newer', (t) => {
 
 test('mutated inodes are refused by code, or are the one encoding of what they hold', (t) => {
   const random = Random.announced(t)
-  for (const record of [file, link, device]) checkMutants(t, random, encodeInode(record), 1000, again)
+  for (const record of [file, link, device, unnamed]) checkMutants(t, random, encodeInode(record), 1000, again)
   checkNoise(t, random, Buffer.from([1]), 1000, again)
 })
 

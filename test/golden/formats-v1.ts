@@ -25,7 +25,8 @@ const noMachine = { ...goldenEpoch, kind: 'head' as const, machine: null, note: 
 
 const file: InodeRecord = {
   mode: 0o100644, uid: 1000, gid: 100, linkCount: 2, deviceNumber: 0, size: 2n ** 40n + 5n, accessedNs: -1n,
-  modifiedNs: 1_700_000_000_123_456_789n, changedNs: 3n, isMemory: true, target: Buffer.alloc(0), dataRoot: id(0x11), attributesRoot: id(0x22),
+  modifiedNs: 1_700_000_000_123_456_789n, changedNs: 3n, isMemory: true, isLinkable: false,
+  target: Buffer.alloc(0), dataRoot: id(0x11), attributesRoot: id(0x22),
 }
 const link: InodeRecord = {
   ...file, mode: 0o120777, size: 9n, isMemory: false, target: Buffer.from('../target'), dataRoot: null, attributesRoot: null,

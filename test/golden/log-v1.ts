@@ -13,7 +13,7 @@ export const goldenSegment: SegmentHeader = {
 
 export const goldenInode = encodeInode({
   mode: 0o100640, uid: 1000, gid: 100, linkCount: 1, deviceNumber: 0, size: 70_000n, accessedNs: 1n, modifiedNs: 2n,
-  changedNs: 3n, isMemory: false, target: Buffer.alloc(0), dataRoot: null, attributesRoot: null,
+  changedNs: 3n, isMemory: false, isLinkable: false, target: Buffer.alloc(0), dataRoot: null, attributesRoot: null,
 })
 
 export const goldenEffects: Effect[] = [

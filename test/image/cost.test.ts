@@ -69,7 +69,7 @@ function bigImage(store: CountingChunks, chunks: number): Manifest {
   const data = Array.from({ length: chunks }, (_, index): [number, Buffer] => [index * step, digest(Buffer.from(String(index)))])
   const inode = (number: number): [number, Buffer] => [number, encodeInode({
     mode: 0o100644, uid: 0, gid: 0, linkCount: 1, deviceNumber: 0, size: number === 2 ? 2n ** 36n : 0n, accessedNs: 0n,
-    modifiedNs: 0n, changedNs: 0n, isMemory: false, target: Buffer.alloc(0), attributesRoot: null,
+    modifiedNs: 0n, changedNs: 0n, isMemory: false, isLinkable: false, target: Buffer.alloc(0), attributesRoot: null,
     dataRoot: number === 2 ? build(nodes, data) : null,
   })]
   const inodes = Array.from({ length: 1000 }, (_, index) => inode(index + 1))
@@ -135,7 +135,7 @@ test('the end of a run of data is found a leaf at a time, the next data at once'
   const data = Array.from({ length: run }, (_, index): [number, Buffer] => [index, id])
   const inode = encodeInode({
     mode: 0o100644, uid: 0, gid: 0, linkCount: 1, deviceNumber: 0, size: 2n ** 36n, accessedNs: 0n, modifiedNs: 0n,
-    changedNs: 0n, isMemory: false, target: Buffer.alloc(0), attributesRoot: null,
+    changedNs: 0n, isMemory: false, isLinkable: false, target: Buffer.alloc(0), attributesRoot: null,
     dataRoot: build(nodes, [...data, [2 ** 20 - 1, id]]),
   })
   const manifest = { inodes: build(nodes, [[2, inode]]), nextInode: 3, inodeCount: 1, orphans: [] }

@@ -6,7 +6,7 @@ import { logRecordHeaderBytes } from '../../src/format/log.ts'
 import type { Head } from '../../src/image/head.ts'
 import { changeAttributes, readAttributes, removeAttribute, setAttribute } from '../../src/image/head-attributes.ts'
 import { offsetOf, readData, seekData, truncateData, writeData, zeroData } from '../../src/image/head-data.ts'
-import { link, make, remove, removal, rename } from '../../src/image/head-names.ts'
+import { link, make, makeUnnamed, remove, removal, rename } from '../../src/image/head-names.ts'
 import type { InodeState } from '../../src/image/inode-state.ts'
 import { listNames } from '../../src/image/listing.ts'
 import { fileType, typeOf } from '../../src/image/modes.ts'
@@ -19,8 +19,13 @@ const types = { file: fileType.regular, directory: fileType.directory, link: fil
 export function perform(head: Head, operation: Operation): number {
   const result = performed(head, operation)
   if (typeof result === 'number') return Math.min(result, 0)
-  if (operation.do === 'make') operation.inode = result.number
+  if (isMaking(operation)) operation.inode = result.number
   return 0
+}
+
+/** Whether the operation's inode is what it makes. */
+export function isMaking(operation: Operation): operation is Operation & { do: 'make' | 'makeUnnamed' } {
+  return operation.do === 'make' || operation.do === 'makeUnnamed'
 }
 
 /** What the record of the operation says besides: attributes of every inode that it names. */
@@ -41,6 +46,13 @@ function performed(head: Head, operation: Operation): InodeState | number {
       const { kind, permissions, uid, isMemory, target } = operation
       const request = { mode: types[kind] | permissions, uid, gid: 0, isMemory, target: bytesOf(target) }
       return make(head, inode(head, operation.parent), bytesOf(operation.name), request, 0n)
+    }
+    case 'makeUnnamed': {
+      const { permissions, uid, isLinkable } = operation
+      const made = makeUnnamed(head, inode(head, modelRoot), { mode: types.file | permissions, uid, gid: 0, isLinkable }, 0n)
+      // Its maker has it open.
+      if (typeof made === 'object') made.references += 1
+      return made
     }
     case 'link': return link(head, inode(head, operation.inode), inode(head, operation.parent), bytesOf(operation.name), 0n)
     case 'remove': return remove(head, inode(head, operation.parent), bytesOf(operation.name), operation.wants, 0n)
@@ -106,6 +118,7 @@ function nodeDifferences(head: Head, node: Node): string[] {
   compare('permissions', state.mode & 0o7777, node.permissions)
   compare('owner', state.uid, node.uid)
   compare('links', state.linkCount, node.links)
+  compare('linkable', state.isLinkable, node.isLinkable)
   compare('memory', state.isMemory, node.isMemory)
   compare('target', state.target.toString('latin1'), node.target)
   compare('times', [state.accessedNs, state.modifiedNs, state.changedNs].join(), [node.accessedNs, node.modifiedNs, node.changedNs].join())

@@ -1,11 +1,12 @@
 /** What the head holds between log and manifest: late retirement, orphans, listings, holes. */
 import { Buffer } from 'node:buffer'
+import { constants } from 'node:os'
 import test from 'ava'
 import { decodeManifest } from '../../src/format/manifest.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { changeAttributes } from '../../src/image/head-attributes.ts'
 import { offsetOf, readData, seekData, zeroData } from '../../src/image/head-data.ts'
-import { link, make, remove, removal, rename } from '../../src/image/head-names.ts'
+import { link, make, makeUnnamed, remove, removal, rename } from '../../src/image/head-names.ts'
 import type { InodeState } from '../../src/image/inode-state.ts'
 import { rootInode } from '../../src/image/ingest.ts'
 import { listNames } from '../../src/image/listing.ts'
@@ -90,6 +91,26 @@ test('the last forget lets an orphan go', async (t) => {
   t.deepEqual(await orphansOf(work, manifest), [])
   t.is(work.head.inode(state.number), null)
   t.is(work.head.manifest.inodeCount, 1)
+})
+
+test('a file made without a name is linked once, if at all; what was unlinked never is', async (t) => {
+  const work = await Work.start(t)
+  const linked = (state: InodeState, name: string): unknown => link(work.head, state, root(work), Buffer.from(name), 0n)
+  const made = (isLinkable: boolean): InodeState => {
+    const state = makeUnnamed(work.head, root(work), { mode: fileType.regular | 0o600, uid: 0, gid: 0, isLinkable }, 0n) as InodeState
+    state.references = 1
+    return state
+  }
+  const [exclusive, open] = [made(false), made(true)]
+  await work.commit('head')
+  t.is(linked(exclusive, 'exclusive'), -constants.errno.ENOENT)
+  t.is(linked(open, 'open'), open)
+  t.like(open, { linkCount: 1, isLinkable: false })
+  t.is(unlink(work, 'open'), 0)
+  t.is(linked(open, 'open'), -constants.errno.ENOENT)
+  const refused = made(true)
+  t.is(linked(refused, 'x'.repeat(256)), -constants.errno.ENAMETOOLONG)
+  t.true(refused.isLinkable)
 })
 
 test('an open directory that was removed takes no names', async (t) => {

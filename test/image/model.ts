@@ -25,6 +25,8 @@ export interface Node extends Times {
   links: number
   size: number
   isMemory: boolean
+  /** Made without a name: it may be linked once. */
+  isLinkable: boolean
   target: string
   references: number
   attributes: Map<string, string>
@@ -35,6 +37,7 @@ export interface Node extends Times {
 export type Operation = { touched?: Touched[] } & (
   | { do: 'make'; parent: number; name: string; kind: Node['kind']; permissions: number; uid: number; isMemory: boolean
       target: string; inode: number }
+  | { do: 'makeUnnamed'; permissions: number; uid: number; isLinkable: boolean; inode: number }
   | { do: 'link'; inode: number; parent: number; name: string }
   | { do: 'remove'; parent: number; name: string; wants: 'directory' | 'other' }
   | { do: 'rename'; parent: number; name: string; newParent: number; newName: string; noReplace: boolean; exchange: boolean }
@@ -102,6 +105,7 @@ export class Model {
   #apply(operation: Operation): number {
     switch (operation.do) {
       case 'make': return this.#make(operation)
+      case 'makeUnnamed': return this.#makeUnnamed(operation)
       case 'link': return this.#link(operation)
       case 'remove': return this.#remove(operation)
       case 'rename': return this.#rename(operation)
@@ -132,14 +136,20 @@ export class Model {
     return 0
   }
 
+  #makeUnnamed({ inode, permissions, uid, isLinkable }: Operation & { do: 'makeUnnamed' }): number {
+    this.nodes.set(inode, { ...freshNode(inode, 'file'), permissions, uid, isLinkable, links: 0, references: 1 })
+    return 0
+  }
+
   #link({ inode, parent: at, name }: Operation & { do: 'link' }): number {
     const node = this.node(inode)
     const parent = this.node(at)
     if (node.kind === 'directory') return -EPERM
-    if (node.links === 0) return -ENOENT
+    if (node.links === 0 && !node.isLinkable) return -ENOENT
     const refused = refuseNewName(parent, name)
     if (refused !== 0) return refused
     node.links += 1
+    node.isLinkable = false
     parent.names.set(name, inode)
     return 0
   }
@@ -244,8 +254,8 @@ export class Model {
 
 function freshNode(number: number, kind: Node['kind']): Node {
   return {
-    number, kind, permissions: 0o644, uid: 0, links: 1, size: 0, isMemory: false, target: '', references: 0,
-    attributes: new Map(), chunks: new Map(), names: new Map(), accessedNs: 0n, modifiedNs: 0n, changedNs: 0n,
+    number, kind, permissions: 0o644, uid: 0, links: 1, size: 0, isMemory: false, isLinkable: false,
+    target: '', references: 0, attributes: new Map(), chunks: new Map(), names: new Map(), accessedNs: 0n, modifiedNs: 0n, changedNs: 0n,
   }
 }
 

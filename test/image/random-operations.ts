@@ -15,6 +15,14 @@ const makers: [weight: number, maker: Maker][] = [
     do: 'make', parent: anyDirectory(random, model).number, name: random.pick(names), inode: 0,
     ...random.pick(kinds), permissions: random.pick([0o644, 0o600, 0o755]), uid: random.below(3),
   })],
+  [2, (random) => ({
+    do: 'makeUnnamed', permissions: random.pick([0o644, 0o600]), uid: random.below(3), isLinkable: random.below(3) > 0, inode: 0,
+  })],
+  [2, (random, model) => {
+    const unnamed = [...model.nodes.values()].filter((node) => node.links === 0 && node.kind !== 'directory')
+    if (unnamed.length === 0) return null
+    return { do: 'link', inode: random.pick(unnamed).number, parent: anyDirectory(random, model).number, name: random.pick(names) }
+  }],
   [3, (random, model) => ({
     do: 'link', inode: random.pick([...model.nodes.values()]).number, parent: anyDirectory(random, model).number,
     name: random.pick(names),

@@ -13,7 +13,7 @@ import type { Engine } from '../../src/image/engine.ts'
 import type { GarbageReport, GarbageRequest } from '../../src/image/collection/types.ts'
 import type { CommitResult } from '../../src/image/types.ts'
 import type { Random } from '../tree/random.ts'
-import { differences, perform, touchedBy } from './head-driver.ts'
+import { differences, isMaking, perform, touchedBy } from './head-driver.ts'
 import { Model } from './model.ts'
 import type { Operation } from './model.ts'
 import { randomOperation } from './random-operations.ts'
@@ -84,7 +84,7 @@ export class Session {
     const touched = this.#named(operation)
     const result = perform(head, operation)
     const isLogged = head.log.laneBytes('disk') > before.disk || head.log.laneBytes('memory') > before.memory
-    if (isLogged) operation.touched = touchedBy(head, operation.do === 'make' ? [...touched, operation.inode] : touched)
+    if (isLogged) operation.touched = touchedBy(head, isMaking(operation) ? [...touched, operation.inode] : touched)
     const wanted = this.model.apply(operation)
     if (result !== wanted) throw new Error(`${JSON.stringify(operation, short)} gave ${result}, not ${wanted}`)
     if (failures.length > 0) throw failures[0]
@@ -94,7 +94,7 @@ export class Session {
 
   /** Numbers of the inodes whose attributes the operation's record carries. */
   #named(operation: Operation): number[] {
-    const named = 'inode' in operation && operation.do !== 'make' ? [operation.inode] : []
+    const named = 'inode' in operation && !isMaking(operation) ? [operation.inode] : []
     if ('parent' in operation) named.push(operation.parent, ...this.#entry(operation.parent, operation.name))
     if ('newParent' in operation) named.push(operation.newParent, ...this.#entry(operation.newParent, operation.newName))
     return named

@@ -13,7 +13,7 @@ import { isUnbroken } from '../drivers/guests.ts'
 function inodeOf(dataRoot: string, bytes: number): InodeRecord {
   return {
     mode: 0o100600, uid: 0, gid: 0, linkCount: 1, deviceNumber: 0, size: BigInt(bytes), accessedNs: 0n, modifiedNs: 0n,
-    changedNs: 0n, isMemory: false, target: Buffer.alloc(0), dataRoot: Buffer.from(dataRoot), attributesRoot: null,
+    changedNs: 0n, isMemory: false, isLinkable: false, target: Buffer.alloc(0), dataRoot: Buffer.from(dataRoot), attributesRoot: null,
   }
 }
 

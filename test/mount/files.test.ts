@@ -4,6 +4,7 @@ import { open, readdir, readFile, stat, statfs, unlink } from 'node:fs/promises'
 import type { ExecutionContext } from 'ava'
 import { chunkBytes } from '../../src/limits.ts'
 import { python } from '../fuse/python.ts'
+import { linkOpen, oTmpfile } from './unnamed.ts'
 import { ServedStore } from './served.ts'
 import type { ServedMount } from './served.ts'
 import { contract } from './transports.ts'
@@ -34,9 +35,6 @@ def above(path):
     while entry := libc.readdir(directory):
         if ctypes.string_at(entry + 19) == b"..": return ctypes.c_uint64.from_address(entry).value
 `
-
-/** O_TMPFILE with O_DIRECTORY, which Node does not name. */
-const oTmpfile = 0o20200000
 
 /** Runs a script in a fresh image; what it says must hold before and after a seal and a new mount. */
 async function inImage(t: ExecutionContext, transport: TransportUnderTest, script: string, again = ''): Promise<unknown[]> {
@@ -117,21 +115,23 @@ contract('a file made without a name is in no directory and no epoch, until it i
   const store = await ServedStore.start(t, { transport: transport.name })
   const mounted = await store.make('unnamed')
   const flags = constants.O_RDWR | oTmpfile
-  const [lost, kept, exclusive] = await Promise.all([flags, flags, flags | constants.O_EXCL].map((each) => open(mounted.directory, each, 0o640)))
-  for (const file of [lost, kept, exclusive]) await file.write('before the seal ')
+  const each = [flags, flags, flags, flags | constants.O_EXCL]
+  const [lost, kept, other, exclusive] = await Promise.all(each.map((flag) => open(mounted.directory, flag, 0o640)))
+  for (const file of [lost, kept, other, exclusive]) await file.write('before the seal ')
   await mounted.seal()
   t.deepEqual(await readdir(mounted.directory), [])
   t.like((await store.call('show', { epoch: 'unnamed@1' })), { files: 1 }, 'the root')
-  await kept.write('and after')
-  const link = `import sys; libc.linkat(-100, f"/proc/{sys.argv[1]}/fd/{sys.argv[2]}".encode(), -100, sys.argv[3].encode(), 0x400)
-print(json.dumps(errno.errorcode.get(ctypes.get_errno())))`
-  const linked = (file: number, name: string): Promise<unknown> => python(link, String(process.pid), String(file), mounted.path(name))
+  await other.write('and after')
+  const linked = (file: number, name: string): Promise<unknown> => linkOpen(file, mounted.path(name))
   t.is((await kept.stat()).nlink, 0)
   t.is(await linked(exclusive.fd, 'exclusive'), 'ENOENT')
   t.is(await linked(kept.fd, 'linked'), null)
   t.is((await kept.stat()).nlink, 1)
+  await unlink(mounted.path('linked'))
+  t.is(await linked(kept.fd, 'linked'), 'ENOENT', 'what was unlinked is never linked again')
+  t.is(await linked(other.fd, 'linked'), null)
   await mounted.seal()
-  for (const file of [lost, kept, exclusive]) await file.close()
+  for (const file of [lost, kept, other, exclusive]) await file.close()
   const again = await remounted(mounted, 'unnamed')
   t.deepEqual(await readdir(again.directory), ['linked'])
   t.is(await readFile(again.path('linked'), 'utf8'), 'before the seal and after')

@@ -1,5 +1,7 @@
 /** The serving process is killed under load: its mount's users see a pause, never an error nor wrong data. */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, unlinkSync, writeFileSync, writeSync,
+} from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
@@ -11,6 +13,7 @@ import { crashesMax } from '../../src/daemon/limits.ts'
 import { controlPaths } from '../../src/daemon/socket-path.ts'
 import { Random } from '../tree/random.ts'
 import { scratch } from './served.ts'
+import { linkOpen, oTmpfile } from './unnamed.ts'
 
 const kills = 20
 
@@ -53,6 +56,26 @@ test.serial('fio verifies all that it wrote while the serving process is killed'
   t.teardown(() => fio.kill())
   await killOften(t, daemon, random)
   t.is(await fio.finish(), null)
+  await daemon.stop()
+})
+
+test.serial('a file made without a name is linked by the next server, one that was unlinked is not', async (t) => {
+  const daemon = await started(t)
+  const path = (name: string): string => `${daemon.mountPoint}/${name}`
+  const files = [openSync(daemon.mountPoint, constants.O_RDWR | oTmpfile, 0o600), openSync(path('unlinked'), 'w+')]
+  const close = (): void => { for (const file of files.splice(0)) closeSync(file) }
+  t.teardown(close)
+  for (const file of files) writeSync(file, 'kept')
+  unlinkSync(path('unlinked'))
+  await daemon.kill()
+  t.is(await linkOpen(files[1], path('unlinked')), 'ENOENT')
+  t.is(await linkOpen(files[0], path('linked')), null)
+  await daemon.kill()
+  t.deepEqual(readdirSync(daemon.mountPoint), ['linked'])
+  t.is(readFileSync(path('linked'), 'utf8'), 'kept')
+  unlinkSync(path('linked'))
+  t.is(await linkOpen(files[0], path('linked')), 'ENOENT')
+  close()
   await daemon.stop()
 })
 
