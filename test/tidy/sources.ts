@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SyntaxKind, type Node, type SourceFile } from 'typescript/unstable/ast'
 import * as is from 'typescript/unstable/ast/is'
-import { API } from 'typescript/unstable/sync'
+import { API, type Checker } from 'typescript/unstable/sync'
 
 export interface Import {
   /** A path from the project's root for our own files, else the specifier. */
@@ -27,6 +27,8 @@ export interface Source {
   functions: { name: string; line: number; lines: number }[]
   /** Properties, calls and types that a rule may forbid, as written: `Date.now`, `test.skip()`, `any`. */
   uses: { what: string; line: number }[]
+  /** Lines that give a promise back from a scope whose end does something (`using`, `finally`, `catch`). */
+  unawaited: number[]
 }
 
 export const projectRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
@@ -39,24 +41,50 @@ export function loadSources(): Source[] {
     const snapshot = api.updateSnapshot({ openProjects: [settings] })
     const project = snapshot.getProjects()[0]
     const paths = project.rootFiles.filter((path) => !path.endsWith('.d.ts') && existsSync(path))
-    return paths.map((path) => sourceOf(path, project.program.getSourceFile(path)))
+    return paths.map((path) => sourceOf(path, project.program.getSourceFile(path), project.checker))
   } finally {
     api.close()
   }
 }
 
-function sourceOf(path: string, file: SourceFile | undefined): Source {
+function sourceOf(path: string, file: SourceFile | undefined, checker: Checker): Source {
   if (file === undefined) throw new Error(`the compiler does not know ${path}`)
   const own = relative(projectRoot, path)
   const source: Source = {
     path: own, text: file.text, lines: file.text.split('\n'), imports: [], files: [], functions: [], uses: [],
+    unawaited: [],
   }
   const visit = (node: Node): void => {
     note(node, source, file)
     node.forEachChild(visit)
   }
   file.forEachChild(visit)
+  const early = returnsWithin(file)
+  const types = early.length === 0 ? [] : checker.getTypeAtLocation(early)
+  for (const [at, type] of types.entries()) {
+    const isPromise = type !== undefined && checker.typeToString(type).startsWith('Promise<')
+    if (isPromise) source.unawaited.push(lineOf(early[at].getStart(file), source))
+  }
   return source
+}
+
+/** What is returned, as it stands, from scopes whose end does something. */
+function returnsWithin(file: SourceFile): Node[] {
+  const found: Node[] = []
+  const visit = (node: Node, isWithin: boolean): void => {
+    if (isFunction(node)) return node.forEachChild((child) => visit(child, false))
+    if (is.isTryStatement(node)) {
+      node.forEachChild((child) => visit(child, isWithin || child === node.tryBlock))
+      return
+    }
+    if (isWithin && is.isReturnStatement(node) && node.expression !== undefined) {
+      if (!is.isAwaitExpression(node.expression)) found.push(node.expression)
+    }
+    const holds = is.isBlock(node) && node.statements.some((each) => /^(await )?using /.test(each.getText(file)))
+    node.forEachChild((child) => visit(child, isWithin || holds))
+  }
+  file.forEachChild((child) => visit(child, false))
+  return found
 }
 
 function note(node: Node, source: Source, file: SourceFile): void {

@@ -136,6 +136,11 @@ test('nothing prints but the command line, and no type is given up', (t) => {
   t.deepEqual(faults, [])
 })
 
+test('a promise is awaited in the scope that lets go of what it needs', (t) => {
+  const found = sources.flatMap(({ path, unawaited }) => unawaited.map((line) => `${path}:${line} returns a promise`))
+  t.deepEqual(found, [])
+})
+
 test('no test is left out or left alone', (t) => {
   const faults = sources.flatMap(({ path, uses }) => uses
     .filter(({ what }) => /^test(\.serial)?\.((skip|todo|failing)\(\)|only)$/.test(what))
