@@ -215,6 +215,7 @@ export class Session {
 
   async rollback(discard: boolean): Promise<void> {
     const own = [...this.epochs.keys()].filter((address) => address.startsWith(`${this.image}@`))
+    if (own.length === 0) return
     const epoch = this.#random.pick(own)
     await this.#close()
     this.model.dropReferences()
@@ -227,6 +228,7 @@ export class Session {
 
   /** Goes on in a fork of any epoch. */
   async fork(image: string): Promise<void> {
+    if (this.epochs.size === 0) return
     const epoch = this.#random.pick([...this.epochs.keys()])
     await this.#close()
     await this.#engine.fork({ epoch, image })

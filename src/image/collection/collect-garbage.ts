@@ -41,14 +41,13 @@ export async function collectGarbage(
   await context.activity.created()
   await context.catalog.settle()
   await context.store.sync()
-  return new GarbageCollection(context, packs, request, call).run()
+  return await new GarbageCollection(context, packs, request, call).run()
 }
 
-interface DecidedImage {
+interface SurveyedImage {
   readonly image: OpenImage
   readonly epochs: readonly EpochRoots[]
-  /** Why each of them stays; no reason: it goes. */
-  readonly reasons: ReadonlyMap<number, readonly string[]>
+  readonly rules: RetentionRules
 }
 
 class GarbageCollection {
@@ -69,11 +68,11 @@ class GarbageCollection {
   }
 
   async run(): Promise<GarbageReport> {
-    const decided = await this.#decide()
+    const surveyed = await this.#survey()
     const isDry = this.#request.dryRun === true
     this.#forks = this.#context.catalog.forkedFrom()
-    for (const each of decided) this.#remove(each, isDry)
-    await this.#mark(decided)
+    for (const each of surveyed) this.#remove(each, isDry)
+    await this.#mark(surveyed)
     const plan = await this.#packs.plan(this.#call, limitsOf(this.#request))
     const { freedBytes, movedBytes, unusedBytes } = plan
     const told = {
@@ -88,25 +87,24 @@ class GarbageCollection {
     return { ...told, ...done, left: kept }
   }
 
-  async #decide(): Promise<DecidedImage[]> {
+  async #survey(): Promise<SurveyedImage[]> {
     const { catalog } = this.#context
     const names = catalog.names()
-    this.#forks = catalog.forkedFrom()
     const chosen = this.#request.images ?? names
     for (const name of chosen) catalog.image(name)
-    const decided: DecidedImage[] = []
+    const surveyed: SurveyedImage[] = []
     for (const [done, name] of names.entries()) {
       this.#call.progress?.({ step: 'reading epochs', done, total: names.length, unit: 'steps' })
       const image = imageOf(catalog, name)
       if (image === null) continue
       const epochs = await readEpochs(image, this.#call)
-      const rules: RetentionRules = chosen.includes(name) ? this.#request : {}
-      decided.push({ image, epochs, reasons: this.#reasonsOf(image, epochs, rules) })
+      surveyed.push({ image, epochs, rules: chosen.includes(name) ? this.#request : {} })
     }
-    return decided
+    return surveyed
   }
 
-  #reasonsOf(image: OpenImage, epochs: readonly EpochRoots[], rules: RetentionRules): Map<number, readonly string[]> {
+  /** Why each of them stays; no reason: it goes. */
+  #reasonsOf({ image, epochs, rules }: SurveyedImage): Map<number, readonly string[]> {
     const { keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin } = rules
     const retained = retainedEpochs(image, epochs, this.#neededByOthers(image), this.#request.unreplicated === true)
     const decisions = decide(retained, { keepLast, keepWithinMs, keepHourly, keepDaily, keepWeekly, thin })
@@ -124,12 +122,13 @@ class GarbageCollection {
     return needed
   }
 
-  /** In one turn: what was pinned, forked or is read since the decision stays. */
-  #remove({ image, epochs, reasons }: DecidedImage, isDry: boolean): void {
-    const others = this.#neededByOthers(image)
-    const going = epochs.filter(({ number }) => {
-      return reasons.get(number)?.length === 0 && !others.has(number) && !image.files.isPinned(number)
-    })
+  /** Decided and done in one turn: what was pinned, forked, removed or is read since the survey counts. */
+  #remove(surveyed: SurveyedImage, isDry: boolean): void {
+    const { image } = surveyed
+    const there = new Set(image.files.epochNumbers())
+    const epochs = surveyed.epochs.filter(({ number }) => there.has(number))
+    const reasons = this.#reasonsOf({ ...surveyed, epochs })
+    const going = epochs.filter(({ number }) => reasons.get(number)?.length === 0)
     for (const { number, wallMs, note } of going) {
       const storedBytes = image.statistics.get(number)
       this.#removed.push({ epoch: `${image.identity.image}@${number}`, wallMs, note, storedBytes })
@@ -141,13 +140,13 @@ class GarbageCollection {
     }
   }
 
-  async #mark(decided: readonly DecidedImage[]): Promise<void> {
+  async #mark(surveyed: readonly SurveyedImage[]): Promise<void> {
     const { store, env } = this.#context
     const marking = new Marking({
       reader: store, keep: (id) => this.#packs.live.keep(id), secret: env.randomBytes(4).readInt32LE(0),
       mayBeAbsent: store.source !== undefined, call: this.#call,
     })
-    const roots = this.#roots(decided)
+    const roots = this.#roots(surveyed)
     for (const [done, { manifest, stateRoot }] of roots.entries()) {
       this.#call.progress?.({ step: 'marking epochs', done, total: roots.length, unit: 'epochs' })
       await marking.manifest(manifest)
@@ -156,9 +155,9 @@ class GarbageCollection {
   }
 
   /** As of now, in one turn: of what is sealed later all was put, or is reached from here. */
-  #roots(decided: readonly DecidedImage[]): Pick<EpochRoots, 'manifest' | 'stateRoot'>[] {
+  #roots(surveyed: readonly SurveyedImage[]): Pick<EpochRoots, 'manifest' | 'stateRoot'>[] {
     const { catalog, activity } = this.#context
-    const known = new Map(decided.map(({ image, epochs }) => {
+    const known = new Map(surveyed.map(({ image, epochs }) => {
       return [image, new Map(epochs.map((each) => [each.number, each]))]
     }))
     const going = new Set(this.#request.dryRun === true ? this.#removed.map(({ epoch }) => epoch) : [])
