@@ -11,6 +11,8 @@ export const MIB = 1024 * KIB
 export const chunkBytes = 64 * KIB
 /** BLAKE3-256. */
 export const digestBytes = 32
+/** Of a store's, a domain's, a pack's or an image's id. */
+export const identityBytes = 16
 /** What a manifest leaf's values may weigh before it is split: 128 chunk ids, one page of a dense file. */
 export const nodeWeightMax = 4 * KIB
 /** Children of an inner manifest node: 7 bits of the key a level. */

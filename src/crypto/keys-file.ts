@@ -1,8 +1,7 @@
 /** `keys.json` as bytes; what stands in it is said in key-slots.ts. It may come from elsewhere: nothing is trusted. */
 import { Buffer } from 'node:buffer'
 import { HoldfastError } from '../errors.ts'
-import { identityBytes } from '../format/pack-header.ts'
-import { keySlotsMax, keysFileBytesMax } from '../limits.ts'
+import { identityBytes, keysFileBytesMax, keySlotsMax } from '../limits.ts'
 import { keyBytes, tagBytes } from './aead.ts'
 import type { SlotKind } from './secret.ts'
 

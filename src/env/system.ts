@@ -1,6 +1,5 @@
 /** The real Env: Node's synchronous file calls, with errors turned into ours and short writes finished. */
 import { Buffer } from 'node:buffer'
-import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { HoldfastError, isCode, wrapIo } from '../errors.ts'
 import type { Env, EnvFile, OpenMode, PathKind, PathStat } from './env.ts'
@@ -38,7 +37,8 @@ const environment: Env = Object.freeze({
   wallMs: () => Date.now(),
   wallNs: () => clock.nowNs(),
   monotonicMs: () => performance.now(),
-  randomBytes: (count: number) => randomBytes(count),
+  // The global loads what is behind it when it is first used, which few commands do.
+  randomBytes: (count: number) => crypto.getRandomValues(Buffer.allocUnsafeSlow(count)),
 })
 
 class SystemFile implements EnvFile {

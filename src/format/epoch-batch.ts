@@ -19,11 +19,12 @@
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { HoldfastError, assert } from '../errors.ts'
-import { epochBatchBytesMax, epochBatchPacksMax, epochBatchRecordsMax, epochRecordBytesMax } from '../limits.ts'
+import {
+  epochBatchBytesMax, epochBatchPacksMax, epochBatchRecordsMax, epochRecordBytesMax, identityBytes,
+} from '../limits.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import type { StoredEpoch } from './epoch.ts'
 import { decodeEpochIdentity, epochIdentityBytesMin } from './epoch.ts'
-import { identityBytes } from './pack-header.ts'
 
 const epochBatchMagic = Buffer.from('HFEB', 'latin1')
 const epochBatchVersion = 1

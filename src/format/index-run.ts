@@ -24,10 +24,9 @@
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { HoldfastError, assert } from '../errors.ts'
-import { digestBytes, indexRunEntriesMax } from '../limits.ts'
+import { digestBytes, identityBytes, indexRunEntriesMax } from '../limits.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { placeBytes, type RecordPlace, readPlace, writePlace } from './pack-footer.ts'
-import { identityBytes } from './pack-header.ts'
 
 export const indexRunTrailerBytes = 28
 const runMagic = Buffer.from('HFIR', 'latin1')

@@ -11,10 +11,9 @@
  * bit 0 for that, and bit 1 for a pack of copied records.
  */
 import { Buffer } from 'node:buffer'
-import { digestBytes } from '../limits.ts'
+import { digestBytes, identityBytes } from '../limits.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { placeBytes, type RecordPlace, readPlace, writePlace } from './pack-footer.ts'
-import { identityBytes } from './pack-header.ts'
 import { type PackTotals, packTotalsBytes, readTotals, writeTotals } from './pack-totals.ts'
 
 export const indexVersion = 1

@@ -17,11 +17,11 @@
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { HoldfastError } from '../errors.ts'
+import { identityBytes } from '../limits.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 
 export const packVersion = 1
 export const packHeaderBytes = 80
-export const identityBytes = 16
 
 const packMagic = Buffer.from('HOLDPACK', 'latin1')
 const checksumBytes = 4

@@ -21,11 +21,10 @@
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { HoldfastError } from '../errors.ts'
-import { digestBytes, prefetchListBytesMax, prefetchRecordsMax } from '../limits.ts'
+import { digestBytes, identityBytes, prefetchListBytesMax, prefetchRecordsMax } from '../limits.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import type { RunEntry } from './index-run.ts'
 import { placeBytes, readPlace, writePlace } from './pack-footer.ts'
-import { identityBytes } from './pack-header.ts'
 
 export interface PrefetchList {
   readonly domainId: Buffer

@@ -12,7 +12,7 @@
  */
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
-import { identityBytes } from '../format/pack-header.ts'
+import { identityBytes } from '../limits.ts'
 
 export class StoreLayout {
   readonly directory: string

@@ -8,8 +8,7 @@
 import { Buffer } from 'node:buffer'
 import type { RunEntry } from '../../format/index-run.ts'
 import { placeBytes, readPlace, writePlace } from '../../format/pack-footer.ts'
-import { identityBytes } from '../../format/pack-header.ts'
-import { digestBytes } from '../../limits.ts'
+import { digestBytes, identityBytes } from '../../limits.ts'
 
 const packAt = digestBytes
 const placeAt = packAt + identityBytes
