@@ -147,9 +147,11 @@ export async function replicated(workload: Workload, random: Random): Promise<vo
 export async function collected(workload: Workload, random: Random): Promise<void> {
   await workload.start()
   const chunks = Array.from({ length: 20 }, () => random.bytes(chunkBytes))
-  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...plain, inode: 0 })
+  const file = lastingFile(workload)
   // What is garbage is written again, too, also while it is taken away.
-  const write = (): void => void workload.do({ do: 'write', inode, at: random.below(8) * chunkBytes, bytes: random.pick(chunks) })
+  const write = (): void => {
+    workload.do({ do: 'write', inode: file(), at: random.below(8) * chunkBytes, bytes: random.pick(chunks) })
+  }
   workload.meanwhile = write
   const seal = async (count: number): Promise<void> => {
     for (; count > 0; count -= 1) write()
@@ -180,11 +182,11 @@ export async function repaired(workload: Workload, random: Random): Promise<void
   writeFileSync(copies, Buffer.concat(chunks))
   workload.repairFrom = [copies]
   await workload.start()
-  const { inode } = workload.do({ do: 'make', parent: modelRoot, name: 'large', kind: 'file', ...plain, inode: 0 })
+  const file = lastingFile(workload)
   let next = 0
   const seal = async (kind: 'head' | 'epoch'): Promise<void> => {
     for (let count = 0; count < 5; count += 1, next += 1) {
-      workload.do({ do: 'write', inode, at: random.below(8) * chunkBytes, bytes: chunks[next % chunks.length] })
+      workload.do({ do: 'write', inode: file(), at: random.below(8) * chunkBytes, bytes: chunks[next % chunks.length] })
     }
     await workload.commit(kind)
     await workload.retire()
@@ -199,6 +201,18 @@ export async function repaired(workload: Workload, random: Random): Promise<void
   await expectHealed(workload.spoil(() => void packsOf(env, directory).find((pack) => spoilChunk(env, pack, random))))
   await seal('epoch')
   await workload.close()
+}
+
+/** The inode of a file to write to. Random changes may remove it, and a fork of an early epoch lacks it: then another. */
+function lastingFile(workload: Workload): () => number {
+  let made = 0
+  let inode = 0
+  return () => {
+    if (workload.hasFile(inode)) return inode
+    made += 1
+    ;({ inode } = workload.do({ do: 'make', parent: modelRoot, name: `large ${made}`, kind: 'file', ...plain, inode: 0 }))
+    return inode
+  }
 }
 
 async function expectHealed(repair: Promise<CheckReport>): Promise<void> {

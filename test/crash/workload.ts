@@ -84,6 +84,11 @@ export class Workload {
     return operation
   }
 
+  /** Whether the head has such a file, with or without a name. */
+  hasFile(inode: number): boolean {
+    return this.#head.model.nodes.get(inode)?.kind === 'file'
+  }
+
   fsync(): Promise<void> {
     return this.#head.fsync()
   }
