@@ -49,6 +49,8 @@ export const hdfsChecksumSpanBytes = 512
 export const hdfsBlockBytes = packBytesMax
 /** Copies that outlive a DataNode: what has so many counts as replicated, and HDFS makes the others by itself. */
 export const hdfsCopiesEnough = 2
+/** Objects whose DataNode is remembered: the packs that are read at the same time. */
+export const locationsMax = 256
 /** DataNodes that one call leaves out after they failed. */
 export const excludedNodesMax = 32
 

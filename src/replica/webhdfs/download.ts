@@ -8,6 +8,7 @@ import type { Call } from '../call.ts'
 import type { Throttle } from '../throttle.ts'
 import { DataNodeFailure, dataNodeRefusal, isBehindEnd, located, onDataNode } from './data-node-failure.ts'
 import { Exclusions } from './data-nodes.ts'
+import type { KnownPlaces } from './known-places.ts'
 import type { NameNodes } from './name-nodes.ts'
 import { remoteFailure } from './remote.ts'
 import { type Target, TransportFailure, askForBody, bodyPieces, readReply } from './transport.ts'
@@ -15,6 +16,8 @@ import { type Target, TransportFailure, askForBody, bodyPieces, readReply } from
 export interface DownloadPlace {
   readonly nameNodes: NameNodes
   readonly throttle: Throttle
+  /** Without it the NameNode is asked for every range. */
+  readonly known?: KnownPlaces
 }
 
 export interface Range {
@@ -30,10 +33,12 @@ export async function* download(place: DownloadPlace, call: Call, range: Range):
   let { offset, bytes } = range
   let patienceEndMs = call.env.monotonicMs() + call.limits.callTimeoutMs
   for (let tries = 1; bytes > 0; tries++) {
+    let isKnown = false
     try {
-      const target = await locate(place, call, { ...range, offset, bytes }, exclusions)
-      if (target === null) return
-      for await (const piece of piecesFrom(place, call, target)) {
+      const found = await placeOf(place, call, { ...range, offset, bytes }, exclusions, tries === 1)
+      isKnown = found.isKnown
+      if (found.target === null) return
+      for await (const piece of piecesFrom(place, call, found.target)) {
         if (piece.length > bytes) throw new HoldfastError('REPLICA_FAULT', 'a DataNode sends more than was asked for')
         offset += piece.length
         bytes -= piece.length
@@ -43,13 +48,29 @@ export async function* download(place: DownloadPlace, call: Call, range: Range):
       }
       return
     } catch (error) {
-      if (!(error instanceof DataNodeFailure)) throw error
+      call.check()
+      place.known?.forget(range.path)
+      const isDataNodes = error instanceof DataNodeFailure
+      if (!isDataNodes && !isKnown) throw error
       call.lastFailure = error
       if (call.env.monotonicMs() > patienceEndMs) throw call.overdue()
-      await exclusions.add(call, error)
+      if (isDataNodes) await exclusions.add(call, error)
       if (tries > 1) await call.backOff(tries - 1)
     }
   }
+}
+
+/** What is known already, or what the NameNode says. `isKnown`: it may be outdated, and its refusal means nothing. */
+async function placeOf(
+  place: DownloadPlace, call: Call, range: Range, exclusions: Exclusions, isFirstTry: boolean,
+): Promise<{ target: Target | null; isKnown: boolean }> {
+  const { known } = place
+  if (known === undefined || !isFirstTry) {
+    return { target: await locate(place, call, range, exclusions), isKnown: false }
+  }
+  const found = await known.find(range.path, range)
+  if (found !== undefined) return { target: found, isKnown: true }
+  return { target: await known.note(range.path, locate(place, call, range, exclusions)), isKnown: false }
 }
 
 /** Null when nothing is there any more. */

@@ -15,6 +15,7 @@ import { Throttle } from '../throttle.ts'
 import { formatWebHdfsUrl, parseWebHdfsUrl } from './address.ts'
 import { download } from './download.ts'
 import { type FileStatus, isListed } from './json.ts'
+import { KnownPlaces } from './known-places.ts'
 import { NameNodes } from './name-nodes.ts'
 import { NameSpace } from './name-space.ts'
 import { refusedError } from './remote.ts'
@@ -38,6 +39,7 @@ export class WebHdfsReplica implements Replica {
   readonly #nameNodes: NameNodes
   readonly #nameSpace: NameSpace
   readonly #throttle: Throttle
+  readonly #known = new KnownPlaces()
   readonly #slots: Slots
   readonly #closing = new AbortController()
   #isReady = false
@@ -77,7 +79,7 @@ export class WebHdfsReplica implements Replica {
     const { offset = 0, bytes = Infinity } = range
     using _slot = await this.#slots.take()
     using call = this.#begin(range, this.#limits.transferTimeoutMs)
-    const place = { nameNodes: this.#nameNodes, throttle: this.#throttle }
+    const place = { nameNodes: this.#nameNodes, throttle: this.#throttle, known: this.#known }
     yield* download(place, call, { path, offset, bytes })
   }
 
