@@ -21,16 +21,22 @@ interface RestoreAnswer {
   readonly fetchedBytes: number
   readonly restoreMs: number
   readonly parts: Record<string, number>
+  readonly resumed?: ResumeResult
 }
 
 interface Restoration {
-  /** Both commands, from the start of the first one's process to the end of the second's. */
+  /** From the start of the first command's process to the end of the last one's. */
   readonly commandsMs: number
+  /** From there to the guest running. */
+  readonly runningMs: number
   readonly restore: RestoreAnswer
   readonly resume: ResumeResult
-  /** From the start of the first command to the first number that the guest says. */
+  /** From there to the first number that the guest says. */
   readonly insertMs: number
 }
+
+/** The daemon of an empty node has been there for a while. */
+const settlingMs = 2000
 
 export const restore: Bench = {
   name: 'restore',
@@ -42,12 +48,16 @@ export const restore: Bench = {
     const url = `webhdfs://${cluster.address}/bench?user=${cluster.superuser}`
     const imageBytes = await fillReplica(run, url)
     const count = run.quick ? 1 : 5
+    const joint: Restoration[] = []
     const lazy: Restoration[] = []
     const full: Restoration[] = []
-    for (let round = 0; round < count; round++) lazy.push(await restoreOn(run, url, `lazy-${round}`, []))
-    for (let round = 0; round < Math.ceil(count / 2); round++) full.push(await restoreOn(run, url, `full-${round}`, ['--full']))
+    for (let round = 0; round < count; round++) joint.push(await restoreOn(run, url, `joint-${round}`, ['--resume']))
+    for (let round = 0; round < Math.ceil(count / 2); round++) {
+      lazy.push(await restoreOn(run, url, `lazy-${round}`, []))
+      full.push(await restoreOn(run, url, `full-${round}`, ['--full']))
+    }
     const loadvmMs = await loadvmAfterCopy(run, cluster, Math.ceil(count / 2))
-    return report(lazy, full, loadvmMs, imageBytes)
+    return report({ joint, lazy, full }, loadvmMs, imageBytes)
   },
 }
 
@@ -72,15 +82,16 @@ async function restoreOn(run: BenchRun, url: string, name: string, options: stri
   run.note(`restoring on an empty node: ${name}`)
   const store = await BenchStore.make(run.scratch, name)
   await store.command('daemon', 'start')
+  await sleep(settlingMs)
   const began = performance.now()
-  const restored = await store.command('restore', url, imageName, '--takeover', ...options)
-  const resumed = await store.command('vm', 'resume', imageName)
+  const { json, beganMs } = await store.command('restore', url, imageName, '--takeover', ...options)
+  const restored = json as RestoreAnswer
+  const resume = restored.resumed ?? (await store.command('vm', 'resume', imageName)).json as ResumeResult
   const commandsMs = performance.now() - began
-  const resume = resumed.json as ResumeResult
   await firstNumber(resume.machine)
   const insertMs = performance.now() - began
   await store.stopDaemon()
-  return { commandsMs, restore: restored.json as RestoreAnswer, resume, insertMs }
+  return { commandsMs, runningMs: resume.ranMs - beganMs, restore: restored, resume, insertMs }
 }
 
 async function firstNumber({ console: socket }: MachineSummary): Promise<void> {
@@ -111,49 +122,47 @@ async function loadvmAfterCopy(run: BenchRun, cluster: HdfsCluster, count: numbe
   return times
 }
 
-function report(lazy: Restoration[], full: Restoration[], loadvmMs: number[], imageBytes: number): BenchResult {
-  const runningMs = lazy.map(({ restore: { restoreMs }, resume: { resumeMs } }) => restoreMs + resumeMs)
-  const commandsMs = lazy.map((each) => each.commandsMs)
-  const shares = lazy.map(({ restore: { fetchedBytes } }) => 100 * fetchedBytes / imageBytes)
+interface Restorations {
+  /** With one command. */
+  readonly joint: Restoration[]
+  /** With two. */
+  readonly lazy: Restoration[]
+  readonly full: Restoration[]
+}
+
+function report({ joint, lazy, full }: Restorations, loadvmMs: number[], imageBytes: number): BenchResult {
+  const runningMs = joint.map((each) => each.runningMs)
+  const shares = joint.map(({ restore: { fetchedBytes } }) => 100 * fetchedBytes / imageBytes)
   const row = (name: string, times: number[]): Cell[] => [name, times.length, Math.min(...times), median(times), highest(times)]
-  const parts = Object.keys(lazy[0].restore.parts)
-  const steps = Object.keys(lazy[0].resume.parts)
   return {
     tables: [
       {
         title: 'Time to a running guest on an empty node, ms',
         columns: ['', 'rounds', 'fastest', 'p50', 'slowest'],
         rows: [
-          row('holdfast, in the daemon: restore and resume', runningMs),
-          row('holdfast, both commands', commandsMs),
-          row('holdfast, until the guest’s next insert', lazy.map(({ insertMs }) => insertMs)),
-          row('holdfast, all of it restored first, both commands', full.map((each) => each.commandsMs)),
+          row('holdfast, one command, to the guest running', runningMs),
+          row('holdfast, one command, to the guest’s next insert', joint.map(({ insertMs }) => insertMs)),
+          row('holdfast, two commands', lazy.map(({ commandsMs }) => commandsMs)),
+          row('holdfast, all of it restored first, two commands', full.map(({ commandsMs }) => commandsMs)),
           row('loadvm after a copy with curl', loadvmMs),
         ],
       },
-      {
-        title: 'Parts in the daemon, p50 in ms',
-        columns: ['', 'ms'],
-        rows: [
-          ...parts.map((name) => [`restore: ${name}`, median(lazy.map(({ restore: { parts: all } }) => all[name]))]),
-          ...steps.map((name) => [`resume: ${name}`, median(lazy.map(({ resume: { parts: all } }) => all[name] ?? 0))]),
-        ],
-      },
+      { title: 'Parts in the daemon, of one command, p50 in ms; most go on side by side', columns: ['', 'ms'], rows: parts(joint) },
       {
         title: 'Fetched before the guest runs',
         columns: ['', 'MB'],
         rows: [
-          ['lazily', median(lazy.map(({ restore: { fetchedBytes } }) => fetchedBytes / 1e6))],
+          ['lazily', median(joint.map(({ restore: { fetchedBytes } }) => fetchedBytes / 1e6))],
           ['all', median(full.map(({ restore: { fetchedBytes } }) => fetchedBytes / 1e6))],
           ['the image, plain', imageBytes / 1e6],
         ],
       },
     ],
     targets: [
-      { what: 'empty node to running guest, both commands, p50', figure: median(commandsMs), limit: 400, kind: 'at most', unit: 'ms' },
+      { what: 'empty node to running guest, one command, p50', figure: median(runningMs), limit: 400, kind: 'at most', unit: 'ms' },
       { what: 'fetched before it runs, of the image', figure: median(shares), limit: 10, kind: 'at most', unit: '%' },
     ],
-    lost: median(commandsMs) > median(loadvmMs) ? ['loadvm after a copy is faster.'] : [],
+    lost: median(runningMs) > median(loadvmMs) ? ['loadvm after a copy is faster.'] : [],
     notes: [
       `The guest has ${memoryBytes / 2 ** 20} MiB of memory; its image has ${epochs} epochs with a machine.`,
       'An empty node: a store that holds nothing, its daemon running; the user has run a machine on this host before, so ' +
@@ -162,4 +171,14 @@ function report(lazy: Restoration[], full: Restoration[], loadvmMs: number[], im
       'All copies share the disk and the processors of one host.',
     ],
   }
+}
+
+function parts(restorations: readonly Restoration[]): Cell[][] {
+  const rows = (what: string, all: Record<string, number>[]): Cell[][] => {
+    return Object.keys(all[0]).map((name) => [`${what}: ${name}`, median(all.map((each) => each[name] ?? 0))])
+  }
+  return [
+    ...rows('restore', restorations.map(({ restore }) => restore.parts)),
+    ...rows('resume', restorations.map(({ resume }) => resume.parts)),
+  ]
 }

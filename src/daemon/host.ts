@@ -165,6 +165,8 @@ export interface RestoreRequest {
   full: boolean
   /** Replaces an owner that was seen lately. */
   takeover: boolean
+  /** Resumes its machine as it comes. */
+  resume?: boolean
   /** Of an encrypted replica, for a store that is not of its domain yet: one of these opens it. */
   passphrase?: string
   keyFile?: string
@@ -181,6 +183,8 @@ export interface RestoreResult {
   isWhole: boolean
   restoreMs: number
   parts: Record<string, number>
+  /** Only where it was asked for. */
+  resumed?: ResumeResult
 }
 
 export interface Host {

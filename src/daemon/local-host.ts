@@ -36,6 +36,7 @@ export async function openHost(directory: string, options: LocalHostOptions): Pr
     await host.reading.begin()
     await host.adopt()
     host.garbage.begin()
+    if (options.thread && (await engine.images()).length === 0) void (await import('./stand-by.ts')).standBy()
   } catch (error) {
     await engine.close()
     throw error
@@ -247,9 +248,7 @@ class LocalHost implements Host {
     return ImageMount.ahead({ ...wanted, keeper: this.#options.keeper })
   }
 
-  async #open(
-    wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'transport' | 'mounted'>,
-  ): Promise<ImageMount> {
+  async #open(wanted: Pick<ImageMountOptions, 'image' | 'directory' | 'transport' | 'mounted'>): Promise<ImageMount> {
     const { ImageMount } = await import('../mount/image-mount.ts')
     return ImageMount.open({
       ...wanted, engine: this.engine, keeper: this.#options.keeper, remote: this.reading.records,

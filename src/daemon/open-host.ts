@@ -35,10 +35,10 @@ export async function prepareLocalHost(): Promise<void> {
   await import('./local-host.ts')
   await import('../mount/image-mount.ts')
   await import('../mount/kernel-transport.ts')
-  const { warmServingThread } = await import('../mount/serving-threads.ts')
-  const { warmEngineThread } = await import('./engine-threads.ts')
-  warmServingThread()
-  warmEngineThread()
+  const { servingThreads } = await import('../mount/serving-threads.ts')
+  const { engineThreads } = await import('./engine-threads.ts')
+  servingThreads.warm()
+  engineThreads.warm()
 }
 
 /** One that is there is left alone. */

@@ -4,6 +4,7 @@ import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import type { Joined } from '../image/remote/join.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
+import type { Replica } from '../replica/replica.ts'
 import type { GivenSecret } from '../store/keys.ts'
 import type { RestoreRequest, RestoreResult } from './host.ts'
 import type { Restorer } from './restore.ts'
@@ -44,14 +45,17 @@ export class RemoteReading implements AsyncDisposable {
     { passphrase, keyFile, ...request }: RestoreRequest, options: CallOptions = {},
   ): Promise<RestoreResult> {
     const { Restorer } = await import('./restore.ts')
-    const { keys, isNew } = await this.#join(request.url, { passphrase, keyFile }, options)
+    const { openReplica } = await import('../replica/open.ts')
+    const { systemEnv } = await import('../env/system.ts')
+    await using replica = openReplica(systemEnv(), request.url)
+    const { keys, isNew } = await this.#join(replica, { passphrase, keyFile }, options)
     // What was begun for the domain before reads with its keys.
     if (isNew) await this.#end()
     const remote = await this.#started()
     this.#restorer ??= new Restorer({
       engine: this.#engine, remote, machines: this.#machines, onEvent: this.#onEvent,
     })
-    return this.#restorer.restore(request, keys, options)
+    return await this.#restorer.restore(request, replica, keys, options)
   }
 
   /** Idempotent. To be called before the engine is closed. */
@@ -63,13 +67,10 @@ export class RemoteReading implements AsyncDisposable {
     return this.close()
   }
 
-  async #join(url: string, given: GivenSecret, options: CallOptions): Promise<Joined> {
+  async #join(replica: Replica, given: GivenSecret, options: CallOptions): Promise<Joined> {
     const { joinReplica } = await import('../image/remote/join.ts')
-    const { openReplica } = await import('../replica/open.ts')
     const { systemEnv } = await import('../env/system.ts')
-    const env = systemEnv()
-    await using replica = openReplica(env, url)
-    return await joinReplica({ env, engine: this.#engine, replica }, given, options)
+    return joinReplica({ env: systemEnv(), engine: this.#engine, replica }, given, options)
   }
 
   async #end(): Promise<void> {

@@ -1,9 +1,8 @@
 /** Lists what a replica has, for somebody who has nothing but its URL: no store is needed. */
 import { systemEnv } from '../env/system.ts'
 import { replicaKeys } from '../image/remote/join.ts'
-import { shownName } from '../image/remote/restore.ts'
 import type { CallOptions } from '../image/types.ts'
-import { listReplicaImages, outermost } from '../replica/image-list.ts'
+import { listReplicaImages, outermost, shownName } from '../replica/image-list.ts'
 import { openReplica } from '../replica/open.ts'
 import { unsealedReplica } from '../replica/sealed-replica.ts'
 import type { GivenSecret } from '../store/keys.ts'

@@ -10,12 +10,14 @@ import type { Engine } from '../image/engine.ts'
 import { addOlderEpochs, fetchRest } from '../image/remote/fetch-all.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import { restoreImage } from '../image/remote/restore.ts'
-import type { RestoreContext, Restored } from '../image/remote/restore.ts'
+import type { Arriving, RestoreContext, Restored } from '../image/remote/restore.ts'
 import type { CallOptions } from '../image/types.ts'
+import { Superseded, notResumed } from '../machine/arrival.ts'
 import type { Machines } from '../machine/machines.ts'
 import { openReplica } from '../replica/open.ts'
+import type { Replica } from '../replica/replica.ts'
 import { unsealedReplica } from '../replica/sealed-replica.ts'
-import type { RestoreRequest, RestoreResult } from './host.ts'
+import type { RestoreRequest, RestoreResult, ResumeResult } from './host.ts'
 
 /** What follows does not get in the way of a resume that comes right after. */
 const backgroundDelayMs = 3_000
@@ -38,22 +40,54 @@ export class Restorer implements AsyncDisposable {
     this.#options = options
   }
 
-  /** `keys` are the domain's, of which the store is. Errors: as restoreImage. */
-  async restore(request: RestoreRequest, keys: DomainKeys | null, call: CallOptions = {}): Promise<RestoreResult> {
+  /**
+   * `place` is the replica of the request, `keys` are the domain's, of which the store is.
+   * Errors: as restoreImage; with `resume` as Machines.resume: the image is here then.
+   */
+  async restore(
+    request: RestoreRequest, place: Replica, keys: DomainKeys | null, call: CallOptions = {},
+  ): Promise<RestoreResult> {
     const { engine, remote } = this.#options
     const env = systemEnv()
     const startMs = env.monotonicMs()
-    await using replica = unsealedReplica(env, openReplica(env, request.url), keys)
-    const restored = await restoreImage({ env, engine, remote, replica, ...this.#hints() }, request, call)
-    const address = `${restored.epoch.image}@${restored.epoch.number}`
-    let { fetchedBytes } = restored
-    if (request.full) {
-      fetchedBytes += await fetchRest({ engine, remote }, address, call)
-      await this.#addEpochs(restored, request.url, keys)
-    } else {
-      this.#follow(this.#rest(restored, request.url, keys))
+    let resuming: Promise<ResumeResult> | null = null
+    const arrives = request.resume !== true ? undefined : (arriving: Arriving): void => {
+      resuming = this.#options.machines().then((machines) => machines.resumeArriving(arriving, call))
+      resuming.catch(() => undefined)
     }
-    return { ...restored, fetchedBytes, isWhole: request.full, restoreMs: env.monotonicMs() - startMs }
+    const context = { env, engine, remote, replica: unsealedReplica(env, place, keys), ...this.#hints(), arrives }
+    const restored = await restoreImage(context, request, call).catch(async (error: unknown) => {
+      await resuming?.catch(() => undefined)
+      throw error
+    })
+    const restoreMs = env.monotonicMs() - startMs
+    const resumed = request.resume === true ? await this.#resumed(restored, resuming, call) : undefined
+    const { fetchedBytes } = restored
+    if (!request.full) this.#follow(this.#rest(restored, request.url, keys))
+    const more = request.full ? await this.#restNow(restored, request.url, keys, call) : 0
+    return { ...restored, fetchedBytes: fetchedBytes + more, isWhole: request.full, restoreMs, resumed }
+  }
+
+  /** Of an epoch that was not seen coming it begins now. */
+  async #resumed(
+    { epoch: { image, number } }: Restored, resuming: Promise<ResumeResult> | null, call: CallOptions,
+  ): Promise<ResumeResult> {
+    const target = `${image}@${number}`
+    try {
+      const resumed = await resuming?.catch((error: unknown) => {
+        if (!(error instanceof Superseded)) throw error
+      })
+      return resumed ?? await (await this.#options.machines()).resume({ target }, call)
+    } catch (error) {
+      throw notResumed(target, error)
+    }
+  }
+
+  async #restNow(restored: Restored, url: string, keys: DomainKeys | null, call: CallOptions): Promise<number> {
+    const { engine, remote } = this.#options
+    const bytes = await fetchRest({ engine, remote }, `${restored.epoch.image}@${restored.epoch.number}`, call)
+    await this.#addEpochs(restored, url, keys)
+    return bytes
   }
 
   /** Ends what follows in the background: it goes on when chunks are read. Idempotent. */
@@ -87,8 +121,8 @@ export class Restorer implements AsyncDisposable {
   async #rest(restored: Restored, url: string, keys: DomainKeys | null): Promise<void> {
     const address = `${restored.epoch.image}@${restored.epoch.number}`
     const { signal } = this.#closing
-    await this.#addEpochs(restored, url, keys)
     await sleep(backgroundDelayMs, undefined, { signal, ref: false })
+    await this.#addEpochs(restored, url, keys)
     const { engine, remote, onEvent } = this.#options
     const bytes = await fetchRest({ engine, remote }, address, { signal, lanes: 1 })
     onEvent(`${address} is here as a whole: ${bytes} bytes were fetched in the background`)

@@ -39,6 +39,8 @@ export interface RestoreOptions extends CallOptions {
   full?: boolean
   /** Becomes the owner although the one before was seen lately. */
   takeover?: boolean
+  /** Resumes its machine while it comes. */
+  resume?: boolean
   /** Opens an encrypted replica, for an empty store that is not of its domain yet; one of them. */
   passphrase?: string
   keyFile?: string
@@ -211,9 +213,9 @@ export class Store implements AsyncDisposable {
    * place.
    */
   restore(url: string, target: string, options: RestoreOptions = {}): Promise<RestoreResult> {
-    const { as, full, takeover, passphrase } = options
+    const { as, full, takeover, resume, passphrase } = options
     const keyFile = options.keyFile === undefined ? undefined : resolve(options.keyFile)
-    return this.#caller.call('restore', { url, target, as, full, takeover, passphrase, keyFile }, options)
+    return this.#caller.call('restore', { url, target, as, full, takeover, resume, passphrase, keyFile }, options)
   }
 
   /** Idempotent. A store open in this process is BUSY while its mounts are in use. */

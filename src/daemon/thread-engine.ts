@@ -6,7 +6,7 @@ import type { Engine } from '../image/engine.ts'
 import type { FetcherPort } from '../image/remote/messages.ts'
 import type { CallOptions } from '../image/types.ts'
 import { errorOf } from './engine-messages.ts'
-import { takeEngineThread } from './engine-threads.ts'
+import { engineThreads } from './engine-threads.ts'
 import type { EngineMethod, FromEngine, OpenEngine, ToEngine } from './engine-messages.ts'
 
 interface PendingCall {
@@ -53,7 +53,7 @@ class EngineLink {
   constructor(directory: string, options: ThreadEngineOptions) {
     this.#directory = directory
     this.#openOptions = options
-    this.#worker = takeEngineThread()
+    this.#worker = engineThreads.take()
     this.#worker.postMessage({ directory, secret: options.secret } satisfies OpenEngine)
     this.#worker.on('message', (message: FromEngine) => this.#receive(message))
     this.#worker.on('error', (error) => this.#end(error))

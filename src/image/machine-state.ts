@@ -63,11 +63,21 @@ function readWorkingSet(env: Env, files: ImageFiles, number: number): FileChunks
   const path = files.layout.workingSet(number)
   if (!env.exists(path)) return null
   try {
-    const set: unknown = JSON.parse(files.read(path, setWord(number), workingSetBytesMax).toString())
-    return isWorkingSet(set) ? set : null
+    return parseWorkingSet(files.read(path, setWord(number), workingSetBytesMax).toString())
   } catch {
     // It can be rebuilt: an unreadable one counts as none.
     return null
+  }
+}
+
+/** Null for a text that is none. */
+export function parseWorkingSet(text: string): FileChunks[] | null {
+  try {
+    const set: unknown = JSON.parse(text)
+    return isWorkingSet(set) ? set : null
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
   }
 }
 

@@ -7,6 +7,7 @@ import { nodesOf } from '../image/remote/messages.ts'
 import { bootFiles } from './boot-files.ts'
 import type { MachineContext } from './context.ts'
 import { readFacts } from './facts.ts'
+import type { FirstReads } from './resume.ts'
 import { expectedMs } from './limits.ts'
 
 export interface ExpectedEpoch {
@@ -46,9 +47,9 @@ export class ExpectedResume {
     this.#epoch = { manifest, nodes: parcels.map(nodesOf) }
   }
 
-  /** Records of manifest nodes that a mount of the epoch will want and the store may not have yet. */
-  nodesFor(manifest: string): readonly RecordParcel[] {
-    return this.#epoch?.manifest === manifest ? this.#epoch.nodes : []
+  /** With records of manifest nodes that a mount of the epoch will want and the store may not have yet. */
+  with(first: FirstReads, manifest: string): FirstReads {
+    return this.#epoch?.manifest === manifest ? { ...first, nodes: Promise.resolve(this.#epoch.nodes) } : first
   }
 
   async #end(): Promise<void> {

@@ -5,61 +5,27 @@
  * A machine's mount, process and files are in a run directory below `directory` (see journal.ts). `adopt` goes
  * on with the machines of a process that died where their mounts outlived it, and ends the others.
  */
-import { join } from 'node:path'
-import { linuxHost, QemuDriver } from '../../drivers/index.ts'
-import type { Driver } from '../../drivers/index.ts'
-import type { Secret } from '../crypto/secret.ts'
-import type { Env } from '../env/env.ts'
-import { systemEnv } from '../env/system.ts'
 import { HoldfastError } from '../errors.ts'
-import type { Engine } from '../image/engine.ts'
-import type { FetcherPort } from '../image/remote/messages.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { ImageMount, MountEvent } from '../mount/image-mount.ts'
-import { warmServingThread } from '../mount/serving-threads.ts'
+import { servingThreads } from '../mount/serving-threads.ts'
 import { adoptAll } from './adopt.ts'
+import { type ArrivingEpoch, ArrivingHead, arrivingEpoch, arrivingReads } from './arrival.ts'
 import { recordWorkingSet, renew, renewalNotices } from './after-resume.ts'
-import type { MachineContext, MachineNotice, ReplicasOf } from './context.ts'
+import type { MachineContext } from './context.ts'
 import { ExpectedResume } from './expected.ts'
 import { ImageMachine } from './image-machine.ts'
-import type { Incarnation, Mounting, ReopenMount } from './incarnation.ts'
+import type { Incarnation } from './incarnation.ts'
 import { writeJournal } from './journal.ts'
-import { machineLimits } from './limits.ts'
-import type { MachineLimits } from './limits.ts'
+import { machineContext, type MachinesOptions } from './machines-options.ts'
 import { powerDown } from './power-down.ts'
-import { PageCachePusher } from './push.ts'
-import { findEpoch, resumeLife } from './resume.ts'
-import type { ResumableEpoch } from './resume.ts'
+import { findEpoch, firstReads, resumeLife } from './resume.ts'
+import type { FirstReads, ResumableEpoch } from './resume.ts'
 import { ForkHead, RolledBackHead } from './resumed-head.ts'
 import type { ResumedHead } from './resumed-head.ts'
-import { spawnHere } from './spawner.ts'
-import type { Spawn } from './spawner.ts'
 import { startLife } from './start.ts'
 import { Stopwatch } from './stopwatch.ts'
 import type { CheckpointResult, MachineSummary, ResumeResult, StartRequest } from './types.ts'
-
-export interface MachinesOptions {
-  engine: Engine
-  /** Exists, of mode 0700, for this object alone. */
-  directory: string
-  /** Where what a probe of the hypervisor found is kept; in `directory` unless another place is named. */
-  factsPath?: string
-  mounting: Mounting
-  /** Opens an encrypted store, for the thread that pushes pages. */
-  secret?: Secret
-  /** A connection to what reads from replicas, for the thread that pushes pages; undefined where nothing does. */
-  connect?: () => FetcherPort | undefined
-  /** Mounts that outlived the process that served them, for `adopt`. */
-  reopenMount?: ReopenMount
-  /** Schedules are stretched while replicas lag; without it nothing lags. */
-  replicasOf?: ReplicasOf
-  onEvent?: (event: MachineNotice) => void
-  driver?: Driver
-  /** Who starts hypervisors; this process unless another is named. */
-  spawn?: Spawn
-  limits?: Partial<MachineLimits>
-  env?: Env
-}
 
 export class Machines implements AsyncDisposable {
   readonly #context: MachineContext
@@ -68,17 +34,7 @@ export class Machines implements AsyncDisposable {
   readonly #expected: ExpectedResume
 
   constructor(options: MachinesOptions) {
-    const { engine, directory, mounting, env = systemEnv() } = options
-    const { reopenMount = () => null, onEvent = () => undefined, spawn = spawnHere } = options
-    const { replicasOf = () => ({ have: 0, of: 0 }) } = options
-    const { factsPath = join(directory, 'facts.json') } = options
-    const limits = Object.freeze({ ...machineLimits, ...options.limits })
-    const host = { ...linuxHost, spawn }
-    const driver = options.driver ?? new QemuDriver({ cachePath: factsPath, host })
-    const pusher = new PageCachePusher(engine.directory, options.secret, options.connect)
-    this.#context = {
-      env, engine, driver, directory, mounting, reopenMount, replicasOf, onEvent, pusher, limits,
-    }
+    this.#context = machineContext(options)
     this.#expected = new ExpectedResume(this.#context, () => this.#letGo())
   }
 
@@ -125,22 +81,42 @@ export class Machines implements AsyncDisposable {
     const stopwatch = new Stopwatch(this.#context.env)
     this.#context.pusher.start()
     const epoch = await stopwatch.part('find', findEpoch(this.#context, args.target, args.as))
-    const image = args.as ?? epoch.summary.image
-    const isFork = args.as !== undefined
-    const machine = this.#machine(image)
+    const { summary } = await epoch.stored()
+    const machine = this.#machine(args.as ?? summary.image)
     return this.#exclusively(machine, 'resumed', async () => {
-      const head = isFork ? new ForkHead(this.#context, epoch.address, image)
+      const head = args.as !== undefined ? new ForkHead(this.#context, epoch.address, args.as)
         : new RolledBackHead(this.#context, epoch.address, machine, args.discard ?? false)
-      const life = await this.#live(machine, epoch, head, stopwatch, call)
-      const ran = { resumeMs: stopwatch.totalMs, ranMs: this.#context.env.wallMs() }
-      machine.begin(life)
-      this.#journal(machine)
-      if (!isFork) machine.checkpoints.newest ??= epoch.summary
-      life.notices.push(...await renewalNotices(life, isFork))
-      // What starts processes and threads comes after the answer, which would wait for it.
-      setImmediate(() => this.#follow(machine, life, epoch))
-      return { machine: machine.summary(), epoch: epoch.summary, sealed: head.sealed, ...ran, parts: stopwatch.parts }
+      const first = this.#expected.with(firstReads(this.#context, epoch), epoch.manifest)
+      return this.#resumed(machine, epoch, head, first, stopwatch, call)
     })
+  }
+
+  /** Resumes an epoch while it comes. Errors: as `resume`, those of its coming, and `Superseded`. */
+  async resumeArriving(arriving: ArrivingEpoch, call: CallOptions = {}): Promise<ResumeResult> {
+    const stopwatch = new Stopwatch(this.#context.env)
+    this.#context.pusher.start()
+    const machine = this.#machine(arriving.image)
+    return this.#exclusively(machine, 'resumed', async () => {
+      const epoch = await stopwatch.part('find', arrivingEpoch(this.#context, arriving))
+      const first = arrivingReads(this.#context, epoch, arriving)
+      return this.#resumed(machine, epoch, new ArrivingHead(arriving), first, stopwatch, call)
+    })
+  }
+
+  async #resumed(
+    machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, first: FirstReads, stopwatch: Stopwatch,
+    call: CallOptions,
+  ): Promise<ResumeResult> {
+    const life = await this.#live(machine, epoch, head, first, stopwatch, call)
+    const ran = { resumeMs: stopwatch.totalMs, ranMs: this.#context.env.wallMs() }
+    const { summary } = await epoch.stored()
+    machine.begin(life)
+    this.#journal(machine)
+    if (!head.isFork) machine.checkpoints.newest ??= summary
+    life.notices.push(...await renewalNotices(life, head.isFork))
+    // What starts processes and threads comes after the answer, which would wait for it.
+    setImmediate(() => this.#follow(machine, life, epoch))
+    return { machine: machine.summary(), epoch: summary, sealed: head.sealed, ...ran, parts: stopwatch.parts }
   }
 
   /** What need not be waited for once the guest runs. */
@@ -229,11 +205,11 @@ export class Machines implements AsyncDisposable {
 
   /** What was begun is undone when it fails: a fork goes, a machine in place counts as failed. */
   async #live(
-    machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, stopwatch: Stopwatch, call: CallOptions,
+    machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, first: FirstReads, stopwatch: Stopwatch,
+    call: CallOptions,
   ): Promise<Incarnation> {
     try {
-      const nodes = this.#expected.nodesFor(epoch.manifest)
-      const as = { image: machine.image, touchedBefore: machine.workingSet, head, nodes }
+      const as = { image: machine.image, touchedBefore: machine.workingSet, head, first }
       return await resumeLife(this.#context, epoch, as, stopwatch, call)
     } catch (error) {
       await head.undo(error)
@@ -244,7 +220,7 @@ export class Machines implements AsyncDisposable {
   /** Has ready what the next resume would wait for. */
   #warm(): void {
     this.#context.pusher.start()
-    warmServingThread()
+    servingThreads.warm()
   }
 
   /** Lets go of the pushing thread's hold on the store with the last machine. */

@@ -1,9 +1,13 @@
 /** What is asked of the pushing thread, and its answer. */
+import type { MessagePort } from 'node:worker_threads'
 import type { Secret } from '../crypto/secret.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { FetcherPort, RecordParcel } from '../image/remote/messages.ts'
 
+/** The first message to the thread. */
 export interface PushStart {
+  /** To the daemon's thread. */
+  port: MessagePort
   /** The store's. */
   directory: string
   /** Opens an encrypted store. */

@@ -4,8 +4,7 @@
  * requests, as a thread that stores pages must not, and reads the store through a reader of its own.
  */
 import { Buffer } from 'node:buffer'
-import { parentPort, workerData } from 'node:worker_threads'
-import type { MessagePort } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { systemEnv } from '../env/system.ts'
 import { messageOf } from '../errors.ts'
 import type { InodeRecord } from '../format/inode.ts'
@@ -111,7 +110,7 @@ function runsOf(chunks: readonly number[]): number[][] {
   return runs
 }
 
-async function serve(port: MessagePort, { directory, secret }: PushStart): Promise<void> {
+async function serve({ port, directory, secret }: PushStart): Promise<void> {
   const reader = await openChunkReader(env, directory, undefined, secret)
   const pusher = new Pusher(reader)
   const answer = (message: PushAnswer): void => port.postMessage(message)
@@ -135,4 +134,5 @@ async function serve(port: MessagePort, { directory, secret }: PushStart): Promi
   answer({ id: 0 })
 }
 
-if (parentPort !== null) await serve(parentPort, workerData as PushStart)
+// The thread may have been started before the first machine.
+parentPort?.once('message', (start: PushStart) => void serve(start))

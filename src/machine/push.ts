@@ -2,12 +2,13 @@
  * The daemon's end of the pushing thread, which is kept from the first machine to the last: a resume does not
  * pay for its start. Pushing is a help: what fails is told as a sentence and read on demand instead.
  */
-import { Worker } from 'node:worker_threads'
+import { MessageChannel } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import type { Secret } from '../crypto/secret.ts'
-import { entryUrl } from '../env/entry.ts'
 import { messageOf } from '../errors.ts'
 import type { FetcherPort, RecordParcel } from '../image/remote/messages.ts'
 import type { FindRequest, PushAnswer, PushRequest, PushStart, ToPusher } from './push-messages.ts'
+import { pushingThreads } from './pushing-threads.ts'
 
 export interface Pushed {
   bytes: number
@@ -17,12 +18,17 @@ export interface Pushed {
   failure: string | null
 }
 
+interface PushingThread {
+  readonly worker: Worker
+  readonly port: MessagePort
+}
+
 export class PageCachePusher {
-  readonly #start: PushStart
+  readonly #start: Omit<PushStart, 'port'>
   readonly #connect: () => FetcherPort | undefined
   #hasSource = false
   readonly #pending = new Map<number, (pushed: Pushed) => void>()
-  #worker: Worker | null = null
+  #thread: PushingThread | null = null
   #lastId = 0
 
   /** `secret` opens an encrypted store; `connect`: to what reads from replicas, where anything does. */
@@ -57,9 +63,7 @@ export class PageCachePusher {
 
   /** Records that a push will want, and that are not in the store yet. */
   admit(parcel: RecordParcel): void {
-    const worker = this.#running()
-    this.#bind(worker)
-    worker.postMessage({ type: 'admit', parcel } satisfies ToPusher)
+    this.#bound().postMessage({ type: 'admit', parcel } satisfies ToPusher)
   }
 
   #ask(request: (id: number) => FindRequest | PushRequest): Promise<Pushed> {
@@ -67,18 +71,16 @@ export class PageCachePusher {
     const id = this.#lastId
     return new Promise((resolve) => {
       this.#pending.set(id, resolve)
-      const worker = this.#running()
-      this.#bind(worker)
-      worker.postMessage(request(id) satisfies ToPusher)
+      this.#bound().postMessage(request(id) satisfies ToPusher)
     })
   }
 
   /** Ends the thread, which lets go of the store's index. Idempotent. */
   async close(): Promise<void> {
-    const worker = this.#worker
-    if (worker === null) return
-    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
-    worker.postMessage('close' satisfies ToPusher)
+    const thread = this.#thread
+    if (thread === null) return
+    const ended = new Promise<void>((resolve) => thread.worker.once('exit', () => resolve()))
+    thread.port.postMessage('close' satisfies ToPusher)
     await ended
   }
 
@@ -87,24 +89,28 @@ export class PageCachePusher {
   }
 
   /** The thread may be older than the first replica that chunks are read from. */
-  #bind(worker: Worker): void {
+  #bound(): MessagePort {
+    const { port } = this.#running()
     const source = this.#hasSource ? undefined : this.#connect()
-    if (source === undefined) return
+    if (source === undefined) return port
     this.#hasSource = true
-    worker.postMessage({ type: 'source', source } satisfies ToPusher, [source.port])
+    port.postMessage({ type: 'source', source } satisfies ToPusher, [source.port])
+    return port
   }
 
-  #running(): Worker {
-    if (this.#worker !== null) return this.#worker
-    const worker = new Worker(entryUrl('./push-worker.ts', import.meta.url), {
-      workerData: this.#start, name: 'pushing pages',
-    })
-    this.#worker = worker
+  #running(): PushingThread {
+    if (this.#thread !== null) return this.#thread
+    const { port1: port, port2 } = new MessageChannel()
+    const worker = pushingThreads.take()
+    const thread = { worker, port }
+    this.#thread = thread
     this.#hasSource = false
-    worker.on('message', (answer: PushAnswer) => this.#receive(answer))
-    worker.on('error', (error) => this.#end(worker, messageOf(error)))
-    worker.on('exit', () => this.#end(worker, 'the pushing thread ended'))
-    return worker
+    port.on('message', (answer: PushAnswer) => this.#receive(answer))
+    port.unref()
+    worker.on('error', (error) => this.#end(thread, messageOf(error)))
+    worker.on('exit', () => this.#end(thread, 'the pushing thread ended'))
+    worker.postMessage({ ...this.#start, port: port2 } satisfies PushStart, [port2])
+    return thread
   }
 
   #receive(answer: PushAnswer): void {
@@ -115,9 +121,9 @@ export class PageCachePusher {
     if ('error' in answer) resolve?.({ bytes: 0, held: [], failure: answer.error })
   }
 
-  #end(worker: Worker, failure: string): void {
-    if (this.#worker !== worker) return
-    this.#worker = null
+  #end(thread: PushingThread, failure: string): void {
+    if (this.#thread !== thread) return
+    this.#thread = null
     for (const resolve of this.#pending.values()) resolve({ bytes: 0, held: [], failure })
     this.#pending.clear()
   }

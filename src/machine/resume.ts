@@ -22,13 +22,30 @@ import type { ResumedHead } from './resumed-head.ts'
 import { guestName } from './specification.ts'
 import type { Stopwatch } from './stopwatch.ts'
 
-export interface ResumableEpoch {
+/** What the store has of a machine's epoch. */
+export interface StoredMachine {
   readonly summary: EpochSummary
+  /** Of the devices. */
+  readonly state: Uint8Array
+}
+
+/** What a resume reads first, as far as it is known; all of it only helps, and rejects nobody. */
+export interface FirstReads {
+  /** Copies of files that the hypervisor reads whole, by path. */
+  readonly boot: Promise<ReadonlyMap<string, string>>
+  readonly likely: Promise<readonly FileChunks[]>
+  /** Records of manifest nodes that the mount will want and the store may not have yet. */
+  readonly nodes: Promise<readonly RecordParcel[]>
+}
+
+export interface ResumableEpoch {
+  /** `IMAGE@N`. */
   readonly address: string
   readonly facts: MachineFacts
-  readonly state: Uint8Array
   readonly manifest: string
   readonly plan: Plan
+  /** To be asked for once the head is made: an epoch may still be on its way into the store before. */
+  stored(): Promise<StoredMachine>
 }
 
 /**
@@ -41,7 +58,19 @@ export async function findEpoch(context: MachineContext, target: string, as?: st
   const address = `${summary.image}@${summary.number}`
   const facts = readFacts(stored, address)
   const plan = await planAgain(driver, facts, guestName(as ?? summary.image), address)
-  return { summary, address, facts, state, manifest, plan }
+  return { address, facts, manifest, plan, stored: async () => ({ summary, state }) }
+}
+
+/** Of an epoch that is in the store. */
+export function firstReads({ engine, pusher }: MachineContext, epoch: ResumableEpoch): FirstReads {
+  const { address, manifest, facts: { memoryFiles, spec } } = epoch
+  const paths = memoryFiles.map(({ path }) => path)
+  return {
+    boot: pusher.find({ manifest, paths: bootFiles(spec), isToHold: false }),
+    // An epoch whose likely chunks cannot be told is resumed without.
+    likely: engine.recentChunks({ epoch: address, paths }).catch((): FileChunks[] => []),
+    nodes: Promise.resolve([]),
+  }
 }
 
 export interface ResumeAs {
@@ -49,8 +78,7 @@ export interface ResumeAs {
   /** What an earlier incarnation touched first. */
   readonly touchedBefore: readonly FileChunks[]
   readonly head: ResumedHead
-  /** Records of manifest nodes that the mount will want and the store may not have yet. */
-  readonly nodes: readonly RecordParcel[]
+  readonly first: FirstReads
 }
 
 /**
@@ -60,17 +88,13 @@ export interface ResumeAs {
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
 ): Promise<Incarnation> {
-  const { env, directory, engine, mounting, pusher } = context
+  const { env, directory, mounting } = context
   await stopwatch.part('clear', as.head.clear())
   const heading = stopwatch.part('head', as.head.make())
   const opening = stopwatch.part('mount', Incarnation.open(env, directory, as.image, mounting))
-  // It only helps: an epoch whose likely chunks cannot be told is resumed without.
-  const paths = epoch.facts.memoryFiles.map(({ path }) => path)
-  const boot = pusher.find({ manifest: epoch.manifest, paths: bootFiles(epoch.facts.spec), isToHold: false })
-  const likely = engine.recentChunks({ epoch: epoch.address, paths }).catch((): FileChunks[] => [])
   const life = await besides(heading, opening)
   try {
-    const machine = await loaded(context, epoch, life, as, { heading, likely, boot: await boot, stopwatch, signal })
+    const machine = await loaded(context, epoch, life, as, { heading, stopwatch, signal })
     await stopwatch.part('cont', driving(`resuming ${as.image}`, goOn(machine)))
     return life
   } catch (error) {
@@ -91,9 +115,6 @@ async function besides<T>(other: Promise<unknown>, step: Promise<T>): Promise<T>
 
 interface Feeding {
   heading: Promise<void>
-  likely: Promise<FileChunks[]>
-  /** Copies of files that the hypervisor reads whole, by path. */
-  boot: ReadonlyMap<string, string>
   stopwatch: Stopwatch
   signal?: AbortSignal
 }
@@ -108,19 +129,23 @@ async function loaded(
   const { heading, stopwatch, signal } = feeding
   // A hypervisor that waits for a head which will not come is not waited for.
   const vain = new AbortController()
-  const serving = heading.then(() => stopwatch.part('serve', life.serve())).then(() => {
-    for (const parcel of as.nodes) life.mount.admit(parcel)
+  const serving = heading.then(() => stopwatch.part('serve', life.serve())).then(async () => {
+    for (const parcel of await as.first.nodes) life.mount.admit(parcel)
   })
   serving.catch(() => vain.abort())
   const either = AbortSignal.any(signal === undefined ? [vain.signal] : [vain.signal, signal])
-  const starting = stopwatch.part('prepare', prepare(context, epoch, life, as, feeding.boot, either))
-  const pushing = serving.then(() => stopwatch.part('push', push(context, epoch, life, as, feeding, starting)))
-  const [served, preparing] = await Promise.allSettled([serving, starting, pushing])
+  const starting = as.first.boot.then((boot) => {
+    return stopwatch.part('prepare', prepare(context, epoch, life, as, boot, either))
+  })
+  const pushing = serving.then(() => stopwatch.part('push', push(context, epoch, life, as, starting)))
+  const storing = serving.then(() => epoch.stored())
+  const [served, preparing, , stored] = await Promise.allSettled([serving, starting, pushing, storing])
   await using prepared = preparing.status === 'fulfilled' ? preparing.value : null
   if (served.status === 'rejected') throw served.reason
   if (prepared === null) throw (preparing as PromiseRejectedResult).reason
+  if (stored.status === 'rejected') throw stored.reason
   writeJournal(context.env, life.runDirectory, { image: as.image, handle: prepared.handle() })
-  const loading = prepared.load(epoch.state, { timeoutMs: context.limits.loadTimeoutMs, signal })
+  const loading = prepared.load(stored.value.state, { timeoutMs: context.limits.loadTimeoutMs, signal })
   const machine = await stopwatch.part('load', driving(`loading the device state of ${epoch.address}`, loading))
   life.take(machine)
   if (as.head.isFork) await unplug(context, life)
@@ -151,13 +176,14 @@ function prepare(
 }
 
 async function push(
-  { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, { touchedBefore }: ResumeAs,
-  { likely, boot }: Feeding, enough: Promise<unknown>,
+  { pusher }: MachineContext, epoch: ResumableEpoch, life: Incarnation, { touchedBefore, first }: ResumeAs,
+  enough: Promise<unknown>,
 ): Promise<void> {
   const { descriptor } = life.mount
   assert(descriptor !== null, 'machines are mounted by the kernel transport')
+  const [boot, likely] = await Promise.all([first.boot, first.likely])
   const whole = bootFiles(epoch.facts.spec).filter((path) => !boot.has(path))
-  const files = merged(touchedBefore, await likely, pushChunksMax)
+  const files = merged(touchedBefore, likely, pushChunksMax)
   // The kernel takes pages only for an inode that it knows.
   const known = life.mount.lookUpFiles([...new Set([...whole, ...files.map(({ path }) => path)])])
   const failed = await known.then(() => null, messageOf)

@@ -10,7 +10,7 @@ import type { KeptConnection } from './keeper.ts'
 import type { FromServer, ToServer, WorkerStart } from './messages.ts'
 import { Questions } from './questions.ts'
 import type { Answer, Question } from './questions.ts'
-import { takeServingThread } from './serving-threads.ts'
+import { servingThreads } from './serving-threads.ts'
 
 export class WorkerLink {
   readonly #worker: Worker
@@ -33,7 +33,7 @@ export class WorkerLink {
     this.#kept = kept
     this.#waker = new Waker(kept.descriptor, () => kept.lookUp())
     this.#onMessage = onMessage
-    this.#worker = takeServingThread()
+    this.#worker = servingThreads.take()
     const { descriptor } = kept
     const transferred = start.source === undefined ? [port2] : [port2, start.source.port]
     this.#worker.postMessage({ ...start, descriptor, port: port2 } satisfies WorkerStart, transferred)

@@ -69,7 +69,9 @@ export async function readReplicaImage(
   const numbers = (listed ?? []).flatMap(({ name }) => parseGenerationName(name) ?? []).sort((a, b) => a - b)
   const newest = numbers.at(-1)
   if (match === null || newest === undefined) return null
-  const parts = await Promise.all(numbers.map((number) => listGeneration(replica, key, number, options)))
+  const parts = await Promise.all(numbers.map((number) => {
+    return listGeneration(replica, key, number, number < newest, options)
+  }))
   const batches = parts.flatMap(({ directory, entries }) => entries.flatMap(({ name }) => {
     const batch = parseBatchName(name)
     return batch === undefined ? [] : [{ ...batch, path: joinPath(directory, name) }]
@@ -82,6 +84,22 @@ export async function readReplicaImage(
     key, imageId: Buffer.from(match[1], 'hex'), fenced: match[2] === undefined ? null : Number(match[2]),
     generation: newest, owner, batches, changedMs: Math.max(0, ...entries.map(({ modifiedMs }) => modifiedMs)),
   }
+}
+
+/** What people call it. */
+export function shownName({ owner, fenced }: ReplicaImage): string {
+  return fenced === null || owner.image.endsWith(`.fenced-${fenced}`) ? owner.image : `${owner.image}.fenced-${fenced}`
+}
+
+/** The image as its new owner has it: the generation before ended with the batches of `basis`. */
+export function ownedImage(image: ReplicaImage, owner: OwnerRecord, basis: readonly string[]): ReplicaImage {
+  const [open, closed] = generationParts(image.key, image.generation)
+  const older = image.batches.filter(({ path }) => !path.startsWith(`${open}/`) && !path.startsWith(`${closed}/`))
+  const last = basis.flatMap((name) => {
+    const batch = parseBatchName(name)
+    return batch === undefined ? [] : [{ ...batch, path: joinPath(closed, name) }]
+  })
+  return { ...image, owner, generation: image.generation + 1, batches: [...older, ...last] }
 }
 
 /** Numbers of epochs from first to last that batches can hold are read from as few of them as will do. */
@@ -125,16 +143,17 @@ async function readBatch(
   throw new HoldfastError('DAMAGED', `${path} of ${replica.url} holds records of another image`)
 }
 
+/** `isFollowed`: by another generation, before which it was closed. */
 async function listGeneration(
-  replica: Replica, key: string, number: number, options?: CallOptions,
+  replica: Replica, key: string, number: number, isFollowed: boolean, options?: CallOptions,
 ): Promise<{ directory: string; entries: ReplicaEntry[] }> {
-  const parts = generationParts(key, number)
+  const [open, closed] = generationParts(key, number)
   // It may be closed between the two looks, and is never opened again.
-  for (const directory of parts) {
+  for (const directory of isFollowed ? [closed] : [open, closed]) {
     const entries = await entriesOf(replica, directory, options)
     if (entries !== null) return { directory, entries }
   }
-  return { directory: parts[1], entries: [] }
+  return { directory: closed, entries: [] }
 }
 
 /** Null where there is no such directory. */

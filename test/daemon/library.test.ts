@@ -40,7 +40,7 @@ test('every other verb has its method, which gives what the verb takes', async (
     store.rotateKeys(), store.mounts(), store.unmount('mnt', { lazy: true }), store.cleanMounts({ below: 'mnt' }),
     store.machines(), store.addReplica('near', url, { bytesPerSecondMax: 1024 }), store.replicas(), store.replicaStatus(),
     store.syncReplicas({ name: 'near' }), store.removeReplica('near'), store.restore(url, 'web@1', { as: 'b', full: true }),
-    store.restore(url, 'web', { takeover: true }), image.log(), image.show(1), image.seal({ note: 'x', waitReplicas: 1 }),
+    store.restore(url, 'web', { takeover: true, resume: true }), image.log(), image.show(1), image.seal({ note: 'x', waitReplicas: 1 }),
     image.pin(1), image.unpin(1), image.remove(1), image.fork(1, 'b'), image.rollback(1, { discard: true }),
     image.export(1, '/disk', 'out', { format: 'qcow2' }), image.mount('mnt', { transport: 'native' }),
     image.startMachine({ disks: ['/disk'], kernel: 'kernel', initrd: 'initrd' }), image.checkpoint({ note: 'x' }),

@@ -2,6 +2,7 @@
 import type { RestoreResult } from '../../daemon/host.ts'
 import type { ReplicaImageSummary } from '../../daemon/replica-images.ts'
 import { table } from './table.ts'
+import { resumeText } from './machines.ts'
 import { ageText, bytesText, millisecondsText } from './units.ts'
 
 export function replicaImagesText(images: ReplicaImageSummary[], nowMs: number): string {
@@ -13,11 +14,12 @@ export function replicaImagesText(images: ReplicaImageSummary[], nowMs: number):
 }
 
 export function restoreText(result: RestoreResult): string {
-  const { epoch, generation, isWhole, fetchedBytes, restoreMs, notices } = result
+  const { epoch, generation, isWhole, fetchedBytes, restoreMs, notices, resumed } = result
   const role = generation === null ? 'a fork' : `owned by this store since generation ${generation}`
   const rest = isWhole ? 'all of it is here' : 'the rest follows when it is wanted, and in the background'
   const took = `${bytesText(fetchedBytes)} fetched in ${millisecondsText(restoreMs)}`
-  return [`restored ${epoch.image}@${epoch.number}, ${role}: ${took}; ${rest}`, ...notices.map(noted)].join('\n')
+  const restored = `restored ${epoch.image}@${epoch.number}, ${role}: ${took}; ${rest}`
+  return [restored, ...notices.map(noted), ...resumed === undefined ? [] : [resumeText(resumed)]].join('\n')
 }
 
 function noted(notice: string): string {

@@ -19,6 +19,7 @@ export const restoreVerbs = {
       as: option(kinds.newImageName, 'a fork of this name: whoever owns the original goes on'),
       full: flag('return when all of the epoch is here'),
       takeover: flag('become the owner although the one before was seen lately; what it seals becomes a fork'),
+      resume: flag('resume its machine while it comes'),
       ...secret,
     },
     checkTogether({ as, takeover }) {

@@ -3,7 +3,7 @@
  * never writes into the store; what it gave to somebody who does not keep it, its owner is told of.
  */
 import { Buffer } from 'node:buffer'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { systemEnv } from '../../env/system.ts'
 import { HoldfastError, messageOf } from '../../errors.ts'
@@ -46,9 +46,9 @@ class FetchThread {
     })
   }
 
-  static async open(owner: MessagePort, { directory, urls, secret }: FetcherStart): Promise<void> {
-    new FetchThread(owner, await openChunkReader(env, directory, undefined, secret)).#use(urls)
-    owner.postMessage({ type: 'ready' } satisfies FromFetcher)
+  static async open({ port, directory, urls, secret }: FetcherStart): Promise<void> {
+    new FetchThread(port, await openChunkReader(env, directory, undefined, secret)).#use(urls)
+    port.postMessage({ type: 'ready' } satisfies FromFetcher)
   }
 
   #use(urls: readonly string[]): void {
@@ -123,4 +123,5 @@ function idsFrom(bytes: Uint8Array): Buffer[] {
   })
 }
 
-if (parentPort !== null) await FetchThread.open(parentPort, workerData as FetcherStart)
+// The thread may have been started before anything was to be read.
+parentPort?.once('message', (start: FetcherStart) => void FetchThread.open(start))

@@ -2,9 +2,10 @@
  * The owner's end of the fetching thread. The thread starts with this object, and serves every client that was given a
  * port: also while the owner's own thread is blocked, as it needs nothing of it.
  */
-import { MessageChannel, Worker } from 'node:worker_threads'
-import { entryUrl } from '../../env/entry.ts'
+import { MessageChannel } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import { messageOf } from '../../errors.ts'
+import { fetchThreads } from './fetch-threads.ts'
 import type { FetcherPort, FetcherStart, FromFetcher, RecordParcel, ToFetcher } from './messages.ts'
 
 export interface FetcherEvents {
@@ -16,18 +17,21 @@ export interface FetcherEvents {
 
 export class Fetcher implements AsyncDisposable {
   readonly #worker: Worker
+  readonly #port: MessagePort
   readonly #exited: Promise<void>
   #isEnded = false
 
-  constructor(start: FetcherStart, events: FetcherEvents) {
-    this.#worker = new Worker(entryUrl('./fetch-thread.ts', import.meta.url), {
-      workerData: start, name: 'reading from replicas',
-    })
+  constructor(start: Omit<FetcherStart, 'port'>, events: FetcherEvents) {
+    const { port1, port2 } = new MessageChannel()
+    this.#worker = fetchThreads.take()
+    this.#worker.postMessage({ ...start, port: port2 } satisfies FetcherStart, [port2])
     this.#worker.unref()
-    this.#worker.on('message', (message: FromFetcher) => {
+    this.#port = port1
+    port1.on('message', (message: FromFetcher) => {
       if (message.type === 'gathered') events.gathered(message.parcel)
       if (message.type === 'event') events.event(message.message)
     })
+    port1.unref()
     this.#worker.on('error', (error) => events.event(`nothing is read from replicas any more: ${messageOf(error)}`))
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => {
       this.#isEnded = true
@@ -40,19 +44,19 @@ export class Fetcher implements AsyncDisposable {
     const { port1, port2 } = new MessageChannel()
     const signal = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
     const message: ToFetcher = { type: 'connect', port: port2, signal, keeps }
-    this.#worker.postMessage(message, [port2])
+    this.#port.postMessage(message, [port2])
     return { port: port1, signal }
   }
 
   /** From now on these are read from. */
   use(urls: readonly string[]): void {
-    this.#worker.postMessage({ type: 'use', urls } satisfies ToFetcher)
+    this.#port.postMessage({ type: 'use', urls } satisfies ToFetcher)
   }
 
   /** Ends what is under way. Idempotent. */
   async close(): Promise<void> {
     this.#worker.ref()
-    if (!this.#isEnded) this.#worker.postMessage({ type: 'close' } satisfies ToFetcher)
+    if (!this.#isEnded) this.#port.postMessage({ type: 'close' } satisfies ToFetcher)
     await this.#exited
   }
 

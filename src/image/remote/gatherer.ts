@@ -16,6 +16,7 @@ import type { Replica } from '../../replica/replica.ts'
 import { soundHeader } from '../../store/record-source.ts'
 import type { ThreadReader } from '../../store/thread-reader.ts'
 import { RecordOpener } from './record-opener.ts'
+import { notHad } from './not-had.ts'
 import { lonelyTimeoutMs, restAfterFailureMs, tryTimeoutMs } from './limits.ts'
 
 export interface GathererEvents {
@@ -47,6 +48,8 @@ export class Gatherer {
   readonly #opener: RecordOpener
   #places: Place[] = []
   readonly #gathering = new Map<string, Promise<Buffer[]>>()
+  /** By the id in hex: what is read ahead now. */
+  readonly #ahead = new Map<string, Promise<unknown>>()
   /** Read from replicas since the start. */
   readBytes = 0
 
@@ -72,6 +75,7 @@ export class Gatherer {
    * Errors: NOT_FOUND (nobody has one of them), DAMAGED (all who have it have it wrong), REPLICA_UNREACHABLE.
    */
   async gather(ids: readonly Buffer[], hints?: readonly RunEntry[]): Promise<Buffer[]> {
+    await Promise.all(new Set(ids.map((id) => this.#ahead.get(id.toString('hex')))))
     const here = new Map(ids.map((id) => [id.toString('hex'), this.#reader.admitted(id)]))
     const absent = ids.filter((id) => here.get(id.toString('hex')) === undefined)
     const fresh = absent.filter((id) => !this.#gathering.has(id.toString('hex')))
@@ -85,14 +89,29 @@ export class Gatherer {
    * it. What cannot be had so is gathered. Errors: as `gather`.
    */
   async gatherAhead(places: readonly RunEntry[]): Promise<Buffer[]> {
-    const found = await this.#readAhead(places)
-    this.#reader.admit(found.map(({ bytes }) => bytes))
+    const reading = this.#readAhead(places).then((records) => {
+      this.#reader.admit(records.map(({ bytes }) => bytes))
+      return records
+    })
+    const found = await this.#whileAhead(places, reading)
     const there = new Set(found.map(({ header: { id } }) => id.toString('hex')))
     const absent = places.filter(({ id }) => !there.has(id.toString('hex'))).map(({ id }) => id)
     const rest = absent.length === 0 ? [] : await this.gather(absent)
     return [...found.map(({ bytes }) => bytes), ...rest]
   }
 
+  /** Who asks for one of them meanwhile waits for this. */
+  async #whileAhead<T>(places: readonly RunEntry[], reading: Promise<T>): Promise<T> {
+    const keys = places.map(({ id }) => id.toString('hex'))
+    for (const key of keys) this.#ahead.set(key, reading)
+    try {
+      return await reading
+    } finally {
+      for (const key of keys) if (this.#ahead.get(key) === reading) this.#ahead.delete(key)
+    }
+  }
+
+  /** Rejects nobody. */
   async #readAhead(places: readonly RunEntry[]): Promise<Collected[]> {
     const [place] = this.#inOrder()
     const found: Collected[] = []
@@ -270,18 +289,4 @@ function hintsFor(wanted: readonly WantedRecord[], hints: readonly RunEntry[] | 
     const entry = byId.get(id.toString('hex'))
     return entry !== undefined && entry.place.depth <= depthMax ? [entry] : []
   })
-}
-
-function notHad(id: Buffer, failures: readonly unknown[]): HoldfastError {
-  const name = id.toString('hex')
-  const [passing] = failures.filter((failure) => !isCode(failure, 'DAMAGED', 'REPLICA_FAULT'))
-  if (passing !== undefined) {
-    const message = `chunk ${name} cannot be had now: ${messageOf(passing)}`
-    return new HoldfastError('REPLICA_UNREACHABLE', message, { cause: passing, info: { id: name } })
-  }
-  if (failures.length > 0) {
-    const message = `chunk ${name} is damaged on every replica that has it`
-    return new HoldfastError('DAMAGED', message, { cause: failures[0], info: { id: name } })
-  }
-  return new HoldfastError('NOT_FOUND', `chunk ${name} is on no replica of this store`, { info: { id: name } })
 }

@@ -6,7 +6,10 @@ import { HoldfastError } from '../../errors.ts'
 import type { ErrorCode } from '../../errors.ts'
 import { kindNode, readRecordHeader } from '../../format/pack-record.ts'
 
+/** The first message to the thread. */
 export interface FetcherStart {
+  /** To its owner. */
+  readonly port: MessagePort
   /** The store's directory. */
   readonly directory: string
   readonly urls: readonly string[]

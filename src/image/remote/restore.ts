@@ -10,11 +10,12 @@ import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
 import type { StoredEpoch } from '../../format/epoch.ts'
 import type { PrefetchList } from '../../format/prefetch-list.ts'
-import { Ownership } from '../../replica/feed/ownership.ts'
-import { listReplicaImages, readReplicaEpochs, readReplicaImage } from '../../replica/image-list.ts'
+import { Ownership, lastOf } from '../../replica/feed/ownership.ts'
+import { listReplicaImages, ownedImage, readReplicaEpochs, shownName } from '../../replica/image-list.ts'
 import type { ReplicaImage } from '../../replica/image-list.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { Engine } from '../engine.ts'
+import { type FileChunks, parseWorkingSet } from '../machine-state.ts'
 import type { CallOptions, EpochSummary } from '../types.ts'
 import { identityOf } from './fetch-all.ts'
 import { ownerSilentMs } from './limits.ts'
@@ -58,6 +59,23 @@ export interface RestoreContext {
   readonly begun?: () => void
   /** What a resume of the epoch will want first, for who can make use of that. */
   readonly expect?: (epoch: { manifest: string; facts: unknown; parcels: readonly RecordParcel[] }) => void
+  /** An epoch with a machine begins to come: for who resumes it meanwhile. */
+  readonly arrives?: (arriving: Arriving) => void
+}
+
+/** The epoch that was found, before this store owns its image. */
+export interface Arriving {
+  /** What it will be here. */
+  readonly image: string
+  readonly number: number
+  readonly isFork: boolean
+  /** Hex. */
+  readonly manifest: string
+  readonly facts: unknown
+  /** What its list names as needed first; empty without a list. Rejects nobody. */
+  readonly first: Promise<{ parcels: readonly RecordParcel[]; workingSet: FileChunks[] }>
+  /** What is here in the end, which is a later epoch where the owner before made one meanwhile. */
+  readonly installed: Promise<EpochSummary>
 }
 
 /**
@@ -97,16 +115,27 @@ class Restore {
     remote.use([...await engine.sources(), this.#request.url])
     this.#context.begun?.()
     const ahead = this.#ahead(found, wanted ?? newestOf(found))
-    const image = isFork ? found : await this.#own(found)
-    this.#lap('own')
-    const epoch = await this.#epoch(image, wanted ?? newestOf(image))
-    await engine.addSource({ url: this.#request.url })
-    const summary = isFork ? await this.#fork(image, epoch) : await this.#install(image, epoch)
-    this.#lap('records')
-    const fetchedBytes = await this.#fetchFirst(image, epoch, summary, ahead)
-    this.#lap('fetch')
-    const generation = isFork ? null : image.generation
-    return { epoch: summary, key: image.key, generation, notices: this.#notices, fetchedBytes, parts: this.#parts }
+    // Nobody is replaced for an epoch that is not there.
+    if (wanted !== null) await this.#recordOf(found, ahead)
+    const installed = Promise.withResolvers<EpochSummary>()
+    installed.promise.catch(() => undefined)
+    void this.#announce(found, ahead, installed.promise)
+    try {
+      const image = isFork ? found : await this.#own(found)
+      this.#lap('own')
+      const newest = wanted ?? newestOf(image)
+      const coming = newest === ahead.number ? ahead : this.#ahead(image, newest)
+      const { summary, epoch } = await this.#bring(image, coming)
+      this.#lap('records')
+      installed.resolve(summary)
+      const fetchedBytes = await this.#fetchFirst(epoch, summary, coming)
+      this.#lap('fetch')
+      const generation = isFork ? null : image.generation
+      return { epoch: summary, key: image.key, generation, notices: this.#notices, fetchedBytes, parts: this.#parts }
+    } catch (error) {
+      installed.reject(error)
+      throw error
+    }
   }
 
   /** By its name, or by its key. */
@@ -143,39 +172,44 @@ class Restore {
     }
   }
 
-  /** Closes the newest generation and opens the next; what is listed then is final. */
+  /** Closes the newest generation and opens the next; what was listed in between is final. */
   async #own(image: ReplicaImage): Promise<ReplicaImage> {
     const { env, engine, replica } = this.#context
     const { owner } = image
     const storeId = Buffer.from((await engine.stats()).store, 'hex')
-    const ownership = new Ownership(replica, image.key, {
+    const claim = {
       self: env.randomBytes(16).toString('hex'), storeId, imageId: image.imageId, image: owner.image,
       origin: owner.origin, createdMs: owner.createdMs, openedMs: Math.round(env.wallMs()),
-    })
-    if (!await ownership.takeOver(image.generation, this.#options)) {
-      throw new HoldfastError('FENCED', `another store took ${owner.image} over at the same moment: it owns it now`)
     }
-    const owned = await readReplicaImage(replica, image.key, this.#options)
-    if (owned !== null && owned.generation === ownership.generation) return owned
-    throw new HoldfastError('FENCED', `another store took ${owner.image} over right after us: it owns it now`)
+    const ownership = new Ownership(replica, image.key, claim)
+    if (await ownership.takeOver(image.generation, this.#options)) {
+      return ownedImage(image, { ...claim, last: lastOf(ownership.basis, owner.last) }, ownership.basis)
+    }
+    throw new HoldfastError('FENCED', `another store took ${owner.image} over at the same moment: it owns it now`)
   }
 
-  async #epoch(image: ReplicaImage, wanted: number): Promise<StoredEpoch> {
-    const { replica } = this.#context
-    const epochs = await readReplicaEpochs(replica, image, { first: wanted, last: wanted }, this.#options)
-    const epoch = epochs.get(wanted)
+  /** Puts the epoch's record into the store, and those before it, which tell what the guest has touched lately. */
+  async #bring(image: ReplicaImage, ahead: Ahead): Promise<{ summary: EpochSummary; epoch: StoredEpoch }> {
+    const epoch = await this.#recordOf(image, ahead)
+    await this.#context.engine.addSource({ url: this.#request.url })
+    const isFork = this.#request.as !== undefined
+    const bringing = isFork ? this.#fork(image, epoch) : this.#install(image, epoch, await ahead.epochs)
+    return { epoch, summary: await bringing }
+  }
+
+  async #recordOf(image: ReplicaImage, { number, epochs }: Ahead): Promise<StoredEpoch> {
+    const epoch = (await epochs).get(number)
     if (epoch !== undefined) return epoch
-    throw new HoldfastError('NOT_FOUND', `${replica.url} has no epoch ${shownName(image)}@${Math.max(0, wanted)}`)
+    const address = `${shownName(image)}@${Math.max(0, number)}`
+    throw new HoldfastError('NOT_FOUND', `${this.#context.replica.url} has no epoch ${address}`)
   }
 
-  async #install(image: ReplicaImage, epoch: StoredEpoch): Promise<EpochSummary> {
-    const { engine, replica } = this.#context
+  async #install(
+    image: ReplicaImage, epoch: StoredEpoch, recent: ReadonlyMap<number, StoredEpoch>,
+  ): Promise<EpochSummary> {
+    const { engine } = this.#context
     const { image: name, origin, createdMs, last } = image.owner
     const highest = Math.max(last, ...image.batches.map((batch) => batch.last))
-    // The epochs before it tell what the guest has touched lately.
-    const recent = await readReplicaEpochs(replica, image, {
-      first: Math.max(0, epoch.number - recentEpochs), last: epoch.number,
-    }, this.#options)
     const records = [...recent.values()].sort((left, right) => left.number - right.number)
     await engine.installImage({
       image: name, id: image.imageId.toString('hex'), origin, createdMs, records: records.map(identityOf),
@@ -197,33 +231,41 @@ class Restore {
     return found
   }
 
-  /** What the list of an epoch names as needed first, while the rest of the restore goes on. Rejects nobody. */
+  /** An epoch's records, and what its list names as needed first, while the rest goes on. Rejects nobody. */
   #ahead(image: ReplicaImage, number: number): Ahead {
     const { remote, replica } = this.#context
     const fetched = fetchListed(remote, replica, image, number, (notice) => this.#notices.push(notice), this.#options)
-    fetched.catch(() => undefined)
-    return { number, fetched }
+    const wanted = { first: Math.max(0, number - recentEpochs), last: number }
+    const epochs = readReplicaEpochs(replica, image, wanted, this.#options)
+    for (const each of [fetched, epochs]) each.catch(() => undefined)
+    return { number, epochs, fetched }
   }
 
-  /** That of the epoch that it came to in the end. Without a list nothing. Returns the bytes read. */
-  async #fetchFirst(image: ReplicaImage, epoch: StoredEpoch, installed: EpochSummary, ahead: Ahead): Promise<number> {
-    const { list, bytes, parcels } = await (ahead.number === epoch.number
-      ? ahead.fetched : this.#ahead(image, epoch.number).fetched)
-    if (list !== null) await this.#saveWorkingSet(list, `${installed.image}@${installed.number}`)
+  /** To who resumes it meanwhile. Rejects nobody: the restore itself says what is wrong. */
+  async #announce(image: ReplicaImage, ahead: Ahead, installed: Promise<EpochSummary>): Promise<void> {
+    const { arrives } = this.#context
+    const epoch = arrives && (await ahead.epochs.catch(() => null))?.get(ahead.number)
+    if (arrives === undefined || epoch?.machine == null) return
+    const { as } = this.#request
+    const first = ahead.fetched.then(({ list, parcels }) => ({ parcels, workingSet: workingSetOf(list) ?? [] }))
+    arrives({
+      image: as ?? image.owner.image, number: as === undefined ? ahead.number : 0, isFork: as !== undefined,
+      manifest: epoch.manifest.toString('hex'), facts: JSON.parse(epoch.machine.facts),
+      first: first.catch(() => ({ parcels: [], workingSet: [] })), installed,
+    })
+  }
+
+  /** Without a list nothing. Returns the bytes read. */
+  async #fetchFirst(epoch: StoredEpoch, installed: EpochSummary, { fetched }: Ahead): Promise<number> {
+    const { list, bytes, parcels } = await fetched
+    const set = workingSetOf(list)
+    const address = `${installed.image}@${installed.number}`
+    if (set !== null) await this.#context.engine.saveWorkingSet({ epoch: address, set })
     const { machine, manifest } = epoch
     if (machine !== null) this.#context.expect?.({
       manifest: manifest.toString('hex'), facts: JSON.parse(machine.facts), parcels,
     })
     return bytes
-  }
-
-  async #saveWorkingSet({ workingSet }: PrefetchList, epoch: string): Promise<void> {
-    try {
-      const set: unknown = JSON.parse(workingSet)
-      if (isWorkingSet(set)) await this.#context.engine.saveWorkingSet({ epoch, set })
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error
-    }
   }
 
   #lap(part: string): void {
@@ -236,23 +278,19 @@ class Restore {
 /** Records of so many epochs before it come with one. */
 const recentEpochs = 4
 
-/** A list's records, being fetched. */
+/** An epoch of a replica that is being read. */
 interface Ahead {
   readonly number: number
+  /** Its record, and of those shortly before it what there is. */
+  readonly epochs: Promise<ReadonlyMap<number, StoredEpoch>>
+  /** A list's records. */
   readonly fetched: Promise<ListedRecords>
+}
+
+function workingSetOf(list: PrefetchList | null): FileChunks[] | null {
+  return list === null ? null : parseWorkingSet(list.workingSet)
 }
 
 function newestOf({ batches }: ReplicaImage): number {
   return Math.max(-1, ...batches.map(({ last }) => last))
-}
-
-/** What people call it. */
-export function shownName({ owner, fenced }: ReplicaImage): string {
-  return fenced === null || owner.image.endsWith(`.fenced-${fenced}`) ? owner.image : `${owner.image}.fenced-${fenced}`
-}
-
-function isWorkingSet(value: unknown): value is { path: string; chunks: number[] }[] {
-  return Array.isArray(value) && value.every((item: unknown) => typeof item === 'object' && item !== null &&
-    'path' in item && typeof item.path === 'string' && 'chunks' in item && Array.isArray(item.chunks) &&
-    item.chunks.every((chunk: unknown) => Number.isSafeInteger(chunk)))
 }
