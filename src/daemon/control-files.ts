@@ -1,5 +1,6 @@
 /** Files of the control directory that a daemon makes, and what is left of them when it dies. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { hasEnded } from '../env/process-state.ts'
 import { HoldfastError } from '../errors.ts'
 import { StoreLayout } from '../store/layout.ts'
 import { controlPaths } from './socket-path.ts'
@@ -26,12 +27,13 @@ export function requireStore(store: string): void {
 
 /** The daemon that made the files that are there is no more. */
 export function daemonHasDied(store: string): boolean {
+  const { pid: path } = controlPaths(store)
+  let pid: number
   try {
-    const pid = Number(readFileSync(controlPaths(store).pid, 'latin1'))
-    if (!Number.isSafeInteger(pid) || pid <= 1) return false
-    process.kill(pid, 0)
-    return false
+    pid = Number(readFileSync(path, 'latin1'))
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
   }
+  return Number.isSafeInteger(pid) && pid > 1 && hasEnded(pid)
 }
