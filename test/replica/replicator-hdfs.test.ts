@@ -73,11 +73,12 @@ hdfsTest(`hdfs: what only one DataNode has does not count, until another one com
     await made.seal('two')
     await until('it is said', () => made.replicator.status()[0].lastError?.includes('too few places') === true)
     t.deepEqual(await levelOf(made, 2), { have: 0, of: 1 })
-    t.deepEqual(await publishedNumbers(at.replica, key), [0, 1, 2])
   } finally {
     for (const each of hdfs().dataNodes.slice(1)) each.start()
+    await hdfs().waitReady()
   }
   await until('two places', isThere(made, 2))
+  t.deepEqual(await publishedNumbers(at.replica, key), [0, 1, 2])
   await isWhole(t, made, at, { 'vm@2': 'two' })
 })
 
