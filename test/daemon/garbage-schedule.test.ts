@@ -15,7 +15,7 @@ import { scratchDirectory } from './scratch.ts'
 
 const report: GarbageReport = {
   dryRun: false, keptEpochs: 1, removedEpochs: [{ epoch: 'a@0', wallMs: 0, note: '', storedBytes: null }], reasons: {}, liveRecords: 1,
-  droppedPacks: 1, rewrittenPacks: 0, freedBytes: 10, movedBytes: 0, unusedBytes: 0, left: [],
+  droppedPacks: 1, rewrittenPacks: 0, freedBytes: 10, movedBytes: 0, unusedBytes: 0, isComplete: true, goingPacks: [], left: [],
 }
 const everyMs = 10
 const rules = checkArguments(garbageParameters, { keepLast: 3, thin: 'default', image: ['vm'] }) as GarbageRules
@@ -39,10 +39,12 @@ class CountingEngine {
   }
 }
 
+const replicas = { collect: async () => [] }
+
 function scheduleOf(engine: CountingEngine, isBackground = true): { schedule: GarbageSchedule; told: string[] } {
   const told: string[] = []
   const schedule = new GarbageSchedule({
-    env: systemEnv(), engine: engine as unknown as Engine, isBackground, onEvent: (message) => told.push(message),
+    env: systemEnv(), engine: engine as unknown as Engine, replicas, isBackground, onEvent: (message) => told.push(message),
   })
   schedule.begin()
   return { schedule, told }

@@ -77,14 +77,15 @@ class GarbageCollection {
     const { freedBytes, movedBytes, unusedBytes } = plan
     const told = {
       dryRun: isDry, keptEpochs: this.#keptEpochs, removedEpochs: this.#removed, reasons: this.#reasons,
-      liveRecords: this.#packs.live.count, unusedBytes,
+      liveRecords: this.#packs.live.count, unusedBytes, isComplete: this.#packs.isComplete,
     }
     if (isDry) {
       const counts = { droppedPacks: plan.drop.length, rewrittenPacks: plan.rewrite.length, freedBytes, movedBytes }
-      return { ...told, ...counts, left: [] }
+      const goingPacks = [...plan.drop, ...plan.rewrite].map(({ number }) => number)
+      return { ...told, ...counts, goingPacks, left: [] }
     }
     const { kept, ...done } = await this.#packs.execute(plan, this.#call)
-    return { ...told, ...done, left: kept }
+    return { ...told, ...done, goingPacks: [], left: kept }
   }
 
   async #survey(): Promise<SurveyedImage[]> {

@@ -34,6 +34,10 @@ export interface GarbageReport {
   readonly movedBytes: number
   /** Garbage in packs that are not worth rewriting yet. */
   readonly unusedBytes: number
+  /** All that stays is in packs of the store's own: none of it is lost, or on replicas only. */
+  readonly isComplete: boolean
+  /** Numbers of the packs that would go, of a dry run only. */
+  readonly goingPacks: readonly number[]
   /** Packs that were to go and stay, and why: the next collection tries again. */
   readonly left: readonly { readonly pack: number; readonly reason: string }[]
 }

@@ -10,6 +10,11 @@ import type { Buffer } from 'node:buffer'
 const fillMax = 0.75
 const growth = 1.6
 const countMin = 1024
+const marks = { wanted: 1, found: 2 } as const
+const allMarks = 3
+const slotsPerByte = 4
+
+export type Mark = keyof typeof marks
 
 export class IdSet {
   readonly #width: number
@@ -17,6 +22,8 @@ export class IdSet {
   #words: Uint32Array
   #slots: number
   #count = 0
+  /** Two marks a slot; none before the first one. */
+  #marks = new Uint8Array(0)
 
   /** `count` ids are expected; more are taken too. */
   constructor(count: number, idBytes: 8 | 16, secret: number) {
@@ -31,7 +38,7 @@ export class IdSet {
   }
 
   get bytes(): number {
-    return this.#words.byteLength
+    return this.#words.byteLength + this.#marks.byteLength
   }
 
   has(id: Buffer, depth = 0): boolean {
@@ -49,6 +56,33 @@ export class IdSet {
     for (let word = 2; word < this.#width; word++) this.#words[at + word] = id.readUInt32LE(4 * word)
     this.#count += 1
     return true
+  }
+
+  /** Marks an id that is in the set; else nothing happens. */
+  mark(id: Buffer, mark: Mark, depth = 0): void {
+    const at = this.#find(keyWord(id, 0), keyWord(id, 1) ^ mixed(depth), id)
+    if (this.#words[at] === 0) return
+    if (this.#marks.length === 0) this.#marks = new Uint8Array(Math.ceil(this.#slots / slotsPerByte))
+    this.#markSlot(at / this.#width, marks[mark])
+  }
+
+  /** Of all, or of those that are wanted: how many are not marked as found. */
+  missing(of: 'all' | 'wanted'): number {
+    let missing = 0
+    for (let slot = 0; slot < this.#slots; slot++) {
+      if (this.#words[slot * this.#width] === 0) continue
+      const bits = this.#bitsOf(slot)
+      if ((bits & marks.found) === 0 && (of === 'all' || (bits & marks.wanted) !== 0)) missing += 1
+    }
+    return missing
+  }
+
+  #bitsOf(slot: number): number {
+    return (this.#marks[Math.floor(slot / slotsPerByte)] ?? 0) >> (slot % slotsPerByte * 2)
+  }
+
+  #markSlot(slot: number, bits: number): void {
+    this.#marks[Math.floor(slot / slotsPerByte)] |= bits << (slot % slotsPerByte * 2)
   }
 
   /** Where the id is, or the free place where it belongs. */
@@ -74,13 +108,18 @@ export class IdSet {
 
   #grow(): void {
     const before = this.#words
+    const marksBefore = this.#marks
     this.#slots = Math.ceil(this.#slots * growth)
     this.#words = new Uint32Array(this.#slots * this.#width)
+    if (marksBefore.length > 0) this.#marks = new Uint8Array(Math.ceil(this.#slots / slotsPerByte))
     for (let at = 0; at < before.length; at += this.#width) {
       if (before[at] === 0) continue
       let slot = this.#slotOf(before[at], before[at + 1])
       while (this.#words[slot * this.#width] !== 0) slot = slot + 1 === this.#slots ? 0 : slot + 1
       this.#words.set(before.subarray(at, at + this.#width), slot * this.#width)
+      const old = at / this.#width
+      const bits = (marksBefore[Math.floor(old / slotsPerByte)] ?? 0) >> (old % slotsPerByte * 2)
+      if ((bits & allMarks) !== 0) this.#markSlot(slot, bits & allMarks)
     }
   }
 }

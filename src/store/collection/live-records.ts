@@ -3,6 +3,7 @@
  * chunks nobody may need any more. It may keep too much, never too little.
  */
 import type { Buffer } from 'node:buffer'
+import { deltaDepthMax } from '../../limits.ts'
 import { IdSet } from './id-set.ts'
 
 export class LiveRecords {
@@ -34,7 +35,21 @@ export class LiveRecords {
    */
   keepBase(id: Buffer, depth: number): boolean {
     for (let shallower = 0; shallower < depth; shallower++) this.#bases.add(id, shallower + 1)
-    return this.#bases.add(id, depth + 1)
+    const isNew = this.#bases.add(id, depth + 1)
+    this.#bases.mark(id, 'wanted', depth + 1)
+    return isNew
+  }
+
+  /** There is such a record, in a pack of the store's own. */
+  found(id: Buffer, depth: number): void {
+    this.#ids.mark(id, 'found')
+    if (!this.isBase(id, depth)) return
+    for (let deeper = depth; deeper <= deltaDepthMax; deeper++) this.#bases.mark(id, 'found', deeper + 1)
+  }
+
+  /** Chunks that are needed, and records that others build on, of which none was found: where all were looked for. */
+  get missing(): number {
+    return this.#ids.missing('all') + this.#bases.missing('wanted')
   }
 
   isNeeded(id: Buffer): boolean {

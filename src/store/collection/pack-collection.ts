@@ -48,7 +48,10 @@ export class PackCollection implements Disposable {
   readonly #onEnd: () => void
   /** Packs with a record that was noted since it was looked at. */
   readonly #touched = new Set<number>()
+  /** By number: not of records that a replica has. */
+  readonly #own = new Map<number, boolean>()
   #isMoving = false
+  #isComplete = false
 
   constructor(inside: StoreInside, onEnd: () => void) {
     const { records } = totalsOf(inside)
@@ -82,7 +85,14 @@ export class PackCollection implements Disposable {
 
   /** What was marked before, and all that was put, is synced. Errors: ABORTED, IO. */
   async plan(call: LongCall, limits?: PlanLimits): Promise<PackPlan> {
-    return planPacks(await surveyPacks(this.#inside, this.live, call), limits)
+    const packs = await surveyPacks(this.#inside, this.live, call)
+    this.#isComplete = this.live.missing === 0 && !packs.some(({ isDamaged }) => isDamaged)
+    return planPacks(packs, limits)
+  }
+
+  /** Whether the plan found all that stays in packs of the store's own: nothing is lost, or on replicas only. */
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
   /** What is put from now on goes to other packs. Errors: NO_SPACE, IO. */
@@ -196,9 +206,18 @@ export class PackCollection implements Disposable {
     return place.recordBytes
   }
 
+  #isOwn(packNumber: number): boolean {
+    const known = this.#own.get(packNumber)
+    if (known !== undefined) return known
+    for (const { number, isCopied } of this.#inside.packs.packs()) this.#own.set(number, !isCopied)
+    return this.#own.get(packNumber) ?? false
+  }
+
   #touch(id: Buffer, depth: number): void {
     const location = this.#inside.lookup.locate(id, depth)
-    if (location !== undefined) this.#touched.add(location.packNumber)
+    if (location === undefined) return
+    this.#touched.add(location.packNumber)
+    if (this.#isOwn(location.packNumber)) this.live.found(id, depth)
   }
 }
 

@@ -78,6 +78,7 @@ class PackSurvey {
       if (!this.#live.stays(id, place.depth)) continue
       liveBytes += place.recordBytes
       liveRecords += 1
+      if (!this.#pack.isCopied) this.#live.found(id, place.depth)
       if (place.codec !== codecDelta || !this.#isToFollow(id)) continue
       if (!this.#follow(headers, place.offset)) isDamaged = true
     }
