@@ -50,9 +50,10 @@ export interface RunIdentity {
   readonly keyId: number
 }
 
-/** By (id, depth): the order of a run. */
+/** By (id, depth, pack): the order of a run. A record may lie in several packs, of which some may go. */
 export function compareEntries(left: RunEntry, right: RunEntry): number {
-  return Buffer.compare(left.id, right.id) || left.place.depth - right.place.depth
+  return Buffer.compare(left.id, right.id) || left.place.depth - right.place.depth ||
+    Buffer.compare(left.packId, right.packId)
 }
 
 /** `entries` are sorted by `compareEntries`, none twice, at least one. */
@@ -134,6 +135,12 @@ export class RunTable {
     this.shape = shape
     this.#packs = bytes.subarray(0, packsBytes)
     this.#firsts = bytes.subarray(packsBytes)
+  }
+
+  /** Ids, in hex. */
+  packs(): string[] {
+    const at = (pack: number): number => pack * identityBytes
+    return Array.from({ length: this.shape.packs }, (_, pack) => this.#packs.toString('hex', at(pack), at(pack + 1)))
   }
 
   /** The blocks that can hold records of an id: mostly one, two where the next begins alike. */

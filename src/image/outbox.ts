@@ -19,6 +19,7 @@ import { readFence } from './fence.ts'
 import { ImageFiles } from './image-files.ts'
 import { listImages } from './image-list.ts'
 import { prefetchListOf } from './prefetch.ts'
+import { hasSources } from './source-list.ts'
 import type { DurablePack, FenceRequest } from './types.ts'
 
 /** What only the thread can tell, or do, that writes the store. */
@@ -77,6 +78,10 @@ export class StoreOutbox implements Outbox {
 
   keysFile(): KeysFile | null {
     return this.keys === null ? null : readKeysFile(this.#env, new StoreLayout(this.#directory))
+  }
+
+  isRestored(): boolean {
+    return hasSources(this.#env, this.#directory)
   }
 
   images(): LocalImage[] {

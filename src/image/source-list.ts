@@ -14,6 +14,11 @@ const listVersion = 1
 const listBytesMax = MIB
 export const sourcesMax = 64
 
+/** Whether anything here was ever read from a replica. */
+export function hasSources(env: Env, directory: string): boolean {
+  return env.exists(pathOf(directory))
+}
+
 /** Errors: DAMAGED, NEWER_VERSION. */
 export function readSources(env: Env, directory: string): string[] {
   const path = pathOf(directory)

@@ -56,6 +56,11 @@ export class IndexReader {
     return this.#search(ids, options)
   }
 
+  /** What was collected, or came, since is seen from now on. Errors: those of every call. */
+  refresh(options?: CallOptions): Promise<void> {
+    return this.#list(options)
+  }
+
   /** Lists again; those who come meanwhile wait for the same. */
   #list(options?: CallOptions): Promise<void> {
     const listing = this.#listRuns(options)

@@ -8,7 +8,8 @@
  *   packs/PACK/whole                         the closed pack; its ranges are removed some time after
  *   indexes/STORE/LEVEL-NUMBER               sorted run (format/index-run.ts) of what STORE has put into packs
  *   epochs/IMAGE/gNUMBER/open|closed/owner   who opened the generation (owner-record.ts)
- *   epochs/IMAGE/gNUMBER/open|closed/FIRST-LAST.COUNT   records of epochs (format/epoch-batch.ts)
+ *   epochs/IMAGE/gNUMBER/open|closed/FIRST-LAST.COUNT   records of epochs (format/epoch-batch.ts); `.REVISION` behind
+ *                                            it for those that a collection wrote anew
  *   intents/ condemned/ deleting/ sweeps/    how packs go: protocol/collection.ts
  *   prefetch/IMAGE/NUMBER                    what to fetch first of an epoch; without it a resume is slower
  *   seen/IMAGE                               a hint for people: when the owner last looked after the image
@@ -37,6 +38,8 @@ export const prefetchDirectory = 'prefetch'
 export const seenDirectory = 'seen'
 /** Batches of records that are about to be published. */
 export const intentsDirectory = 'intents'
+/** What collectors leave there: `protocol/collection.ts`. */
+export const collectorDirectories = ['condemned', 'deleting', 'sweeps'] as const
 
 /** In a generation's directory, beside the batches of records. */
 export const ownerName = 'owner'
@@ -118,18 +121,21 @@ export interface BatchName {
   readonly first: number
   readonly last: number
   readonly count: number
+  /** Of a batch that was written anew: never used twice. */
+  readonly revision?: string
 }
 
-export function batchName({ first, last, count }: BatchName): string {
-  return `${padded(first, numberDigits)}-${padded(last, numberDigits)}.${count}`
+export function batchName({ first, last, count, revision }: BatchName): string {
+  const plain = `${padded(first, numberDigits)}-${padded(last, numberDigits)}.${count}`
+  return revision === undefined ? plain : `${plain}.${revision}`
 }
 
 /** Undefined for another name. */
 export function parseBatchName(name: string): BatchName | undefined {
-  const match = /^(\d{8,15})-(\d{8,15})\.([1-9]\d{0,5})$/.exec(name)
+  const match = /^(\d{8,15})-(\d{8,15})\.([1-9]\d{0,5})(?:\.([0-9a-z]{1,64}))?$/.exec(name)
   if (match === null) return undefined
-  const [first, last, count] = match.slice(1).map(Number)
-  return { first, last, count }
+  const [first, last, count] = match.slice(1, 4).map(Number)
+  return match[4] === undefined ? { first, last, count } : { first, last, count, revision: match[4] }
 }
 
 export function prefetchPath(key: string, number: number): string {
@@ -138,6 +144,11 @@ export function prefetchPath(key: string, number: number): string {
 
 export function seenPath(key: string): string {
   return joinPath(seenDirectory, key)
+}
+
+/** How the names of a store's intents begin: so it knows those that an earlier run of its own has left. */
+export function intentsPrefixOf(storeId: Buffer): string {
+  return storeId.toString('hex', 0, 8)
 }
 
 function padded(number: number, digits: number): string {

@@ -62,6 +62,10 @@ export const runLevelMax = 9
 export const indexRunBytesMax = 32 * MIB
 /** Before what is unclear is asked again; the call itself has tried long. */
 export const unclearPauseMs = 1_000
+/** A collection asks whether a replica is there before it begins: one that is away does not hold up the others. */
+export const collectProbeMs = 10_000
+/** Looks for what writers that do not know yet put into a pack's directory while it is being removed. */
+export const removePackTries = 8
 /** Replicas of one store: each costs uploads of everything. */
 export const replicasMax = 16
 /** `replicas.json`, and the note of one replica: 100 bytes an image. */

@@ -44,6 +44,9 @@ export interface Outbox {
   /** The wrapped keys as they are now; null where nothing is encrypted. Errors: DAMAGED, BAD_FORMAT, NEWER_VERSION. */
   keysFile(): KeysFile | null
 
+  /** Whether some of what is here was read from replicas. */
+  isRestored(): boolean
+
   /** Those that can be read. */
   images(): LocalImage[]
 

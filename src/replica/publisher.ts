@@ -32,16 +32,23 @@ export type ReplacePacks = (
   packs: readonly string[], attempt: string, options: CallOptions,
 ) => Promise<Readonly<Record<string, readonly string[]>>>
 
+/** Of a pack whose directory is there: whether what is to be in it is there, as far as that can be told. */
+export type IsWhole = (pack: string, options: CallOptions) => Promise<boolean>
+
 export class Publisher {
   readonly #replica: Replica
   readonly #replace: ReplacePacks
+  readonly #isWhole: IsWhole
   #state: WriterState
   #isReady = false
 
   /** `self`: letters and digits, of this publisher alone, never used again. */
-  constructor(replica: Replica, self: string, replace: ReplacePacks) {
+  constructor(
+    replica: Replica, self: string, replace: ReplacePacks, isWhole: IsWhole = () => Promise.resolve(true),
+  ) {
     this.#replica = replica
     this.#replace = replace
+    this.#isWhole = isWhole
     this.#state = beginWriter(self)
   }
 
@@ -122,15 +129,18 @@ export class Publisher {
     }
   }
 
-  /** A pack is there if its directory is: a collector empties it only after the pack counts as gone. */
+  /**
+   * A pack is there if its directory is: a collector empties it only after the pack counts as gone. But a range that
+   * was put after that, by ourselves when we did not know, makes the directory anew without what was before it.
+   */
   async #missing(packs: readonly string[], options: CallOptions): Promise<string[]> {
-    if (packs.length > listedPacksMin) {
-      const there = new Set(await listNames(this.#replica, packsDirectory, options))
-      return packs.filter((pack) => !there.has(pack))
-    }
+    const isListed = packs.length > listedPacksMin
+    const listed = new Set(isListed ? await listNames(this.#replica, packsDirectory, options) : [])
     const missing: string[] = []
     for (const pack of packs) {
-      if (await this.#replica.stat(joinPath(packsDirectory, pack), options) === null) missing.push(pack)
+      const isThere = isListed
+        ? listed.has(pack) : await this.#replica.stat(joinPath(packsDirectory, pack), options) !== null
+      if (!isThere || !await this.#isWhole(pack, options)) missing.push(pack)
     }
     return missing
   }

@@ -22,6 +22,8 @@ export interface ClaimedRecord {
 
 export interface RecordAnswers {
   readonly records: ClaimedRecord[]
+  /** Packs that are not there, by their ids in hex: they were collected since, or are not there yet. */
+  readonly absentPacks: Set<string>
   /** Errors of reads that failed, while others went on. */
   readonly failures: unknown[]
 }
@@ -40,14 +42,43 @@ export class ReplicaRecordReader {
     return this.#index.isComplete
   }
 
-  /** The shallowest record of each id that is shallow enough. Errors: those of every call. */
-  async find(wanted: readonly WantedRecord[], options?: CallOptions): Promise<RunEntry[]> {
+  /**
+   * The shallowest record of each id that is shallow enough, and in none of the packs that `avoided` names by their ids
+   * in hex: where there are any, the runs are listed anew. Errors: those of every call.
+   */
+  async find(
+    wanted: readonly WantedRecord[], options?: CallOptions, avoided: ReadonlySet<string> = new Set(),
+  ): Promise<RunEntry[]> {
+    if (avoided.size > 0) await this.#index.refresh(options)
     const found = await this.#index.find(wanted.map(({ id }) => id), options)
     return wanted.flatMap(({ id, depthMax }) => {
       const entries = found.get(id.toString('hex')) ?? []
-      const fit = entries.filter(({ place }) => place.depth <= depthMax && place.recordBytes <= recordBytesMax)
+      const fit = entries.filter(({ place, packId }) => place.depth <= depthMax &&
+        place.recordBytes <= recordBytesMax && !avoided.has(packId.toString('hex')))
       return fit.sort((left, right) => left.place.depth - right.place.depth).slice(0, 1)
     })
+  }
+
+  /**
+   * As `read`; but where a pack is gone its records may lie in others: a collection leaves entries behind that lead
+   * nowhere. `entries` are of the records that are `wanted`.
+   */
+  async readSomewhere(
+    wanted: readonly WantedRecord[], entries: readonly RunEntry[], options?: CallOptions,
+    onBytes?: (bytes: number) => void,
+  ): Promise<RecordAnswers> {
+    const all: RecordAnswers = { records: [], failures: [], absentPacks: new Set() }
+    for (let left = entries; left.length > 0;) {
+      const before = all.absentPacks.size
+      const { records, failures, absentPacks } = await this.read(left, options, onBytes)
+      all.records.push(...records)
+      all.failures.push(...failures)
+      for (const pack of absentPacks) all.absentPacks.add(pack)
+      if (all.absentPacks.size === before) break
+      const given = new Set(all.records.map(({ entry }) => entry.id.toString('hex')))
+      left = await this.find(wanted.filter(({ id }) => !given.has(id.toString('hex'))), options, all.absentPacks)
+    }
+    return all
   }
 
   /** What can be read of them. `onBytes` is told of bytes as they come, gaps between records included. */
@@ -56,6 +87,7 @@ export class ReplicaRecordReader {
   ): Promise<RecordAnswers> {
     const records: ClaimedRecord[] = []
     const failures: unknown[] = []
+    const absentPacks = new Set<string>()
     await Promise.all(readRuns(entries).map(async (run) => {
       const { packId, place: { offset } } = run[0]
       const last = run[run.length - 1].place
@@ -69,9 +101,10 @@ export class ReplicaRecordReader {
       } catch (error) {
         if (isCode(error, 'ABORTED')) throw error
         failures.push(error)
+        if (isCode(error, 'NOT_FOUND')) absentPacks.add(packId.toString('hex'))
       }
     }))
-    return { records, failures }
+    return { records, failures, absentPacks }
   }
 }
 

@@ -8,12 +8,16 @@
 import type { Env } from '../env/env.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import { pause } from './call.ts'
+import type { CollectCall } from './collection/collect-replica.ts'
+import { type ReplicaGarbage, collectedOn } from './collection/replica-garbage.ts'
+import type { ReplicaCollectionRequest } from './collection/types.ts'
 import { type FeedCall, ReplicaFeed } from './feed/replica-feed.ts'
 import type { ReplicationLimits } from './limits.ts'
 import { replicationLimits } from './limits.ts'
 import type { Outbox } from './outbox.ts'
 import type { ReplicaEntry, ReplicaNote, ReplicaRegistry } from './registry.ts'
 import type { Replica } from './replica.ts'
+import { type Line, isRefused, poke, unknownReplica } from './replicator-line.ts'
 
 export interface ReplicatorOptions {
   readonly env: Env
@@ -43,29 +47,6 @@ export interface ReplicaStatus {
   /** It lags by more than is right. */
   readonly alarm: string | null
 }
-
-interface Line {
-  readonly entry: ReplicaEntry
-  readonly replica: Replica
-  readonly feed: ReplicaFeed
-  readonly end: AbortController
-  wake: () => void
-  isPoked: boolean
-  running: Promise<void>
-  stepping: Promise<unknown>
-  /** Whole packs on their way beside the steps. */
-  settling: Promise<void> | null
-  failures: number
-  lastError: unknown
-  /** A step has succeeded: a place that is not there then is one that went away, and may come back. */
-  hasWorked: boolean
-  behindSinceMs: number | null
-  isAlarmed: boolean
-  sentBytes: number
-  sentEpochs: number
-}
-
-const refusals = ['WRONG_DOMAIN', 'KEY_NEEDED', 'NEWER_VERSION', 'REPLICA_DENIED', 'BAD_FORMAT', 'USAGE']
 
 export class Replicator implements AsyncDisposable {
   readonly #options: ReplicatorOptions
@@ -104,11 +85,9 @@ export class Replicator implements AsyncDisposable {
    */
   async sync(name: string | null, call: FeedCall): Promise<void> {
     await this.refresh()
-    const lines = [...this.#lines.values()].filter(({ entry }) => name === null || entry.name === name)
+    const lines = this.#ordered().filter(({ entry }) => name === null || entry.name === name)
     if (name !== null && lines.length === 0) throw unknownReplica(name)
-    // The authority first: the others get what it has.
-    const ordered = lines.toSorted((left, right) => Number(right.entry.isAuthority) - Number(left.entry.isAuthority))
-    for (const line of ordered) {
+    for (const line of lines) {
       await this.#inTurn(line, async () => {
         line.feed.forget()
         while ((await this.#step(line, call)).epochs > 0);
@@ -116,6 +95,17 @@ export class Replicator implements AsyncDisposable {
         await line.feed.settle(call)
       })
     }
+  }
+
+  /** Collects garbage on each replica. Of one that fails it is told. Errors: ABORTED. */
+  async collect(request: ReplicaCollectionRequest, call: CollectCall): Promise<ReplicaGarbage[]> {
+    await this.refresh()
+    const found: ReplicaGarbage[] = []
+    for (const line of this.#ordered()) {
+      const run = (own: CollectCall) => this.#inTurn(line, () => line.feed.collect(request, own))
+      found.push(await collectedOn(line, run, call))
+    }
+    return found
   }
 
   async close(): Promise<void> {
@@ -158,6 +148,11 @@ export class Replicator implements AsyncDisposable {
     await line.stepping
     await line.settling
     this.#lines.delete(line.entry.name)
+  }
+
+  /** The authority first: the others get what it has. */
+  #ordered(): Line[] {
+    return [...this.#lines.values()].sort((a, b) => Number(b.entry.isAuthority) - Number(a.entry.isAuthority))
   }
 
   #authority(): Line | undefined {
@@ -274,18 +269,4 @@ export class Replicator implements AsyncDisposable {
     const { retryMinMs, retryMaxMs } = this.#limits
     return Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(failures - 1, 16))
   }
-}
-
-function poke(line: Line): void {
-  line.isPoked = true
-  line.wake()
-}
-
-function unknownReplica(name: string): HoldfastError {
-  return new HoldfastError('NOT_FOUND', `there is no replica ${name}: see 'holdfast replica list'`)
-}
-
-/** Trying again will not help. */
-function isRefused({ lastError, hasWorked }: Line): boolean {
-  return isCode(lastError, ...refusals) || (isCode(lastError, 'NOT_FOUND') && !hasWorked)
 }

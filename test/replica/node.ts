@@ -97,7 +97,7 @@ export async function publishedNumbers(replica: Replica, key: string): Promise<n
   return (await epochsOn(replica, key)).map(({ number }) => number)
 }
 
-async function epochsOn(replica: Replica, key: string) {
+export async function epochsOn(replica: Replica, key: string) {
   const found = new Map<number, ReturnType<typeof decodeEpochBatch>['epochs'][number]>()
   const newest = await newestGeneration(replica, key, {})
   for (let generation = 1; generation <= (newest?.number ?? 0); generation++) {

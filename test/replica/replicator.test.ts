@@ -1,6 +1,5 @@
 /** The replicator on directory replicas: everything but the network. */
 import test from 'ava'
-import type { ExecutionContext } from 'ava'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
@@ -9,42 +8,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemEnv } from '../../src/env/system.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { newestGeneration } from '../../src/replica/feed/ownership.ts'
-import { imageKey } from '../../src/replica/layout.ts'
 import { openReplica } from '../../src/replica/open.ts'
-import type { Replica } from '../../src/replica/replica.ts'
 import { initStore, readIdentity } from '../../src/store/identity.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { Work } from '../image/work.ts'
+import { directoryNode, place } from './places.ts'
 import { ReplicatedNode, buildStore, imageKeys, isWhole, levelOf, notIndexed, publishedNumbers, takeOver, until } from './node.ts'
 
 const env = systemEnv()
 
-interface Place {
-  readonly url: string
-  readonly root: string
-  readonly replica: Replica
-}
-
-function place(t: ExecutionContext, parent: string, name: string): Place {
-  const root = join(parent, name)
-  fs.mkdirSync(root)
-  const replica = openReplica(env, `file://${root}`)
-  t.teardown(() => replica.close())
-  return { url: `file://${root}`, root, replica }
-}
-
-async function node(t: ExecutionContext, count = 1): Promise<{ node: ReplicatedNode; places: Place[]; key: string }> {
-  t.timeout(120_000)
-  const made = await ReplicatedNode.start(t, [])
-  const places = Array.from({ length: count }, (_, at) => place(t, made.work.rig.parent, `replica${at}`))
-  for (const [at, { url }] of places.entries()) made.add(`r${at}`, url)
-  await made.replicator.refresh()
-  const [{ id }] = await made.work.engine.images()
-  return { node: made, places, key: imageKey(Buffer.from(id, 'hex')) }
-}
-
 test('what is sealed comes to every replica, and each alone is a sound store', async (t) => {
-  const { node: made, places, key } = await node(t, 2)
+  const { node: made, places, key } = await directoryNode(t, 2)
   for (const text of ['one', 'two', 'three']) await made.seal(text)
   await until('three epochs everywhere', async () => (await levelOf(made, 3)).have === 2)
   t.like((await made.work.engine.log({ image: 'vm' })).at(-1), { level: 'replicated', replicas: { have: 2, of: 2 } })
@@ -58,7 +32,7 @@ test('what is sealed comes to every replica, and each alone is a sound store', a
 })
 
 test('after a restart it goes on in the same generation', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   await made.replicator.close()
@@ -71,7 +45,7 @@ test('after a restart it goes on in the same generation', async (t) => {
 })
 
 test('after a restart it goes on where the first epochs of an image are gone', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   for (const text of ['one', 'two']) await made.seal(text)
   await until('two epochs', async () => (await levelOf(made, 2)).have === 1)
   await made.replicator.close()
@@ -84,7 +58,7 @@ test('after a restart it goes on where the first epochs of an image are gone', a
 })
 
 test('notes that are lost are found out again, also a lost registry', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   fs.rmSync(join(made.work.store, 'replicas'), { recursive: true })
@@ -105,7 +79,7 @@ test('notes that are lost are found out again, also a lost registry', async (t) 
 })
 
 test('a replica that is emptied is refused, as it may not be mounted, and filled again on request', async (t) => {
-  const { node: made, places: [at] } = await node(t)
+  const { node: made, places: [at] } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   await made.replicator.close()
@@ -121,7 +95,7 @@ test('a replica that is emptied is refused, as it may not be mounted, and filled
 })
 
 test('a replica that is not there is told, tried again, and caught up', async (t) => {
-  const { node: made, places: [at] } = await node(t)
+  const { node: made, places: [at] } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   fs.renameSync(at.root, `${at.root}.away`)
@@ -136,7 +110,7 @@ test('a replica that is not there is told, tried again, and caught up', async (t
 })
 
 test('many epochs share objects, and small ones are merged', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   let number = 0
   for (let times = 0; times < 60; times++) {
     number = await made.seal(`epoch ${times}`)
@@ -150,7 +124,7 @@ test('many epochs share objects, and small ones are merged', async (t) => {
 })
 
 test('an image that is removed, and another one of its name, do not meet', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   await made.work.close()
@@ -163,7 +137,7 @@ test('an image that is removed, and another one of its name, do not meet', async
 })
 
 test('another store’s replica, a newer one and a wrong place are refused, and the user hears why', async (t) => {
-  const { node: made, places: [ours] } = await node(t)
+  const { node: made, places: [ours] } = await directoryNode(t)
   const theirs = await ReplicatedNode.start(t, [])
   theirs.add('taken', ours.url)
   theirs.add('nowhere', `file://${ours.root}-nowhere`)
@@ -180,7 +154,7 @@ test('another store’s replica, a newer one and a wrong place are refused, and 
 })
 
 test('a writer that was replaced goes on under another name, and nothing of either history is lost', async (t) => {
-  const { node: made, places: [at, mirror], key } = await node(t, 2)
+  const { node: made, places: [at, mirror], key } = await directoryNode(t, 2)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 2)
   t.is(await takeOver(at.replica, key), 2)
@@ -204,7 +178,7 @@ test('a writer that was replaced goes on under another name, and nothing of eith
 })
 
 test('a writer that was replaced while it was away finds out, and one whose fork is taken over too', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   await made.replicator.close()
@@ -221,7 +195,7 @@ test('a writer that was replaced while it was away finds out, and one whose fork
 })
 
 test('a copy of a store publishes nothing over the original', async (t) => {
-  const { node: made, places: [at], key } = await node(t)
+  const { node: made, places: [at], key } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   await made.replicator.close()
@@ -245,7 +219,7 @@ test('a copy of a store publishes nothing over the original', async (t) => {
 })
 
 test('another replica becomes the authority when all are removed, and the old one follows it', async (t) => {
-  const { node: made, places, key } = await node(t, 2)
+  const { node: made, places, key } = await directoryNode(t, 2)
   const [old, next] = places
   await made.seal('one')
   await until('the first', async () => (await levelOf(made, 1)).have === 2)
@@ -275,7 +249,7 @@ test('another replica becomes the authority when all are removed, and the old on
 })
 
 test('an old authority on which another node took over is left alone, and that is said', async (t) => {
-  const { node: made, places: [old, next], key } = await node(t, 2)
+  const { node: made, places: [old, next], key } = await directoryNode(t, 2)
   await made.seal('one')
   await until('the first', async () => (await levelOf(made, 1)).have === 2)
   await made.replicator.close()
@@ -295,7 +269,7 @@ test('an old authority on which another node took over is left alone, and that i
 })
 
 test('a new replica gets what other stores of the domain have on the authority', async (t) => {
-  const { node: made, places: [at] } = await node(t)
+  const { node: made, places: [at] } = await directoryNode(t)
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   const { domainId } = readIdentity(env, new StoreLayout(made.work.store))
@@ -319,7 +293,7 @@ test('a new replica gets what other stores of the domain have on the authority',
 })
 
 test('a pack that is closed becomes one object, and its ranges go', async (t) => {
-  const { node: made, places: [at] } = await node(t)
+  const { node: made, places: [at] } = await directoryNode(t)
   await made.work.close()
   await made.work.engine.close()
   made.work.engine = await openLocalEngine(made.work.store, { packBytesMax: 2 ** 20 })

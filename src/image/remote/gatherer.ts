@@ -208,12 +208,12 @@ export class Gatherer {
     const hinted = hintsFor(wanted, hints)
     const others = wanted.filter(({ id }) => !hinted.some((entry) => entry.id.equals(id)))
     const found = others.length === 0 ? [] : await place.records.find(others, { signal, timeoutMs })
-    const answers = await place.records.read([...hinted, ...found], { signal, timeoutMs }, (bytes) => {
+    const claimed = await place.records.readSomewhere(wanted, [...hinted, ...found], { signal, timeoutMs }, (bytes) => {
       this.readBytes += bytes
     })
-    for (const failure of answers.failures) if (!isCode(failure, 'NOT_FOUND')) failures.push(failure)
+    for (const failure of claimed.failures) if (!isCode(failure, 'NOT_FOUND')) failures.push(failure)
     const next = new Map<string, WantedRecord>()
-    for (const { entry, bytes } of answers.records) {
+    for (const { entry, bytes } of claimed.records) {
       const sound = this.#sound(place, entry, bytes, failures)
       if (sound === undefined) continue
       const { header } = sound

@@ -18,3 +18,9 @@ export async function inGroups<T>(
   await Promise.all(Array.from({ length: Math.min(atOnceMax, things.length) }, lane))
   if (failure !== undefined) throw failure
 }
+
+/** All are over before a failure of one is told: nothing of a failed step overlaps the next. */
+export async function together<T extends readonly unknown[]>(steps: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  for (const outcome of await Promise.allSettled(steps)) if (outcome.status === 'rejected') throw outcome.reason
+  return Promise.all(steps) as Promise<unknown> as Promise<T>
+}

@@ -18,6 +18,7 @@ import type { OwnerRecord } from '../owner-record.ts'
 import { joinPath } from '../paths.ts'
 import type { Publication, Publisher } from '../publisher.ts'
 import type { CallOptions, Replica } from '../replica.ts'
+import type { RecordGroup } from '../collection/image-plan.ts'
 import type { CopiesWait } from './copies-wait.ts'
 import { ImageHistory, fenced } from './image-history.ts'
 import { followTo, newestGeneration, Ownership } from './ownership.ts'
@@ -31,8 +32,8 @@ export interface ImageFeedParts {
   /** The authority's generation; null on the authority itself. */
   readonly follows: (() => number) | null
   readonly publisher: Publisher
-  /** Names there of the packs that were put here and are here still. */
-  readonly packs: () => readonly string[]
+  /** Names there of the packs that were put here and are here still, and of those that others brought. */
+  readonly packs: (call: CallOptions) => Promise<readonly string[]>
   readonly copies: CopiesWait
   readonly onEvent: (message: string) => void
 }
@@ -50,8 +51,6 @@ export interface PublishedBatches {
 interface Place {
   readonly generation: number
   readonly publish: (batch: Publication, call: CallOptions) => Promise<void>
-  /** What its records may need that others brought: packs that the image's earlier batches name. */
-  readonly inherited: readonly string[]
   published: number
   /** In the open generation, in order. */
   batches: BatchName[]
@@ -87,6 +86,28 @@ export class ImageFeed {
       const generation = await this.#fence(known, call)
       return { published: known, generation, epochs: 0, batches: [] }
     }
+  }
+
+  /** Where it may publish now. Errors: FENCED: another store has it. */
+  async own(known: number, call: CallOptions): Promise<number> {
+    return (await this.#settled(known, call)).generation
+  }
+
+  /** Publishes records that are there once more, with the packs that they need now. Paths. Errors: FENCED. */
+  async publishAgain(
+    groups: readonly RecordGroup[], inherited: readonly string[], call: CallOptions,
+  ): Promise<string[]> {
+    const place = await this.#settled(-1, call)
+    const [open] = generationParts(this.#parts.image.key, place.generation)
+    const paths: string[] = []
+    for (const { numbers, records, packs } of groups) {
+      const revision = this.#parts.env.randomBytes(8).toString('hex')
+      const name = { first: numbers[0], last: numbers[numbers.length - 1], count: records.length, revision }
+      const named = [...new Set([...packs, ...inherited])]
+      await place.publish(this.#publication(name, named, records), call)
+      paths.push(joinPath(open, batchName(name)))
+    }
+    return paths
   }
 
   /**
@@ -150,8 +171,7 @@ export class ImageFeed {
     const batches = await this.#history.published(generation, call)
     const { publisher } = this.#parts
     const publish = (batch: Publication, options: CallOptions) => ownership.publish(publisher, batch, options)
-    const inherited = await this.#history.inherited(generation, call)
-    return { generation, publish, published, batches, merged: [], inherited }
+    return { generation, publish, published, batches, merged: [] }
   }
 
   /** Errors: FENCED: somebody owns this replica's copy who does not own the authority's. */
@@ -168,13 +188,12 @@ export class ImageFeed {
       published = Math.max(published, ...batches.map(({ last }) => last))
     }
     const batches = await this.#history.published(generation, call)
-    const inherited = await this.#history.inherited(generation, call)
-    return { generation, publish, published, batches, merged: [], inherited }
+    return { generation, publish, published, batches, merged: [] }
   }
 
   async #publishOne(place: Place, { records, numbers }: Batch, call: CallOptions): Promise<number> {
     const name = { first: numbers[0], last: numbers[numbers.length - 1], count: records.length }
-    const packs = [...new Set([...place.inherited, ...this.#parts.packs()])]
+    const packs = await this.#parts.packs(call)
     await place.publish(this.#publication(name, packs, records), call)
     place.batches.push(name)
     place.published = name.last

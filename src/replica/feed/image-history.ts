@@ -1,9 +1,8 @@
 /** What a replica has of an image's history, and how it stands to the store's. */
 import { HoldfastError, isCode } from '../../errors.ts'
 import { type DecodedBatch, decodeEpochBatch } from '../../format/epoch-batch.ts'
-import { decodeEpochIdentity } from '../../format/epoch.ts'
 import { epochBatchBytesMax } from '../../limits.ts'
-import { type BatchName, batchName, generationParts, imageKey, parseBatchName } from '../layout.ts'
+import { type BatchName, batchName, generationParts, parseBatchName } from '../layout.ts'
 import type { LocalImage, Outbox } from '../outbox.ts'
 import type { OwnerRecord } from '../owner-record.ts'
 import { joinPath } from '../paths.ts'
@@ -20,38 +19,6 @@ export class ImageHistory {
     this.#replica = replica
     this.#outbox = outbox
     this.#image = image
-  }
-
-  /**
-   * Packs of other stores that this image may build on: what the newest batch of the last owner before us names; of
-   * an image that nobody else owned, its parent's. (What we brought ourselves is here, or was moved to packs that are.)
-   */
-  async inherited(generation: number, call: CallOptions, key = this.#image.key): Promise<readonly string[]> {
-    for (let number = generation; number > 0; number--) {
-      const newest = (await this.published(number, call, key)).at(-1)
-      if (newest === undefined) continue
-      const { owner } = await readOwner(this.#replica, key, number, call)
-      if (!owner.storeId.equals(this.#outbox.storeId)) return (await this.read(number, newest, call, key)).packs
-    }
-    const [outbox, replica, image] = [this.#outbox, this.#replica, this.#image]
-    if (key !== image.key) return []
-    const [first] = outbox.epochNumbers(image, -1)
-    const record = first === undefined ? null : outbox.record(image, first)
-    const parent = record === null ? null : decodeEpochIdentity(record, `epoch ${image.image}@${first}`).parent
-    if (parent === null) return []
-    const parentKey = imageKey(parent.imageId)
-    if (parentKey === key) return this.#inheritedBefore(generation, call)
-    return this.inherited((await newestGeneration(replica, parentKey, call))?.number ?? 0, call, parentKey)
-  }
-
-  /** Of an image whose first epochs are gone, with what they said of their parent: what its newest batch names. */
-  async #inheritedBefore(generation: number, call: CallOptions): Promise<readonly string[]> {
-    if (this.#image.origin.kind !== 'fork') return []
-    for (let number = generation; number > 0; number--) {
-      const newest = (await this.published(number, call)).at(-1)
-      if (newest !== undefined) return (await this.read(number, newest, call)).packs
-    }
-    return []
   }
 
   /** The newest generation of this store's, and the last epoch that counts in it; of a stranger's image none does. */

@@ -65,6 +65,15 @@ export class PackFeed {
     return range.bytes
   }
 
+  /** Whether all that was brought of a pack is there still; of a whole one its directory tells. */
+  async holds(pack: LocalPack, options: CallOptions): Promise<boolean> {
+    const name = this.nameOf(pack)
+    const brought = this.#known.get(name)
+    if (brought === undefined || (brought.isWhole && brought.ranges.length === 0)) return true
+    const { isWhole, prefixBytes } = await this.#look(pack, options)
+    return isWhole || prefixBytes >= brought.prefixBytes
+  }
+
   /** Makes one name of many for a pack that is closed and there. Returns the bytes sent. Errors: as `bring`. */
   async settle(pack: LocalPack, options: CallOptions): Promise<number> {
     const presence = await this.#presence(pack, options)

@@ -8,20 +8,25 @@
  */
 import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
-import { joinDomain } from '../domain.ts'
-import { bringKeys } from '../keys-object.ts'
+import { type CollectCall } from '../collection/collect-replica.ts'
+import { PackHomes } from '../collection/pack-homes.ts'
+import type { ReplicaCollected, ReplicaCollectionRequest } from '../collection/types.ts'
+import { intentsPrefixOf } from '../layout.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
 import { type PackPlace, type PublishedImage, type ReplicaEntry, type ReplicaNote, emptyNote } from '../registry.ts'
-import { lookForRootMs, packsAtOnceMax } from '../limits.ts'
-import { domainPath, generationDirectory, indexDirectory, packDirectory, prefetchDirectory } from '../layout.ts'
+import { packsAtOnceMax } from '../limits.ts'
+import { generationDirectory, indexDirectory, packDirectory, prefetchDirectory } from '../layout.ts'
 import { joinPath } from '../paths.ts'
 import { Publisher } from '../publisher.ts'
 import type { CallOptions, Replica } from '../replica.ts'
 import { CopiesWait } from './copies-wait.ts'
-import { inGroups } from './groups.ts'
+import { collectOn } from './feed-collection.ts'
+import { inGroups, together } from './groups.ts'
 import { ImageFeed } from './image-feed.ts'
+import { InheritedPacks } from './inherited-packs.ts'
 import { PackFeed, putIn } from './pack-feed.ts'
 import { copyReplica } from './replica-copy.ts'
+import { ReplicaDoor } from './replica-door.ts'
 import { RunFeed } from './run-feed.ts'
 
 export interface FeedParts {
@@ -61,24 +66,27 @@ export class ReplicaFeed {
   readonly #images = new Map<string, ImageFeed>()
   readonly #publisher: Publisher
   readonly #copies: CopiesWait
+  readonly #homes: PackHomes
+  readonly #door: ReplicaDoor
+  readonly #inherited: InheritedPacks
+  /** Images of which it was told why they are not brought. */
+  readonly #orphans = new Set<string>()
   /** As of the last cut. */
   #local: readonly LocalPack[] = []
   #note: ReplicaNote
-  #isJoined = false
-  /** Of the keys that were compared with the replica's last. */
-  #keysRevision = -1
-  /** When its root was last seen, by the monotonic clock. */
-  #lookedMs = -Infinity
 
   constructor(parts: FeedParts) {
     const { env, replica, outbox } = parts
     this.#parts = parts
     this.#packs = new PackFeed(env, replica, parts.note.aliases, (aliases) => this.#save({ aliases }))
-    this.#publisher = new Publisher(replica, env.randomBytes(8).toString('hex'), (names, attempt, call) => {
-      return this.#replace(names, attempt, call)
-    })
+    const self = intentsPrefixOf(outbox.storeId) + env.randomBytes(8).toString('hex')
+    const [replace, holds] = [this.#replace.bind(this), this.#holds.bind(this)]
+    this.#publisher = new Publisher(replica, self, replace, holds)
+    this.#homes = new PackHomes(replica, outbox.storeId)
+    this.#inherited = new InheritedPacks(replica, outbox, this.#homes)
     this.#copies = new CopiesWait(env, replica, parts.copiesWaitMs)
     this.#runs = new RunFeed(replica, outbox.storeId, outbox)
+    this.#door = new ReplicaDoor(parts)
     this.#note = parts.note
   }
 
@@ -99,7 +107,7 @@ export class ReplicaFeed {
 
   /** One batch. Errors: those of the replica, WRONG_DOMAIN; what an image alone suffers from is told as an event. */
   async step(call: FeedCall): Promise<FeedStep> {
-    await this.#join(call)
+    await this.#door.enter(this.#note === emptyNote, call)
     const pending = this.pending()
     const packs = await this.#parts.outbox.cut(0)
     this.#local = packs
@@ -135,43 +143,36 @@ export class ReplicaFeed {
     for (const image of this.#images.values()) await image.merge(call)
   }
 
+  /**
+   * Collects garbage there: see `collection/collect-replica.ts`. The replica is brought up to the store before, but for
+   * a dry run. Errors: as `step`, FEW_COPIES, DAMAGED, BAD_FORMAT, NEWER_VERSION.
+   */
+  async collect(request: ReplicaCollectionRequest, call: CollectCall): Promise<ReplicaCollected> {
+    const { env, replica, outbox } = this.#parts
+    const bring: FeedCall = { ...call, progress: (done, total) => call.progress?.('bringing packs', done, total) }
+    if (request.dryRun === null) while ((await this.step(bring)).epochs > 0);
+    await this.#door.enter(this.#note === emptyNote, call)
+    this.#local = await outbox.cut(0)
+    try {
+      return await collectOn({
+        env, replica, outbox, homes: this.#homes, runs: this.#runs, inherited: this.#inherited, local: this.#local,
+        nameOf: (pack) => this.#packs.nameOf(pack), copied: (paths, options) => this.#copied(paths, options),
+        feedOf: (image) => this.#imageFeed(image), known: (image) => this.#note.images[image.key]?.published ?? -1,
+      }, request, call)
+    } finally {
+      // Batches have other names now.
+      this.#images.clear()
+    }
+  }
+
   /** Looks again at what the replica has. */
   forget(): void {
+    this.#inherited.forget()
     this.#packs.forget()
     this.#runs.forget()
     this.#images.clear()
-    this.#isJoined = false
-    this.#keysRevision = -1
-    this.#lookedMs = -Infinity
+    this.#door.forget()
     this.#note = emptyNote
-  }
-
-  /** A disk that is not mounted looks empty: what was a replica is filled anew only when somebody asks for it. */
-  async #join(call: CallOptions): Promise<void> {
-    const { replica, outbox } = this.#parts
-    const isNew = this.#note === emptyNote
-    const nowMs = this.#parts.env.monotonicMs()
-    const isDue = nowMs - this.#lookedMs >= lookForRootMs
-    if (!isNew && isDue && await replica.stat(domainPath, call) === null) {
-      const message = `${replica.url} is empty, and it was not: look whether its disk is there, or have it filled again`
-      throw new HoldfastError('NOT_FOUND', `${message} with 'holdfast replica sync'`, { info: { url: replica.url } })
-    }
-    if (isDue) this.#lookedMs = nowMs
-    if (!this.#isJoined) await joinDomain(replica, outbox, call)
-    this.#isJoined = true
-    await this.#bringKeys(isDue, call)
-  }
-
-  /** They are there before anything that is sealed with them. */
-  async #bringKeys(isDue: boolean, call: CallOptions): Promise<void> {
-    const { replica, outbox, onEvent } = this.#parts
-    const keys = outbox.keysFile()
-    if (keys === null || (!isDue && keys.revision === this.#keysRevision)) return
-    const outcome = await bringKeys(replica, keys, call)
-    if (outcome === 'older' && this.#keysRevision !== keys.revision) {
-      onEvent('another store of the domain has changed its keys: the replica opens with the secrets of that one')
-    }
-    this.#keysRevision = keys.revision
   }
 
   /** What other stores have on the authority: here it may be that epochs of ours build on it. */
@@ -238,17 +239,20 @@ export class ReplicaFeed {
     return Object.fromEntries(names.map((name, at) => [name, [this.#packs.nameOf(packs[at])]]))
   }
 
+  async #holds(name: string, call: CallOptions): Promise<boolean> {
+    const pack = this.#local.find((each) => this.#packs.nameOf(each) === name)
+    return pack === undefined || this.#packs.holds(pack, call)
+  }
+
   async #publish(image: LocalImage, numbers: readonly number[], call: CallOptions): Promise<number> {
-    const { env, outbox, replica, entry, authority, onEvent } = this.#parts
-    let feed = this.#images.get(image.key)
-    if (feed === undefined) {
-      const packs = (): string[] => this.#local.map((pack) => this.#packs.nameOf(pack))
-      const follows = authority === null ? null : () => authority.published(image.key)?.generation ?? 0
-      const [publisher, copies] = [this.#publisher, this.#copies]
-      const { self } = entry
-      feed = new ImageFeed({ env, outbox, replica, self, image, follows, onEvent, publisher, copies, packs })
-      this.#images.set(image.key, feed)
+    await this.#inherited.names(call)
+    const orphaned = this.#inherited.orphaned(image.key)
+    if (orphaned !== undefined) {
+      if (!this.#orphans.has(image.key)) this.#parts.onEvent(orphaned)
+      this.#orphans.add(image.key)
+      return 0
     }
+    const feed = this.#imageFeed(image)
     const known = this.#note.images[image.key]
     const { published, generation, epochs, batches } = await feed.publish(numbers, known?.published ?? -1, call)
     await this.#copied(batches, call)
@@ -256,6 +260,20 @@ export class ReplicaFeed {
       this.#save({ images: { ...this.#note.images, [image.key]: { published, generation } } })
     }
     return epochs
+  }
+
+  #imageFeed(image: LocalImage): ImageFeed {
+    const { env, outbox, replica, entry: { self }, authority, onEvent } = this.#parts
+    const known = this.#images.get(image.key)
+    if (known !== undefined) return known
+    const packs = async (call: CallOptions): Promise<string[]> => {
+      return [...await this.#inherited.names(call), ...this.#local.map((pack) => this.#packs.nameOf(pack))]
+    }
+    const follows = authority === null ? null : () => authority.published(image.key)?.generation ?? 0
+    const [publisher, copies] = [this.#publisher, this.#copies]
+    const feed = new ImageFeed({ env, outbox, replica, self, image, follows, onEvent, publisher, copies, packs })
+    this.#images.set(image.key, feed)
+    return feed
   }
 
   /** Only what would outlive a disk there counts: of what is published, and of the packs before it. */
@@ -276,10 +294,4 @@ export class ReplicaFeed {
     this.#note = { ...this.#note, ...change }
     if (Object.keys(change).length > 0) this.#parts.saveNote(this.#note)
   }
-}
-
-/** All are over before a failure of one is told: nothing of a failed step overlaps the next. */
-async function together<T extends readonly unknown[]>(steps: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
-  for (const outcome of await Promise.allSettled(steps)) if (outcome.status === 'rejected') throw outcome.reason
-  return Promise.all(steps) as Promise<unknown> as Promise<T>
 }

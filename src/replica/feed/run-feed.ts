@@ -9,6 +9,7 @@ import {
   type RunEntry, type RunIdentity, compareEntries, encodeIndexRun, entriesOfRun, runEntryBytes,
 } from '../../format/index-run.ts'
 import { indexRunEntriesMax } from '../../limits.ts'
+import { packsOfRun } from '../collection/dead-runs.ts'
 import { type IndexRunName, indexDirectory, indexRunName, parseIndexRunName } from '../layout.ts'
 import { indexRunBytesMax, runFanOut, runLevelMax } from '../limits.ts'
 import { joinPath } from '../paths.ts'
@@ -62,6 +63,21 @@ export class RunFeed {
       await this.#replica.remove(this.#path(run), options)
       this.#merged.shift()
     }
+  }
+
+  /** Takes entries out that lead to packs which are gone; `there`: the others, by their ids in hex. */
+  async mend(there: ReadonlySet<string>, options: CallOptions): Promise<number> {
+    let mended = 0
+    for (const run of [...await this.#list(options)]) {
+      const packs = await packsOfRun(this.#replica, this.#path(run), run.bytes, options)
+      if (packs === null || packs.every((pack) => there.has(pack))) continue
+      const kept = (await this.#read(run, options)).filter(({ packId }) => there.has(packId.toString('hex')))
+      if (kept.length > 0) await this.#put(run.level, kept, options)
+      await this.#replica.remove(this.#path(run), options)
+      this.#runs = (this.#runs ?? []).filter((each) => each !== run)
+      mended += 1
+    }
+    return mended
   }
 
   /** What is known is found out again. */

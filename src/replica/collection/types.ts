@@ -1,0 +1,34 @@
+/** What a collection on a replica is asked and tells. */
+
+/** An epoch on a replica, as retention sees it. */
+export interface CollectedEpoch {
+  readonly number: number
+  readonly wallMs: number
+  /** Why it stays whatever the rules say; null where they decide. */
+  readonly neededFor: string | null
+}
+
+export interface ReplicaCollectionRequest {
+  /** Which epochs of an image, by its name in the store, stay; `epochs` by rising number, at least one. */
+  readonly decide: (image: string, epochs: readonly CollectedEpoch[]) => ReadonlySet<number>
+  /**
+   * All that the store's epochs need is in packs that are here: so what packs held that have left the store since is
+   * in others. Otherwise a damaged store would take the good copy from the replica.
+   */
+  readonly isComplete: boolean
+  /** Nothing is changed: what is told is what would go with these epochs (IMAGE@N) and packs, by their numbers here. */
+  readonly dryRun: { readonly epochs: ReadonlySet<string>; readonly packs: ReadonlySet<number> } | null
+}
+
+/** What came of it. */
+export interface ReplicaCollected {
+  readonly keptEpochs: number
+  /** IMAGE@N. */
+  readonly removedEpochs: readonly string[]
+  readonly removedPacks: number
+  readonly freedBytes: number
+  /** Index runs that led nowhere, and prefetch lists. */
+  readonly removedHelpers: number
+  /** Images there that were left alone, by their keys, and why. */
+  readonly skipped: readonly { readonly image: string; readonly reason: string }[]
+}
