@@ -1,7 +1,7 @@
 /** Exit codes that scripts rely on, and which errors they stand for. */
+import type { GarbageOutcome } from '../daemon/garbage-run.ts'
 import type { VerbName } from '../daemon/verbs.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { GarbageReport } from '../image/collection/types.ts'
 import type { CheckReport } from '../image/types.ts'
 
 export const exitCodes = Object.freeze({
@@ -40,8 +40,9 @@ export function exitCodeOfResult(verb: VerbName, result: unknown): number {
   }
   if (verb === 'check' && (result as CheckReport).damaged.length > 0) return exitCodes.damaged
   if (verb === 'gc') {
-    const { left = [] } = result as Partial<GarbageReport>
-    return left.length > 0 ? exitCodes.incomplete : exitCodes.done
+    const { left = [], replicas = [] } = result as Partial<GarbageOutcome>
+    const isIncomplete = left.length > 0 || replicas.some(({ error }) => error !== null)
+    return isIncomplete ? exitCodes.incomplete : exitCodes.done
   }
   return exitCodes.done
 }

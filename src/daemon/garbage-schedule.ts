@@ -14,14 +14,17 @@ import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import { jsonText } from '../replica/json-text.ts'
+import type { CallOptions } from '../image/types.ts'
+import { type GarbageOutcome, type ReplicaCollector, collectEverywhere, troubleOf } from './garbage-run.ts'
 import type { GarbageHost, GarbageScheduleState } from './host.ts'
 import { garbageDelayMsMin, requestBytesMax } from './limits.ts'
 import { checkArguments } from './parameters.ts'
-import { type GarbageRules, garbageParameters, requestOf } from './verbs/retention.ts'
+import { type GarbageRules, garbageParameters } from './verbs/retention.ts'
 
 export interface GarbageScheduleOptions {
   readonly env: Env
   readonly engine: Engine
+  readonly replicas: ReplicaCollector
   /** Collects; else it only keeps what is asked for. */
   readonly isBackground: boolean
   /** For the log. */
@@ -50,6 +53,10 @@ export class GarbageSchedule implements GarbageHost {
   constructor(options: GarbageScheduleOptions) {
     this.#options = options
     this.#path = join(options.engine.directory, 'gc.json')
+  }
+
+  collect(rules: GarbageRules, dryRun: boolean, options: CallOptions = {}): Promise<GarbageOutcome> {
+    return collectEverywhere(this.#options, rules, dryRun, options)
   }
 
   /** Takes up what is kept in the store. What is damaged is told, and asked for again by whoever wants it. */
@@ -109,15 +116,15 @@ export class GarbageSchedule implements GarbageHost {
   }
 
   async #collect(plan: Plan): Promise<void> {
-    const { env, engine, onEvent } = this.#options
+    const { env, onEvent } = this.#options
     const before = this.#lastError
     try {
       this.#plan = { ...plan, lastMs: env.wallMs() }
       this.#write(this.#plan)
       const { signal } = this.#abort
-      const { removedEpochs, freedBytes, left } = await engine.collectGarbage(requestOf(plan.rules), { signal })
-      this.#last = { removedEpochs: removedEpochs.length, freedBytes }
-      this.#lastError = left.length === 0 ? null : `pack ${left[0].pack} stays for now: ${left[0].reason}`
+      const outcome = await this.collect(plan.rules, false, { signal })
+      this.#last = { removedEpochs: outcome.removedEpochs.length, freedBytes: outcome.freedBytes }
+      this.#lastError = troubleOf(outcome)
     } catch (error) {
       if (isCode(error, 'ABORTED')) return
       this.#lastError = messageOf(error)

@@ -7,6 +7,7 @@ import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary, KeyReport } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
+import type { GarbageOutcome, ReplicaCollector } from './garbage-run.ts'
 import type { GarbageRules } from './verbs/retention.ts'
 
 export interface MountSummary {
@@ -122,7 +123,7 @@ export interface ReplicasReached {
 }
 
 /** The store's replicas: see replication.ts. */
-export interface ReplicaHost {
+export interface ReplicaHost extends ReplicaCollector {
   /** Errors: EXISTS, USAGE, BAD_NAME, WRONG_DOMAIN, those of a replica. */
   add(args: ReplicaRequest, options?: CallOptions): Promise<ReplicaSummary>
   list(): ReplicaSummary[]
@@ -147,8 +148,10 @@ export interface GarbageScheduleState {
   lastError: string | null
 }
 
-/** Collections of garbage by a schedule: see garbage-schedule.ts. */
+/** Collections of garbage, at once and by a schedule: see garbage-run.ts, garbage-schedule.ts. */
 export interface GarbageHost {
+  /** Errors: as the engine's; what fails on replicas is told in the outcome. */
+  collect(rules: GarbageRules, dryRun: boolean, options?: CallOptions): Promise<GarbageOutcome>
   /** Null ends it. Errors: NO_SPACE, IO. */
   schedule(wanted: { everyMs: number; rules: GarbageRules } | null): Promise<GarbageScheduleState>
   state(): GarbageScheduleState

@@ -59,11 +59,11 @@ class LocalHost implements Host {
     this.engine = watchedEngine(engine, () => this.replicas.poke())
     this.#options = options
     const onEvent = (message: string): void => options.onEvent?.({ type: 'replica', message })
-    const isBackground = options.thread
+    const [env, isBackground] = [systemEnv(), options.thread]
     this.reading = new RemoteReading(this.engine, () => this.#loaded(), onEvent)
-    this.replicas = new Replication({ env: systemEnv(), engine: this.engine, isBackground, onEvent })
-    const note = (message: string): void => options.onEvent?.({ type: 'gc', message })
-    this.garbage = new GarbageSchedule({ env: systemEnv(), engine: this.engine, isBackground, onEvent: note })
+    this.replicas = new Replication({ env, engine: this.engine, isBackground, onEvent })
+    const garbage = { env, engine: this.engine, replicas: this.replicas, isBackground }
+    this.garbage = new GarbageSchedule({ ...garbage, onEvent: (message) => options.onEvent?.({ type: 'gc', message }) })
     this.#listed = new MountList(systemEnv(), engine.directory)
   }
 

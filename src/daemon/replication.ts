@@ -9,6 +9,7 @@ import { HoldfastError, isCode } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import { replicasOf } from '../image/replica-levels.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
+import type { ReplicaGarbage } from '../replica/collection/replica-garbage.ts'
 import { joinDomain } from '../replica/domain.ts'
 import { bringKeys } from '../replica/keys-object.ts'
 import { openReplica } from '../replica/open.ts'
@@ -20,7 +21,7 @@ import { StoreLayout } from '../store/layout.ts'
 import { errorOf, faultOf } from './engine-messages.ts'
 import type { ReplicaHost, ReplicaRequest, ReplicaSummary, ReplicasReached } from './host.ts'
 import { replicaProbeTimeoutMs, waitTimeMsDefault } from './limits.ts'
-import type { FromReplicator, ReplicatorCalls, ToReplicator } from './replicator-messages.ts'
+import type { FromReplicator, ReplicaCollectArgs, ReplicatorCalls, ToReplicator } from './replicator-messages.ts'
 
 export interface ReplicationOptions {
   readonly env: Env
@@ -117,6 +118,10 @@ export class Replication implements ReplicaHost {
     if (this.list().length === 0) return []
     await this.#call('sync', { name: name ?? null }, options)
     return this.status()
+  }
+
+  async collect(args: ReplicaCollectArgs, options: CallOptions = {}): Promise<ReplicaGarbage[]> {
+    return this.list().length === 0 ? [] : this.#call('collect', args, options)
   }
 
   /** Resolves when so many replicas have the epoch, or not in time, or cannot. Errors: USAGE, ABORTED. */

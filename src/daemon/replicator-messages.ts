@@ -1,6 +1,8 @@
 /** What the replicator's thread and its owner tell each other. */
 import type { Secret } from '../crypto/secret.ts'
+import type { GarbageRequest } from '../image/collection/types.ts'
 import type { DurablePack, FenceRequest, Progress } from '../image/types.ts'
+import type { ReplicaGarbage } from '../replica/collection/replica-garbage.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import type { Fault } from './engine-messages.ts'
 
@@ -10,7 +12,16 @@ export interface ReplicatorCalls {
   refresh: { args: undefined; result: undefined }
   status: { args: undefined; result: ReplicaStatus[] }
   sync: { args: { name: string | null }; result: undefined }
+  collect: { args: ReplicaCollectArgs; result: ReplicaGarbage[] }
   close: { args: undefined; result: undefined }
+}
+
+/** What is to go on replicas after a collection in the store. */
+export interface ReplicaCollectArgs {
+  request: GarbageRequest
+  isComplete: boolean
+  /** Epochs (IMAGE@N) and packs that would go here; null where they are gone. */
+  dryRun: { epochs: string[]; packs: number[] } | null
 }
 
 /** What the thread asks of the engine. */

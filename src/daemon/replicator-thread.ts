@@ -6,7 +6,9 @@ import { parentPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { systemEnv } from '../env/system.ts'
 import { HoldfastError } from '../errors.ts'
+import { stayingBy } from '../image/collection/replica-retention.ts'
 import { StoreOutbox } from '../image/outbox.ts'
+import type { ReplicaGarbage } from '../replica/collection/replica-garbage.ts'
 import { openReplica } from '../replica/open.ts'
 import { ReplicaRegistry } from '../replica/registry.ts'
 import { Replicator } from '../replica/replicator.ts'
@@ -15,7 +17,7 @@ import { openChunkReader } from '../store/open.ts'
 import type { ThreadReader } from '../store/thread-reader.ts'
 import { errorOf, faultOf } from './engine-messages.ts'
 import type {
-  EngineQuestions, FromReplicator, OpenReplicator, ReplicatorCalls, ToReplicator,
+  EngineQuestions, FromReplicator, OpenReplicator, ReplicaCollectArgs, ReplicatorCalls, ToReplicator,
 } from './replicator-messages.ts'
 
 class ReplicatorThread {
@@ -79,6 +81,7 @@ class ReplicatorThread {
       case 'refresh': return this.#replicator.refresh()
       case 'status': return this.#replicator.status()
       case 'close': return this.#close()
+      case 'collect': return this.#collect(id, args as ReplicatorCalls['collect']['args'], signal)
       case 'sync': {
         const { name } = args as ReplicatorCalls['sync']['args']
         const progress = (done: number, total: number): void => {
@@ -87,6 +90,16 @@ class ReplicatorThread {
         return this.#replicator.sync(name, { signal, progress })
       }
     }
+  }
+
+  #collect(
+    id: number, { request, isComplete, dryRun }: ReplicaCollectArgs, signal: AbortSignal,
+  ): Promise<ReplicaGarbage[]> {
+    const progress = (step: string, done: number, total: number): void => {
+      this.#post({ type: 'progress', id, progress: { step, done, total, unit: 'steps' } })
+    }
+    const dry = dryRun === null ? null : { epochs: new Set(dryRun.epochs), packs: new Set(dryRun.packs) }
+    return this.#replicator.collect({ decide: stayingBy(request), isComplete, dryRun: dry }, { signal, progress })
   }
 
   async #close(): Promise<void> {

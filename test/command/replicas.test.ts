@@ -2,8 +2,10 @@
 import test from 'ava'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CheckpointResult, MachineSummary, ReplicaSummary, SealResult } from '../../src/daemon/host.ts'
+import type { GarbageOutcome } from '../../src/daemon/garbage-run.ts'
 import type { DaemonStatus } from '../../src/daemon/verb.ts'
 import type { EpochSummary } from '../../src/image/types.ts'
 import type { ReplicaStatus } from '../../src/replica/replicator.ts'
@@ -126,4 +128,32 @@ test('a checkpoint waits for replicas as long as it is told, and is incomplete w
       // It has ended, as it should.
     }
   }
+})
+
+test('gc collects in the store and on its replicas, and tells of those that are away', async (t) => {
+  t.timeout(120_000)
+  const store = await RealStore.make(t)
+  const [near, far] = [store.mountPoint('near'), store.mountPoint('far')]
+  for (const [name, url] of [['near', near], ['far', far]]) await store.json(['replica', 'add', name, `file://${url}`])
+  for (const image of ['one', 'two']) await store.run(['create', image, '--base', store.file(image, randomBytes(400_000))])
+  for (let times = 0; times < 3; times++) await store.json(['seal', 'two'])
+  await store.json(['replica', 'sync'])
+  await store.json(['rm', 'one'])
+  const packsOf = (at: string): string[] => fs.readdirSync(join(at, 'packs'))
+  const before = packsOf(near)
+  const dry = await store.json<GarbageOutcome>(['gc', '--keep-last', '2', '--dry-run'])
+  t.deepEqual(dry.replicas.map(({ name, error, removedEpochs }) => [name, error, removedEpochs]), [
+    ['near', null, ['two@0', 'two@1']], ['far', null, ['two@0', 'two@1']],
+  ])
+  t.deepEqual(packsOf(near), before)
+  t.like(await store.json<GarbageOutcome>(['gc', '--keep-last', '2', '--local-only']), { removedEpochs: { length: 2 }, replicas: [] })
+  fs.renameSync(far, `${far}.away`)
+  const ran = await store.run(['gc', '--keep-last', '2'])
+  t.is(ran.code, 6, ran.err)
+  t.regex(ran.out, /replica near: removed 2 epochs, kept 2[^]*replica far: .*far/)
+  t.regex(ran.out, /replica near: [0-9a-f]{32} is left alone: it is not in this store/)
+  fs.renameSync(`${far}.away`, far)
+  const [first, second] = (await store.json<GarbageOutcome>(['gc', '--keep-last', '2'])).replicas
+  t.like(first, { name: 'near', error: null, removedEpochs: [] })
+  t.like(second, { name: 'far', error: null, removedEpochs: ['two@0', 'two@1'], keptEpochs: 2 })
 })

@@ -32,7 +32,7 @@ export const openFakeHost: OpenHost = async (store, { create }) => {
 const fakeReplicas = { status: async () => [], list: () => [] } as Partial<Host['replicas']> as Host['replicas']
 
 const noSchedule = { everyMs: null, rules: null, lastMs: null, removedEpochs: null, freedBytes: null, lastError: null }
-const fakeGarbage: Host['garbage'] = { schedule: async () => noSchedule, state: () => noSchedule }
+const fakeGarbage: Host['garbage'] = { schedule: async () => noSchedule, state: () => noSchedule } as Partial<Host['garbage']> as Host['garbage']
 
 function fakeHost(store: string, lock: FileLock): Host {
   const mounts: MountSummary[] = []

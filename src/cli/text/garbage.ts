@@ -1,7 +1,9 @@
 /** What a collection of garbage did, or would do, as text. */
+import type { GarbageOutcome } from '../../daemon/garbage-run.ts'
 import type { GarbageScheduleState } from '../../daemon/host.ts'
 import type { ResultOf } from '../../daemon/verbs.ts'
-import type { GarbageReport, RemovedEpoch } from '../../image/collection/types.ts'
+import type { RemovedEpoch } from '../../image/collection/types.ts'
+import type { ReplicaGarbage } from '../../replica/collection/replica-garbage.ts'
 import { columns } from './table.ts'
 import { ageText, bytesText, countText, durationText } from './units.ts'
 
@@ -23,7 +25,7 @@ export function garbageScheduleText(state: GarbageScheduleState, nowMs: number):
   return `${every}; last ${ageText(lastMs, nowMs)}: ${last}${failure}`
 }
 
-function reportText(report: GarbageReport, nowMs: number): string {
+function reportText(report: GarbageOutcome, nowMs: number): string {
   const { dryRun, keptEpochs, removedEpochs, droppedPacks, rewrittenPacks } = report
   const bytes = `${bytesText(report.freedBytes)} freed, ${bytesText(report.movedBytes)} moved`
   const epochs = `${countText(removedEpochs.length, 'epoch')}, ${dryRun ? 'keep' : 'kept'} ${keptEpochs}`
@@ -34,7 +36,20 @@ function reportText(report: GarbageReport, nowMs: number): string {
     `${dryRun ? 'would drop' : 'dropped'} ${packs}: ${bytes}`,
     ...(report.unusedBytes > 0 ? [`${bytesText(report.unusedBytes)} of garbage in packs that are mostly needed`] : []),
     ...report.left.map(({ pack, reason }) => `pack ${pack} stays for now: ${reason}`),
+    ...report.replicas.flatMap((replica) => replicaLines(replica, dryRun)),
   ].join('\n')
+}
+
+/** `replica near: removed 3 epochs, kept 5; dropped 2 packs: 120 MiB freed`. */
+function replicaLines(replica: ReplicaGarbage, isDry: boolean): string[] {
+  const { name, error, removedEpochs, keptEpochs, removedPacks, freedBytes, skipped } = replica
+  if (error !== null) return [`replica ${name}: ${error}`]
+  const epochs = `${countText(removedEpochs.length, 'epoch')}, ${isDry ? 'keep' : 'kept'} ${keptEpochs}`
+  const packs = `${countText(removedPacks, 'pack')}: ${bytesText(freedBytes)} freed`
+  const done = isDry ? `would remove ${epochs}; would drop ${packs}` : `removed ${epochs}; dropped ${packs}`
+  const named = isDry ? removedEpochs.slice(0, namedMax).map((epoch) => `  ${epoch}`) : []
+  const left = skipped.map(({ image, reason }) => `replica ${name}: ${image} is left alone: ${reason}`)
+  return [`replica ${name}: ${done}`, ...named, ...left]
 }
 
 function epochLines(removed: readonly RemovedEpoch[], nowMs: number): string[] {

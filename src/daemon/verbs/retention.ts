@@ -16,6 +16,7 @@ export const garbageParameters = {
   keepWeekly: option(countKind, 'the same for weeks'),
   thin: option(kinds.thinning, 'keep the first epoch of each span, wider spans for older ones: EVERY/AGE,...'),
   maxUnused: option(kinds.shareOrNone, 'how much of a pack may be garbage before it is rewritten; default 25%'),
+  localOnly: flag('collect in the store only, and leave its replicas as they are'),
   unreplicated: flag('let epochs go also before all replicas have them: they will never be there'),
 }
 
@@ -26,7 +27,7 @@ export function isGiven({ image, ...others }: GarbageRules): boolean {
   return image.length > 0 || Object.values(others).some((rule) => rule !== undefined && rule !== false)
 }
 
-export function requestOf({ image, keepWithin, thin, ...others }: GarbageRules): GarbageRequest {
+export function requestOf({ image, keepWithin, thin, localOnly: _, ...others }: GarbageRules): GarbageRequest {
   const images = image.length === 0 ? undefined : image
   return { ...others, images, keepWithinMs: keepWithin, thin: thin === undefined ? undefined : thinningOf(thin) }
 }

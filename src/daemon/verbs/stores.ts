@@ -3,7 +3,7 @@ import * as kinds from '../kinds.ts'
 import { garbagePeriodMsMax, readTimeMsMax } from '../limits.ts'
 import { flag, option, repeatedOption } from '../parameters.ts'
 import { verb } from '../verb.ts'
-import { garbageParameters, isGiven, requestOf } from './retention.ts'
+import { garbageParameters, isGiven } from './retention.ts'
 
 export const storeVerbs = {
   init: verb({
@@ -50,8 +50,7 @@ export const storeVerbs = {
     },
     async run({ host, signal, progress }, { every, dryRun, ...rules }) {
       if (every === undefined) {
-        const report = await host.engine.collectGarbage({ ...requestOf(rules), dryRun }, { signal, progress })
-        return { kind: 'collected' as const, ...report }
+        return { kind: 'collected' as const, ...await host.garbage.collect(rules, dryRun, { signal, progress }) }
       }
       const wanted = every === 0 ? null : { everyMs: every, rules }
       return { kind: 'scheduled' as const, ...await host.garbage.schedule(wanted) }
