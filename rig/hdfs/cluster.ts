@@ -68,6 +68,15 @@ export class HdfsCluster implements AsyncDisposable {
     return `${HOST}:${this.ports.dataNodes[index].http}`;
   }
 
+  /** Whatever was stopped or killed goes on. */
+  async revive(): Promise<void> {
+    for (const each of [this.nameNode, ...this.dataNodes]) {
+      each.resume();
+      each.start();
+    }
+    await this.waitReady();
+  }
+
   /**
    * Waits until the NameNode takes writes and knows as many live DataNodes as run.
    * @throws RigError CLUSTER_FAILED when one of them ended, TIMEOUT.

@@ -12,16 +12,10 @@ import { NamespaceLoad } from '../../bench/rig/namespace-load.ts'
 import { crashesMax } from '../../src/daemon/limits.ts'
 import { controlPaths } from '../../src/daemon/socket-path.ts'
 import { Random } from '../tree/random.ts'
-import { scratch } from './served.ts'
+import { started, startedWithHook } from './doomed.ts'
 import { linkOpen, oTmpfile } from './unnamed.ts'
 
 const kills = 20
-
-async function started(t: ExecutionContext): Promise<KilledDaemon> {
-  const daemon = await KilledDaemon.start(scratch((done) => t.teardown(done)))
-  t.teardown(() => daemon.abandon())
-  return daemon
-}
 
 async function killOften(t: ExecutionContext, daemon: KilledDaemon, random: Random): Promise<void> {
   for (let kill = 0; kill < kills; kill += 1) {
@@ -94,14 +88,7 @@ test.serial('where the kernel cannot send again, mounts end with their process, 
 })
 
 test.serial('a serving thread that crashes is replaced, and a mount whose threads crash again and again is given up', async (t) => {
-  process.env.NODE_OPTIONS = `--no-warnings --import ${new URL('crash-hook.ts', import.meta.url).pathname}`
-  t.teardown(() => delete process.env.NODE_OPTIONS)
-  const daemon = await started(t)
-  delete process.env.NODE_OPTIONS
-  const other = `${daemon.mountPoint}-other`
-  mkdirSync(other)
-  await daemon.call('create', { image: 'other', base: [] })
-  await daemon.call('mount', { image: 'other', directory: other })
+  const { daemon, other } = await startedWithHook(t)
   writeFileSync(`${other}/kept`, 'kept')
   const file = openSync(`${daemon.mountPoint}/file`, 'w')
   for (let crash = 1; crash <= crashesMax; crash += 1) {

@@ -1,22 +1,15 @@
 /** Mounts that a dead daemon left, and mounts whose server hangs, are taken away. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
-import type { ExecutionContext } from 'ava'
 import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import { mountAt } from '../../fuse/index.ts'
 import { startDaemon } from '../../src/daemon/launch.ts'
 import { controlPaths } from '../../src/daemon/socket-path.ts'
 import { isAlive } from '../daemon/scratch.ts'
-import { scratch } from './served.ts'
-
-async function started(t: ExecutionContext): Promise<KilledDaemon> {
-  const daemon = await KilledDaemon.start(scratch((done) => t.teardown(done)))
-  t.teardown(() => daemon.abandon())
-  return daemon
-}
+import { started, startedWithHook } from './doomed.ts'
 
 /** Supervisor and all: as a machine that loses its processes. */
 async function killWhole(daemon: KilledDaemon): Promise<void> {
@@ -51,14 +44,7 @@ test.serial('one command takes away what the daemons of other stores left, and n
 })
 
 test.serial('a mount whose serving thread hangs is ended by force, and its users get errors', async (t) => {
-  process.env.NODE_OPTIONS = `--no-warnings --import ${new URL('crash-hook.ts', import.meta.url).pathname}`
-  t.teardown(() => delete process.env.NODE_OPTIONS)
-  const daemon = await started(t)
-  delete process.env.NODE_OPTIONS
-  const other = `${daemon.mountPoint}-other`
-  mkdirSync(other)
-  await daemon.call('create', { image: 'other', base: [] })
-  await daemon.call('mount', { image: 'other', directory: other })
+  const { daemon, other } = await startedWithHook(t)
   writeFileSync(`${daemon.mountPoint}/file`, 'kept')
   const user = spawn('mkdir', [`${daemon.mountPoint}/hang`], { stdio: ['ignore', 'ignore', 'pipe'] })
   t.teardown(() => user.kill('SIGKILL'))

@@ -81,12 +81,7 @@ for (const [what, fault] of Object.entries(faults)) {
       const rest = await patiently(() => remote.fetch(ids.slice(12)))
       t.true(recordsOf(rest.parcel).length >= ids.length - 12)
     } finally {
-      const { nameNode, dataNodes } = hdfs()
-      for (const each of [nameNode, ...dataNodes]) {
-        each.resume()
-        each.start()
-      }
-      await hdfs().waitReady()
+      await hdfs().revive()
     }
   })
 }

@@ -154,12 +154,7 @@ async function withFault(t: ExecutionContext, body: (replica: WebHdfsReplica, ra
   try {
     await body(replica, seeded(t))
   } finally {
-    const { nameNode, dataNodes } = hdfs()
-    for (const each of [nameNode, ...dataNodes]) {
-      each.resume()
-      each.start()
-    }
-    await hdfs().waitReady()
+    await hdfs().revive()
   }
 }
 
