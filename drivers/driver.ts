@@ -204,6 +204,11 @@ export interface Machine extends AsyncDisposable {
   handle(): Handle
   state(): RunState
   /**
+   * Guest-physical addresses that the hypervisor reads when device state is loaded, as far as it says. A hint, for
+   * whoever wants that memory at hand then; to be asked while the guest runs. @throws TIMEOUT, GONE
+   */
+  deviceMemory(): Promise<readonly number[]>
+  /**
    * On return no virtual CPU runs, no disk request is in flight and nothing more will leave any port.
    * A pause of ours that is still intact is returned as it is.
    * @throws WRONG_STATE unless running or paused by us or others; TIMEOUT, ABORTED, and then the guest goes on

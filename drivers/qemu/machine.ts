@@ -27,6 +27,7 @@ import { QemuIdentity } from './identity.ts'
 import { Pausing } from './pausing.ts'
 import type { InitialPause } from './pausing.ts'
 import { QemuPort } from './ports.ts'
+import { queueAddresses } from './rings.ts'
 import { runPath } from './rundir.ts'
 import { RunStateTracker } from './runstate.ts'
 
@@ -105,6 +106,10 @@ export class QemuMachine implements Machine {
 
   state(): RunState {
     return this.#tracker.state
+  }
+
+  deviceMemory(): Promise<readonly number[]> {
+    return queueAddresses(this.#control)
   }
 
   quiesce(limit?: CallLimit): Promise<Quiet> {

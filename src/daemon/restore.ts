@@ -10,7 +10,8 @@ import type { Engine } from '../image/engine.ts'
 import { addOlderEpochs, fetchRest } from '../image/remote/fetch-all.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import { restoreImage } from '../image/remote/restore.ts'
-import type { Arriving, RestoreContext, Restored } from '../image/remote/restore.ts'
+import type { Arriving } from '../image/remote/arriving.ts'
+import type { RestoreContext, Restored } from '../image/remote/restore.ts'
 import type { CallOptions } from '../image/types.ts'
 import { Superseded, notResumed } from '../machine/arrival.ts'
 import type { Machines } from '../machine/machines.ts'
@@ -55,7 +56,8 @@ export class Restorer implements AsyncDisposable {
       resuming = this.#options.machines().then((machines) => machines.resumeArriving(arriving, call))
       resuming.catch(() => undefined)
     }
-    const context = { env, engine, remote, replica: unsealedReplica(env, place, keys), ...this.#hints(), arrives }
+    const replica = unsealedReplica(env, place, keys)
+    const context = { env, engine, remote, replica, ...this.#hints(arrives === undefined), arrives }
     const restored = await restoreImage(context, request, call).catch(async (error: unknown) => {
       await resuming?.catch(() => undefined)
       throw error
@@ -100,14 +102,14 @@ export class Restorer implements AsyncDisposable {
     return this.close()
   }
 
-  /** Has the machines of this host ready for a resume. What goes wrong here, the resume will say. */
-  #hints(): Pick<RestoreContext, 'begun' | 'expect'> {
+  /** Has the machines of this host ready for a resume, which may come later. What goes wrong, the resume will say. */
+  #hints(isLater: boolean): Pick<RestoreContext, 'begun' | 'expect'> {
     const machines = this.#options.machines()
     const tell = (said: (host: Machines) => void): void => void machines.then(said).catch(() => undefined)
     machines.catch(() => undefined)
     return {
       begun: () => tell(({ expected }) => expected?.begin()),
-      expect: (epoch) => tell(({ expected }) => expected?.expect(epoch)),
+      expect: (epoch) => isLater && tell(({ expected }) => expected?.expect(epoch)),
     }
   }
 

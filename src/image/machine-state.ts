@@ -118,7 +118,8 @@ function rootOf(reader: ChunkReader, nodes: NodeReader, record: StoredEpoch, pat
   }
 }
 
-function isWorkingSet(value: unknown): value is FileChunks[] {
+/** As it comes out of JSON. */
+export function isWorkingSet(value: unknown): value is FileChunks[] {
   return Array.isArray(value) && value.every((item: unknown) => typeof item === 'object' && item !== null &&
     'path' in item && typeof item.path === 'string' && 'chunks' in item && Array.isArray(item.chunks) &&
     item.chunks.every((chunk: unknown) => Number.isSafeInteger(chunk)))

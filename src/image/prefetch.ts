@@ -15,7 +15,7 @@ import { prefetchRecordsMax } from '../limits.ts'
 import type { ChunkId } from '../store/chunks.ts'
 import type { ThreadReader } from '../store/thread-reader.ts'
 import { ImageFiles } from './image-files.ts'
-import { likelyChunks } from './machine-state.ts'
+import { isWorkingSet, likelyChunks } from './machine-state.ts'
 import type { FileChunks } from './machine-state.ts'
 import { fileType, typeOf } from './modes.ts'
 import { findPath } from './paths.ts'
@@ -24,6 +24,8 @@ import { NodeReader, entries, get, nodes as nodesOf } from './tree/index.ts'
 /** Files of a machine by what a resume does with them; paths in the image. */
 export interface MachineFiles {
   readonly memory: string[]
+  /** What of that the hypervisor reads when it loads device state. */
+  readonly devices: FileChunks[]
   /** Read from end to end while the hypervisor starts. */
   readonly whole: string[]
   readonly disks: string[]
@@ -39,7 +41,10 @@ export function prefetchListOf(
     if (record.machine === null) return null
     const paths = machineFiles(JSON.parse(record.machine.facts))
     const nodes = new NodeReader(reader)
-    const set = likelyChunks(env, files, reader, nodes, record, paths.memory)
+    const likely = likelyChunks(env, files, reader, nodes, record, paths.memory)
+    const set = paths.memory.map((path) => {
+      return { path, chunks: [...new Set(chunksOf(path, [...paths.devices, ...likely]))] }
+    })
     const chosen = new Chosen(reader)
     chooseFirst(chosen, reader, nodes, record, paths, set)
     const firstCount = chosen.entries.length
@@ -58,12 +63,13 @@ export function prefetchListOf(
 
 /** As far as the facts tell. */
 export function machineFiles(facts: unknown): MachineFiles {
-  const { memoryFiles, disks, spec } = fieldsOf(facts)
+  const { memoryFiles, disks, spec, deviceChunks } = fieldsOf(facts)
   const { kernel, firmware } = fieldsOf(spec)
   const { image, initrd } = fieldsOf(kernel)
   const memory = Array.isArray(memoryFiles) ? memoryFiles.map((file) => fieldsOf(file).path) : []
   return {
-    memory: memory.filter(isText), whole: [image, initrd, firmware].filter(isText),
+    memory: memory.filter(isText), devices: isWorkingSet(deviceChunks) ? deviceChunks : [],
+    whole: [image, initrd, firmware].filter(isText),
     disks: Array.isArray(disks) ? disks.filter(isText) : [],
   }
 }
@@ -147,6 +153,10 @@ class Chosen {
       if (id !== null) this.add(Buffer.from(id))
     }
   }
+}
+
+function chunksOf(path: string, sets: readonly FileChunks[]): number[] {
+  return sets.filter((set) => set.path === path).flatMap(({ chunks }) => chunks)
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {

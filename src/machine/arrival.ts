@@ -24,8 +24,8 @@ export interface ArrivingEpoch {
   readonly manifest: string
   /** As its record has them. */
   readonly facts: unknown
-  /** Records that are needed first, and the working set; both may be empty. Rejects nobody. */
-  readonly first: Promise<{ parcels: readonly RecordParcel[]; workingSet: readonly FileChunks[] }>
+  /** Records that are needed first, as they come (null for what did not), and the working set. Rejects nobody. */
+  readonly first: Promise<{ parcels: readonly Promise<RecordParcel | null>[]; workingSet: readonly FileChunks[] }>
   /** The epoch as it is here; another than the one that was announced, should its owner have made one meanwhile. */
   readonly installed: Promise<EpochSummary>
 }
@@ -52,12 +52,23 @@ async function storedMachine({ engine }: MachineContext, address: string): Promi
 export function arrivingReads(
   { pusher }: MachineContext, { manifest, facts: { spec } }: ResumableEpoch, { first }: ArrivingEpoch,
 ): FirstReads {
-  const boot = first.then(({ parcels }) => {
-    for (const parcel of parcels) pusher.admit(parcel)
-    return pusher.find({ manifest, paths: bootFiles(spec), isToHold: true })
+  // The first parcel has what the hypervisor starts with, and the nodes.
+  const begun = first.then(async ({ parcels: [parcel] }) => {
+    const given = await parcel ?? null
+    if (given !== null) pusher.admit(given)
+    return given
+  })
+  const all = first.then(async ({ parcels: [, ...others], workingSet }) => {
+    await begun
+    for (const parcel of others) {
+      const given = await parcel
+      if (given !== null) pusher.admit(given)
+    }
+    return workingSet
   })
   return {
-    boot, likely: first.then(({ workingSet }) => workingSet), nodes: first.then(({ parcels }) => parcels.map(nodesOf)),
+    boot: begun.then(() => pusher.find({ manifest, paths: bootFiles(spec), isToHold: true })),
+    likely: all, nodes: begun.then((given) => given === null ? [] : [nodesOf(given)]),
   }
 }
 

@@ -4,14 +4,16 @@
  * commits lag, is skipped; and most of it while replicas lag, so that what waits for them does not grow with time.
  */
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
+import type { FileChunks } from '../image/machine-state.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import { capture } from './checkpoint.ts'
 import { bootFiles } from './boot-files.ts'
 import type { MachineContext } from './context.ts'
+import { deviceChunks } from './device-chunks.ts'
 import { factsOf } from './facts.ts'
 import type { Incarnation } from './incarnation.ts'
 import { ReplicaLag, stretchedMs } from './replica-lag.ts'
-import { checkpointsWaitingMax, commitsPendingMax, everyMsMin } from './limits.ts'
+import { checkpointsWaitingMax, commitsPendingMax, devicesAskedEveryMs, everyMsMin } from './limits.ts'
 import type { CheckpointCounts, CheckpointResult } from './types.ts'
 
 const steps = 2
@@ -35,6 +37,7 @@ export class Checkpoints {
   /** When the schedule last took one, by the monotonic clock. */
   #tickedMs = -Infinity
   #isStretched = false
+  #devices: { life: Incarnation; chunks: readonly FileChunks[]; askedMs: number } | null = null
 
   constructor(context: MachineContext, image: string, life: () => Incarnation) {
     this.#context = context
@@ -141,20 +144,32 @@ export class Checkpoints {
     const { env, limits } = this.#context
     call.progress?.({ step: 'capturing the machine', done: 0, total: steps, unit: 'steps' })
     const signal = call.signal === undefined ? this.#halt.signal : AbortSignal.any([call.signal, this.#halt.signal])
-    const { life, taken } = await this.#inTurn(async () => {
+    const { life, devices, taken } = await this.#inTurn(async () => {
       if (signal.aborted) {
         throw new HoldfastError('ABORTED', 'the checkpoint was stopped before it began', { cause: signal.reason })
       }
       const life = this.#life()
-      return { life, taken: await capture(life, { env, limits, signal }) }
+      const devices = await this.#devicesOf(life)
+      return { life, devices, taken: await capture(life, { env, limits, signal }) }
     })
     call.progress?.({ step: 'storing the epoch', done: 1, total: steps, unit: 'steps' })
     const begin = env.monotonicMs()
     const { state, wallMs, pauseMs, parts } = taken
-    const machine = { state, facts: factsOf(life.machine.handle(), wallMs), pauseMs }
+    const machine = { state, facts: factsOf(life.machine.handle(), wallMs, devices), pauseMs }
     const { epoch, manifest } = await this.#committing(taken.cut.seal({ note, wallMs, machine }))
     this.#holdBootFiles(life, manifest)
     return { epoch: epoch!, pauseMs, parts: { ...parts, commit: env.monotonicMs() - begin } }
+  }
+
+  /** Asked now and then: a guest's drivers make their queues when they start. */
+  async #devicesOf(life: Incarnation): Promise<readonly FileChunks[]> {
+    const nowMs = this.#context.env.monotonicMs()
+    if (this.#devices?.life !== life || nowMs - this.#devices.askedMs > devicesAskedEveryMs) {
+      // It only helps a resume: what is wrong with the machine, the capture will say.
+      const chunks = await deviceChunks(life.machine).catch((): FileChunks[] => [])
+      this.#devices = { life, chunks, askedMs: nowMs }
+    }
+    return this.#devices.chunks
   }
 
   /** So that even the first resume need not read them from the store. */

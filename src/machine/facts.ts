@@ -5,6 +5,7 @@
 import { mismatch } from '../../drivers/index.ts'
 import type { Binding, Driver, Fingerprint, Handle, MachineSpec, Plan } from '../../drivers/index.ts'
 import { HoldfastError } from '../errors.ts'
+import type { FileChunks } from '../image/machine-state.ts'
 import { driving } from './driver-errors.ts'
 import { modelsOf, pinned, refuse } from './specification.ts'
 
@@ -22,9 +23,13 @@ export interface MachineFacts {
   readonly wallClockMs: number
   /** Whether the guest has a device that tells it of a copy. */
   readonly generationId: boolean
+  /** What of the memory the hypervisor reads when it loads device state, as far as it is known. */
+  readonly deviceChunks?: readonly FileChunks[]
 }
 
-export function factsOf({ plan, binding }: Handle, wallClockMs: number): MachineFacts {
+export function factsOf(
+  { plan, binding }: Handle, wallClockMs: number, deviceChunks: readonly FileChunks[],
+): MachineFacts {
   const spec = withCable(pinned(plan), binding)
   return {
     version: factsVersion,
@@ -35,6 +40,7 @@ export function factsOf({ plan, binding }: Handle, wallClockMs: number): Machine
     disks: spec.disks.map(({ path }) => path),
     wallClockMs,
     generationId: plan.fingerprint.devices.includes('vmgenid'),
+    deviceChunks,
   }
 }
 

@@ -80,3 +80,5 @@ export const logQuotedBytes = 2 * KIB
 export const sentencesMax = 32
 /** What a restore made ready for a resume is let go when none has come by then. */
 export const expectedMs = 60_000
+/** How often a machine is asked where its devices' queues are: some ms before a checkpoint. */
+export const devicesAskedEveryMs = 30_000

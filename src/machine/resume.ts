@@ -10,6 +10,7 @@ import type { FileChunks } from '../image/machine-state.ts'
 import type { RecordParcel } from '../image/remote/messages.ts'
 import type { CallOptions, EpochSummary } from '../image/types.ts'
 import type { MachineContext } from './context.ts'
+import { withDevices } from './device-chunks.ts'
 import { driving } from './driver-errors.ts'
 import { planAgain, readFacts } from './facts.ts'
 import type { MachineFacts } from './facts.ts'
@@ -68,7 +69,8 @@ export function firstReads({ engine, pusher }: MachineContext, epoch: ResumableE
   return {
     boot: pusher.find({ manifest, paths: bootFiles(spec), isToHold: false }),
     // An epoch whose likely chunks cannot be told is resumed without.
-    likely: engine.recentChunks({ epoch: address, paths }).catch((): FileChunks[] => []),
+    likely: engine.recentChunks({ epoch: address, paths }).catch((): FileChunks[] => [])
+      .then((recent) => withDevices(epoch.facts, recent)),
     nodes: Promise.resolve([]),
   }
 }

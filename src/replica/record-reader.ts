@@ -81,14 +81,18 @@ export class ReplicaRecordReader {
     return all
   }
 
-  /** What can be read of them. `onBytes` is told of bytes as they come, gaps between records included. */
+  /**
+   * What can be read of them. `onBytes` is told of bytes as they come, gaps between records included: those of up to
+   * `gapBytesMax` are read along.
+   */
   async read(
     entries: readonly RunEntry[], options?: CallOptions, onBytes?: (bytes: number) => void,
+    gapBytesMax = readGapBytesMax,
   ): Promise<RecordAnswers> {
     const records: ClaimedRecord[] = []
     const failures: unknown[] = []
     const absentPacks = new Set<string>()
-    await Promise.all(readRuns(entries).map(async (run) => {
+    await Promise.all(readRuns(entries, gapBytesMax).map(async (run) => {
       const { packId, place: { offset } } = run[0]
       const last = run[run.length - 1].place
       try {
@@ -109,23 +113,23 @@ export class ReplicaRecordReader {
 }
 
 /** Neighbours of one pack together, in their order, within the limits on gaps and lengths. */
-export function readRuns(entries: readonly RunEntry[]): RunEntry[][] {
+export function readRuns(entries: readonly RunEntry[], gapBytesMax = readGapBytesMax): RunEntry[][] {
   const sorted = [...entries].sort((left, right) => {
     return left.packId.compare(right.packId) || left.place.offset - right.place.offset
   })
   const runs: RunEntry[][] = []
   for (const entry of sorted) {
     const run = runs.at(-1)
-    if (run !== undefined && fits(run, entry)) run.push(entry)
+    if (run !== undefined && fits(run, entry, gapBytesMax)) run.push(entry)
     else runs.push([entry])
   }
   return runs
 }
 
-function fits(run: readonly RunEntry[], next: RunEntry): boolean {
+function fits(run: readonly RunEntry[], next: RunEntry, gapBytesMax: number): boolean {
   const [first, last] = [run[0], run[run.length - 1]]
   if (!first.packId.equals(next.packId)) return false
   const gap = next.place.offset - last.place.offset - last.place.recordBytes
   const bytes = next.place.offset + next.place.recordBytes - first.place.offset
-  return gap >= 0 && gap <= readGapBytesMax && bytes <= readRunBytesMax
+  return gap >= 0 && gap <= gapBytesMax && bytes <= readRunBytesMax
 }

@@ -17,7 +17,7 @@ import { soundHeader } from '../../store/record-source.ts'
 import type { ThreadReader } from '../../store/thread-reader.ts'
 import { RecordOpener } from './record-opener.ts'
 import { notHad } from './not-had.ts'
-import { lonelyTimeoutMs, restAfterFailureMs, tryTimeoutMs } from './limits.ts'
+import { aheadGapBytesMax, lonelyTimeoutMs, restAfterFailureMs, tryTimeoutMs } from './limits.ts'
 
 export interface GathererEvents {
   /** A copy is not what it should be; `entry` is where it lies. */
@@ -119,7 +119,7 @@ export class Gatherer {
       const call = { signal: AbortSignal.timeout(tryTimeoutMs), timeoutMs: tryTimeoutMs }
       const { records } = await place.records.read(places, call, (bytes) => {
         this.readBytes += bytes
-      })
+      }, aheadGapBytesMax)
       for (const { entry, bytes } of records) {
         const sound = this.#sound(place, entry, bytes, [])
         if (sound !== undefined) found.push(sound)

@@ -1,5 +1,5 @@
 /** Sizes, counts and times of reading from replicas, each with its reason. */
-import { MIB } from '../../limits.ts'
+import { KIB, MIB } from '../../limits.ts'
 import type { ReplicaLimits } from '../../replica/limits.ts'
 import { replicaLimits } from '../../replica/limits.ts'
 
@@ -27,8 +27,13 @@ export const readAheadChunks = 16
 export const windowsMax = 3
 /** Records that wait for the writer; beyond, they are not kept, and read again when they are wanted. */
 export const unkeptBytesMax = 128 * MIB
-/** Records of a prefetch list at once: few, large reads. What they give is held in memory in one piece. */
-export const aheadBytesMax = 32 * MIB
+/**
+ * Records of a prefetch list at once: few, large reads. What they give is held in memory in one piece. The first piece
+ * has what a hypervisor starts with, a kernel included; it starts while the others come.
+ */
+export const aheadBytesMax = 16 * MIB
+/** Such records are read in one go if no more lies between them: a request costs as much as these bytes. */
+export const aheadGapBytesMax = 256 * KIB
 /** A resume that follows a restore is over by then. */
 export const keepDelayMs = 3_000
 /** An owner that published within this may well be alive: it is replaced on request only. */

@@ -9,35 +9,40 @@ import { prefetchPath } from '../../replica/layout.ts'
 import { readObject } from '../../replica/read-object.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { CallOptions } from '../types.ts'
+import type { Fetched } from './fetch-client.ts'
 import { aheadBytesMax } from './limits.ts'
-import type { RecordParcel } from './messages.ts'
 import type { RemoteRecords } from './remote-records.ts'
 
+/** Both reject as `RemoteRecords.fetchAhead` and the replica. */
 export interface ListedRecords {
   /** Null where there is none of use. */
-  readonly list: PrefetchList | null
-  /** Read for them. */
-  readonly bytes: number
-  readonly parcels: readonly RecordParcel[]
+  readonly list: Promise<PrefetchList | null>
+  /** Its first records, in few large reads, of which one begins when the one before is done. */
+  readonly windows: Promise<readonly Promise<Fetched>[]>
 }
 
 /** Of a list that helps nobody. */
 const uselessCodes = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT', 'KEY_NEEDED', 'WRONG_DOMAIN']
 
-/** `notify` is given a sentence when the list is damaged. Errors: as `RemoteRecords.fetchAhead`. */
-export async function fetchListed(
+/** `notify` is given a sentence when the list is damaged. */
+export function fetchListed(
   remote: RemoteRecords, replica: Replica, image: ReplicaImage, number: number, notify: (notice: string) => void,
   options: CallOptions,
-): Promise<ListedRecords> {
-  const list = await readList(replica, image, number, notify, options)
-  const parcels: RecordParcel[] = []
-  let bytes = 0
-  for (const window of list === null ? [] : windowsOf(list.entries.slice(0, list.firstCount))) {
-    const { parcel, readBytes } = await remote.fetchAhead(window)
-    parcels.push(parcel)
-    bytes += readBytes
-  }
-  return { list, bytes, parcels }
+): ListedRecords {
+  const list = readList(replica, image, number, notify, options)
+  const windows = list.then((read) => {
+    const fetched: Promise<Fetched>[] = []
+    for (const window of read === null ? [] : windowsOf(read.entries.slice(0, read.firstCount))) {
+      const before = fetched.at(-1) ?? Promise.resolve()
+      const next = before.then(() => remote.fetchAhead(window))
+      // Whoever waits for it is told.
+      next.catch(() => undefined)
+      fetched.push(next)
+    }
+    return fetched
+  })
+  for (const each of [list, windows]) each.catch(() => undefined)
+  return { list, windows }
 }
 
 /** It only helps: one that is missing or damaged counts as none. */

@@ -9,14 +9,13 @@ import { Buffer } from 'node:buffer'
 import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
 import type { StoredEpoch } from '../../format/epoch.ts'
-import type { PrefetchList } from '../../format/prefetch-list.ts'
 import { Ownership, lastOf } from '../../replica/feed/ownership.ts'
 import { listReplicaImages, ownedImage, readReplicaEpochs, shownName } from '../../replica/image-list.ts'
 import type { ReplicaImage } from '../../replica/image-list.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { Engine } from '../engine.ts'
-import { type FileChunks, parseWorkingSet } from '../machine-state.ts'
 import type { CallOptions, EpochSummary } from '../types.ts'
+import { type Arriving, firstRecords, workingSetOf } from './arriving.ts'
 import { identityOf } from './fetch-all.ts'
 import { ownerSilentMs } from './limits.ts'
 import { fetchListed } from './listed-records.ts'
@@ -63,21 +62,6 @@ export interface RestoreContext {
   readonly arrives?: (arriving: Arriving) => void
 }
 
-/** The epoch that was found, before this store owns its image. */
-export interface Arriving {
-  /** What it will be here. */
-  readonly image: string
-  readonly number: number
-  readonly isFork: boolean
-  /** Hex. */
-  readonly manifest: string
-  readonly facts: unknown
-  /** What its list names as needed first; empty without a list. Rejects nobody. */
-  readonly first: Promise<{ parcels: readonly RecordParcel[]; workingSet: FileChunks[] }>
-  /** What is here in the end, which is a later epoch where the owner before made one meanwhile. */
-  readonly installed: Promise<EpochSummary>
-}
-
 /**
  * Errors: NOT_FOUND (no such image or epoch), EXISTS (an image of that name is here),
  * LOCKED (its owner was seen lately, and `takeover` is not set), FENCED (another one was faster), and the replica's.
@@ -114,6 +98,8 @@ class Restore {
     // What it reads is of the same domain, whatever becomes of the rest.
     remote.use([...await engine.sources(), this.#request.url])
     this.#context.begun?.()
+    const adding = engine.addSource({ url: this.#request.url })
+    adding.catch(() => undefined)
     const ahead = this.#ahead(found, wanted ?? newestOf(found))
     // Nobody is replaced for an epoch that is not there.
     if (wanted !== null) await this.#recordOf(found, ahead)
@@ -125,6 +111,7 @@ class Restore {
       this.#lap('own')
       const newest = wanted ?? newestOf(image)
       const coming = newest === ahead.number ? ahead : this.#ahead(image, newest)
+      await adding
       const { summary, epoch } = await this.#bring(image, coming)
       this.#lap('records')
       installed.resolve(summary)
@@ -181,19 +168,18 @@ class Restore {
       self: env.randomBytes(16).toString('hex'), storeId, imageId: image.imageId, image: owner.image,
       origin: owner.origin, createdMs: owner.createdMs, openedMs: Math.round(env.wallMs()),
     }
-    const ownership = new Ownership(replica, image.key, claim)
+    const ownership = new Ownership(replica, image.key, claim, { generation: image.generation, last: owner.last })
     if (await ownership.takeOver(image.generation, this.#options)) {
       return ownedImage(image, { ...claim, last: lastOf(ownership.basis, owner.last) }, ownership.basis)
     }
     throw new HoldfastError('FENCED', `another store took ${owner.image} over at the same moment: it owns it now`)
   }
 
-  /** Puts the epoch's record into the store, and those before it, which tell what the guest has touched lately. */
+  /** Puts the epoch's record into the store. */
   async #bring(image: ReplicaImage, ahead: Ahead): Promise<{ summary: EpochSummary; epoch: StoredEpoch }> {
     const epoch = await this.#recordOf(image, ahead)
-    await this.#context.engine.addSource({ url: this.#request.url })
     const isFork = this.#request.as !== undefined
-    const bringing = isFork ? this.#fork(image, epoch) : this.#install(image, epoch, await ahead.epochs)
+    const bringing = isFork ? this.#fork(image, epoch) : this.#install(image, epoch, await this.#recent(epoch, ahead))
     return { epoch, summary: await bringing }
   }
 
@@ -204,13 +190,16 @@ class Restore {
     throw new HoldfastError('NOT_FOUND', `${this.#context.replica.url} has no epoch ${address}`)
   }
 
-  async #install(
-    image: ReplicaImage, epoch: StoredEpoch, recent: ReadonlyMap<number, StoredEpoch>,
-  ): Promise<EpochSummary> {
+  /** Those before it tell what the guest has touched lately, unless its list does: then they come later. */
+  async #recent(epoch: StoredEpoch, { epochs, listed }: Ahead): Promise<StoredEpoch[]> {
+    if (await listed.list.catch(() => null) !== null) return [epoch]
+    return [...(await epochs).values()].sort((left, right) => left.number - right.number)
+  }
+
+  async #install(image: ReplicaImage, epoch: StoredEpoch, records: readonly StoredEpoch[]): Promise<EpochSummary> {
     const { engine } = this.#context
     const { image: name, origin, createdMs, last } = image.owner
     const highest = Math.max(last, ...image.batches.map((batch) => batch.last))
-    const records = [...recent.values()].sort((left, right) => left.number - right.number)
     await engine.installImage({
       image: name, id: image.imageId.toString('hex'), origin, createdMs, records: records.map(identityOf),
       head: epoch.number, nextNumber: Math.max(highest + 1, epoch.nextNumber),
@@ -234,11 +223,11 @@ class Restore {
   /** An epoch's records, and what its list names as needed first, while the rest goes on. Rejects nobody. */
   #ahead(image: ReplicaImage, number: number): Ahead {
     const { remote, replica } = this.#context
-    const fetched = fetchListed(remote, replica, image, number, (notice) => this.#notices.push(notice), this.#options)
+    const listed = fetchListed(remote, replica, image, number, (notice) => this.#notices.push(notice), this.#options)
     const wanted = { first: Math.max(0, number - recentEpochs), last: number }
     const epochs = readReplicaEpochs(replica, image, wanted, this.#options)
-    for (const each of [fetched, epochs]) each.catch(() => undefined)
-    return { number, epochs, fetched }
+    epochs.catch(() => undefined)
+    return { number, epochs, listed }
   }
 
   /** To who resumes it meanwhile. Rejects nobody: the restore itself says what is wrong. */
@@ -247,25 +236,25 @@ class Restore {
     const epoch = arrives && (await ahead.epochs.catch(() => null))?.get(ahead.number)
     if (arrives === undefined || epoch?.machine == null) return
     const { as } = this.#request
-    const first = ahead.fetched.then(({ list, parcels }) => ({ parcels, workingSet: workingSetOf(list) ?? [] }))
     arrives({
       image: as ?? image.owner.image, number: as === undefined ? ahead.number : 0, isFork: as !== undefined,
       manifest: epoch.manifest.toString('hex'), facts: JSON.parse(epoch.machine.facts),
-      first: first.catch(() => ({ parcels: [], workingSet: [] })), installed,
+      first: firstRecords(ahead.listed).catch(() => ({ parcels: [], workingSet: [] })), installed,
     })
   }
 
   /** Without a list nothing. Returns the bytes read. */
-  async #fetchFirst(epoch: StoredEpoch, installed: EpochSummary, { fetched }: Ahead): Promise<number> {
-    const { list, bytes, parcels } = await fetched
-    const set = workingSetOf(list)
+  async #fetchFirst(epoch: StoredEpoch, installed: EpochSummary, { listed }: Ahead): Promise<number> {
+    const fetched = await Promise.all(await listed.windows)
+    const set = workingSetOf(await listed.list)
     const address = `${installed.image}@${installed.number}`
     if (set !== null) await this.#context.engine.saveWorkingSet({ epoch: address, set })
     const { machine, manifest } = epoch
     if (machine !== null) this.#context.expect?.({
-      manifest: manifest.toString('hex'), facts: JSON.parse(machine.facts), parcels,
+      manifest: manifest.toString('hex'), facts: JSON.parse(machine.facts),
+      parcels: fetched.map(({ parcel }) => parcel),
     })
-    return bytes
+    return fetched.reduce((sum, { readBytes }) => sum + readBytes, 0)
   }
 
   #lap(part: string): void {
@@ -283,12 +272,7 @@ interface Ahead {
   readonly number: number
   /** Its record, and of those shortly before it what there is. */
   readonly epochs: Promise<ReadonlyMap<number, StoredEpoch>>
-  /** A list's records. */
-  readonly fetched: Promise<ListedRecords>
-}
-
-function workingSetOf(list: PrefetchList | null): FileChunks[] | null {
-  return list === null ? null : parseWorkingSet(list.workingSet)
+  readonly listed: ListedRecords
 }
 
 function newestOf({ batches }: ReplicaImage): number {

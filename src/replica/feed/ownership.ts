@@ -70,6 +70,12 @@ export function lastOf(batches: readonly string[], last = -1): number {
   return Math.max(last, ...batches.map((name) => parseBatchName(name)?.last ?? -1))
 }
 
+/** What the owner of a generation, which never changes, says of what was before; whoever has read it spares a look. */
+export interface KnownBefore {
+  readonly generation: number
+  readonly last: number
+}
+
 /** Publishes what is to be published into that generation. */
 type Publish = (generation: string) => Promise<void>
 
@@ -77,12 +83,14 @@ export class Ownership {
   readonly #replica: Replica
   readonly #key: string
   readonly #claim: OwnerClaim
+  readonly #before: KnownBefore | undefined
   #state: OwnerState
 
-  constructor(replica: Replica, key: string, claim: OwnerClaim) {
+  constructor(replica: Replica, key: string, claim: OwnerClaim, before?: KnownBefore) {
     this.#replica = replica
     this.#key = key
     this.#claim = claim
+    this.#before = before
     this.#state = begin(claim.self)
   }
 
@@ -164,8 +172,9 @@ export class Ownership {
   }
 
   async #open(directory: string, basis: readonly string[], options: CallOptions): Promise<Reply> {
-    const last = lastOf(basis, await this.#lastBefore(directory, options))
-    await this.#replica.makeDirectory(imageDirectory(this.#key), options)
+    const number = (parseGenerationName(directory.slice(directory.lastIndexOf('/') + 1)) ?? 1) - 1
+    const last = lastOf(basis, await this.#lastBefore(number, options))
+    if (number === 0) await this.#replica.makeDirectory(imageDirectory(this.#key), options)
     const opening = this.#replica.openGeneration(
       directory, ownerName, encodeOwner({ ...this.#claim, last }), options,
     )
@@ -173,8 +182,8 @@ export class Ownership {
   }
 
   /** A generation may have ended without an epoch: then what its own owner began with counts. */
-  async #lastBefore(directory: string, options: CallOptions): Promise<number> {
-    const number = (parseGenerationName(directory.slice(directory.lastIndexOf('/') + 1)) ?? 1) - 1
+  async #lastBefore(number: number, options: CallOptions): Promise<number> {
+    if (this.#before?.generation === number) return this.#before.last
     return number === 0 ? -1 : (await readOwner(this.#replica, this.#key, number, options)).owner.last
   }
 

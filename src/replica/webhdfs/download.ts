@@ -64,13 +64,13 @@ export async function* download(place: DownloadPlace, call: Call, range: Range):
 async function placeOf(
   place: DownloadPlace, call: Call, range: Range, exclusions: Exclusions, isFirstTry: boolean,
 ): Promise<{ target: Target | null; isKnown: boolean }> {
-  const { known } = place
-  if (known === undefined || !isFirstTry) {
-    return { target: await locate(place, call, range, exclusions), isKnown: false }
-  }
-  const found = await known.find(range.path, range)
-  if (found !== undefined) return { target: found, isKnown: true }
-  return { target: await known.note(range.path, locate(place, call, range, exclusions)), isKnown: false }
+  const known = isFirstTry ? place.known : undefined
+  const found = known?.find(range.path, range)
+  const target = await found ?? null
+  if (target !== null) return { target, isKnown: true }
+  const asked = locate(place, call, range, exclusions)
+  if (found === undefined) known?.note(range.path, asked)
+  return { target: await asked, isKnown: false }
 }
 
 /** Null when nothing is there any more. */

@@ -16,30 +16,25 @@ export class KnownPlaces {
   /** Null: the NameNode named none. */
   readonly #targets = new Map<string, Promise<Target | null>>()
 
-  /** Undefined where nobody has asked. Rejects nobody. */
-  async find(path: string, range: ByteRange): Promise<Target | undefined> {
-    const target = await this.#targets.get(path)?.catch(() => null)
-    return target == null ? undefined : { ...target, path: withRange(target.path, range) }
+  /** Undefined where nobody has asked; null where the answer to who did is no help. Rejects nobody. */
+  find(path: string, range: ByteRange): Promise<Target | null> | undefined {
+    return this.#targets.get(path)?.then((target) => {
+      return target === null ? null : { ...target, path: withRange(target.path, range) }
+    }, () => null)
   }
 
-  /** Keeps what the NameNode says; those who come meanwhile wait for it. Errors: those of `asked`. */
-  async note(path: string, asked: Promise<Target | null>): Promise<Target | null> {
+  /** Keeps what the NameNode says; those who come meanwhile wait for it. */
+  note(path: string, asked: Promise<Target | null>): void {
     this.#targets.set(path, asked)
     if (this.#targets.size > locationsMax) this.forget(this.#targets.keys().next().value ?? '')
-    const target = await asked.catch((error: unknown) => {
-      this.#drop(path, asked)
-      throw error
-    })
-    if (target === null) this.#drop(path, asked)
-    return target
+    const drop = (): void => {
+      if (this.#targets.get(path) === asked) this.#targets.delete(path)
+    }
+    asked.then((target) => target === null && drop(), drop)
   }
 
   forget(path: string): void {
     this.#targets.delete(path)
-  }
-
-  #drop(path: string, asked: Promise<Target | null>): void {
-    if (this.#targets.get(path) === asked) this.#targets.delete(path)
   }
 }
 

@@ -122,10 +122,10 @@ export class WebHdfsReplica implements Replica {
     const outcome = await this.#call(options, async (call) => {
       const place = await this.#uploadPlace(call)
       const prepared = joinPath(temporaryDirectory, temporaryName(this.#env))
-      await this.#nameSpace.makeDirectory(call, openPart(prepared))
-      const { path, fileId } = await uploadTemporary(place, call, sourceOf(bytes))
+      const making = this.#nameSpace.makeDirectory(call, openPart(prepared))
+        .then(() => this.#nameSpace.status(call, prepared))
+      const [status, { path, fileId }] = await Promise.all([making, uploadTemporary(place, call, sourceOf(bytes))])
       await this.#move(call, { from: path, fileId, to: joinPath(openPart(prepared), name), mode: 'fail' })
-      const status = await this.#nameSpace.status(call, prepared)
       if (status === null) throw new HoldfastError('REPLICA_UNCLEAR', `what was to become ${directory} is gone`)
       return this.#move(call, { from: prepared, fileId: status.fileId, to: directory, mode: 'fail' })
     })
