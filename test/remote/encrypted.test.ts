@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { openHost } from '../../src/daemon/local-host.ts'
+import { checkArguments } from '../../src/daemon/parameters.ts'
+import { type GarbageRules, garbageParameters } from '../../src/daemon/verbs/retention.ts'
 import type { Host } from '../../src/daemon/host.ts'
 import { replicaImages } from '../../src/daemon/replica-images.ts'
 import { systemEnv } from '../../src/env/system.ts'
@@ -274,4 +276,21 @@ test('after new keys an empty node reads what was sealed before and what was sea
   const request = { ...now, url: place.url('r'), target: 'markedname', keyFile: place.keyFile }
   t.like((await node.restore(request)).epoch, { number: 4, note: 'since' })
   for (const number of [0, 4]) t.true((await place.contentsOf(node, `markedname@${number}`)).equals(place.contents))
+})
+
+test('garbage of a sealed replica is collected, and what stays opens', async (t) => {
+  t.timeout(180_000)
+  const place = new Place(t)
+  const host = await place.seeded(t, ['sealed'])
+  const rules = checkArguments(garbageParameters, { keepLast: 1, maxUnused: 0 }) as GarbageRules
+  const [report] = (await host.garbage.collect(rules, false)).replicas
+  t.like(report, { error: null, removedEpochs: ['markedname@0', 'markedname@1'], keptEpochs: 1 })
+  t.deepEqual(markersIn(join(place.parent, 'sealed')), [])
+  await host.close()
+  const other = await openHost(join(place.parent, 'node'), { thread: true, secret: undefined }).catch(() => null)
+  t.is(other, null)
+  initStore(env, join(place.parent, 'node'))
+  const node = await place.open(t, 'node')
+  await node.restore({ url: place.url('sealed'), target: 'markedname', keyFile: place.keyFile, ...now })
+  t.true(place.contents.equals(await place.contentsOf(node, 'markedname@2')))
 })

@@ -10,8 +10,11 @@ import { encodeEpoch } from '../../src/format/epoch.ts'
 import { decodeEpochBatch } from '../../src/format/epoch-batch.ts'
 import { entriesOfRun } from '../../src/format/index-run.ts'
 import { packHeaderBytes } from '../../src/format/pack-header.ts'
+import { stayingBy } from '../../src/image/collection/replica-retention.ts'
+import type { GarbageRequest } from '../../src/image/collection/types.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { StoreOutbox } from '../../src/image/outbox.ts'
+import type { ReplicaGarbage } from '../../src/replica/collection/replica-garbage.ts'
 import { readDomain } from '../../src/replica/domain.ts'
 import { Ownership, newestGeneration } from '../../src/replica/feed/ownership.ts'
 import { prefixOf } from '../../src/replica/feed/pack-feed.ts'
@@ -223,6 +226,16 @@ export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { repli
     await engine.exportFile({ epoch, path: '/file', file, format: 'raw' })
     t.is(fs.readFileSync(file, 'utf8').slice(0, text.length), text, epoch)
   }
+}
+
+/** In the store, then on its replicas. */
+export async function collect(made: ReplicatedNode, rules: GarbageRequest): Promise<ReplicaGarbage[]> {
+  // A head that is open reads by older manifests, too.
+  await made.work.close()
+  const { isComplete, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
+  await made.work.open()
+  const going = { epochs: new Set(removedEpochs.map(({ epoch }) => epoch)), packs: new Set(goingPacks) }
+  return made.replicator.collect({ decide: stayingBy(rules), isComplete, dryRun: rules.dryRun === true ? going : null }, {})
 }
 
 /** What another node does that takes an image over. */

@@ -9,7 +9,9 @@ import { imageKey } from '../../src/replica/layout.ts'
 import { openReplica } from '../../src/replica/open.ts'
 import type { Replica } from '../../src/replica/replica.ts'
 import { hdfs, hdfsTest, shareCluster, testLimits, whyNot } from './hdfs.ts'
-import { ReplicatedNode, isWhole, levelOf, publishedNumbers, until } from './node.ts'
+import { listNames } from '../../src/replica/list-names.ts'
+import { DyingReplica } from './dying-replica.ts'
+import { ReplicatedNode, collect, isWhole, levelOf, publishedNumbers, until } from './node.ts'
 import { race } from './races.ts'
 
 shareCluster(3)
@@ -45,6 +47,32 @@ hdfsTest(`hdfs: what is sealed comes there, and is a sound store${whyNot}`, asyn
   await until('three epochs', isThere(made, 3))
   t.deepEqual(await publishedNumbers(at.replica, key), [0, 1, 2, 3])
   await isWhole(t, made, at, { 'vm@1': 'one', 'vm@3': 'three' })
+})
+
+hdfsTest(`hdfs: garbage is collected, also by one that follows a dead collector${whyNot}`, async (t) => {
+  const { made, at, key } = await node(t)
+  let dying: DyingReplica | undefined
+  made.between = (replica) => {
+    dying = new DyingReplica(replica)
+    return dying.replica
+  }
+  await made.restart(t)
+  let number = 0
+  for (const diesIn of [25, 31, 37, 43, 49, Infinity]) {
+    made.fill('noise', 2 ** 20)
+    number = await made.seal(`epoch ${number + 1}`)
+    await made.replicator.sync('r0', {})
+    dying!.diesAt = dying!.calls + diesIn
+    const [report] = await collect(made, { keepLast: 2 })
+    if (!dying!.isDead) t.is(report.error, null)
+    await made.restart(t)
+  }
+  await made.replicator.sync('r0', {})
+  t.is((await collect(made, { keepLast: 2 }))[0].error, null)
+  t.deepEqual(await publishedNumbers(at.replica, key), [number - 1, number])
+  for (const directory of ['condemned', 'deleting', 'intents']) t.deepEqual(await listNames(at.replica, directory), [], directory)
+  t.true((await listNames(at.replica, 'packs')).length <= 2)
+  await isWhole(t, made, at, { [`vm@${number}`]: `epoch ${number}` })
 })
 
 hdfsTest(`hdfs: a DataNode is killed while packs come${whyNot}`, async (t) => {

@@ -101,7 +101,7 @@ export class ImageFeed {
     const [open] = generationParts(this.#parts.image.key, place.generation)
     const paths: string[] = []
     for (const { numbers, records, packs } of groups) {
-      const revision = this.#parts.env.randomBytes(8).toString('hex')
+      const revision = this.#revision()
       const name = { first: numbers[0], last: numbers[numbers.length - 1], count: records.length, revision }
       const named = [...new Set([...packs, ...inherited])]
       await place.publish(this.#publication(name, named, records), call)
@@ -119,18 +119,27 @@ export class ImageFeed {
     if (place !== null) await this.#removeMerged(place, call)
     const small = place === null ? null : fullClass(place.batches)
     if (place === null || small === null) return
-    const records: Buffer[] = []
+    const found = new Map<number, Buffer>()
     const packs = new Set<string>()
     for (const name of small) {
       const read = await this.#history.read(place.generation, name, call)
-      records.push(...read.records)
+      // A collector that died has left records twice.
+      for (const [at, { number }] of read.epochs.entries()) found.set(number, read.records[at])
       for (const pack of read.packs) packs.add(pack)
     }
+    const numbers = [...found.keys()].sort((left, right) => left - right)
+    const records = numbers.map((number) => found.get(number)!)
     if (!fitsBatch(records, packs.size)) return
-    const merged = { first: small[0].first, last: small[small.length - 1].last, count: records.length }
+    const revision = small.some((name) => name.revision !== undefined) ? this.#revision() : undefined
+    const merged = { first: numbers[0], last: numbers[numbers.length - 1], count: records.length, revision }
     await place.publish(this.#publication(merged, [...packs], records), call)
-    place.batches = [merged, ...place.batches.filter((name) => !small.includes(name))]
+    const others = place.batches.filter((name) => !small.includes(name))
+    place.batches = [merged, ...others].sort((left, right) => left.first - right.first)
     place.merged.push(...small)
+  }
+
+  #revision(): string {
+    return this.#parts.env.randomBytes(8).toString('hex')
   }
 
   #pathsAfter({ generation, batches }: Place, known: number): string[] {
