@@ -18,10 +18,11 @@ test('the report of ava is counted: passed, failed, crashed, hanging, skipped', 
   t.deepEqual(tally.failed, ['a › bad Error', 'b exited with a non-zero exit code: 1', 'c › hang']);
 });
 
+// Other tests make dead mounts at the same time, which are none of these tests' business.
 test('a process and a file that a run left are named and removed; others are left alone', async (t) => {
   const runId = `test-${process.pid}`;
   const directory = mkdtempSync(join(tmpdir(), 'left-'));
-  const leftovers = new Leftovers(runId, directory);
+  const leftovers = new Leftovers(runId, directory, directory);
   const marked = spawn('sleep', ['600'], { env: { ...process.env, [RUN_VARIABLE]: runId } });
   const other = spawn('sleep', ['600']);
   t.teardown(() => [marked, other].forEach((child) => child.kill('SIGKILL')));
@@ -37,7 +38,7 @@ test('a process and a file that a run left are named and removed; others are lef
 test('a mount that nobody serves any more is named and removed, wherever it is', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'left-'));
   const elsewhere = mkdtempSync(join(tmpdir(), 'else-'));
-  const leftovers = new Leftovers(`mount-${process.pid}`, directory);
+  const leftovers = new Leftovers(`mount-${process.pid}`, directory, elsewhere);
   deadMount(elsewhere);
   t.teardown(() => {
     spawnSync('umount', ['-l', elsewhere]);
@@ -55,6 +56,6 @@ function deadMount(point: string): void {
 
 test('a clean run has no leftovers', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'left-'));
-  t.deepEqual(await new Leftovers(`none-${process.pid}`, directory).clean(), []);
+  t.deepEqual(await new Leftovers(`none-${process.pid}`, directory, directory).clean(), []);
   t.false(existsSync(directory));
 });

@@ -14,12 +14,17 @@ const GRACE_MS = 2_000;
 export class Leftovers {
   readonly #mark: string;
   readonly #directory: string;
+  readonly #searched: string;
   readonly #mountsBefore: ReadonlySet<string>;
 
-  /** `directory` is the run's own temporary directory; it is removed by `clean`. */
-  constructor(runId: string, directory: string) {
+  /**
+   * `directory` is the run's own temporary directory; it is removed by `clean`. Dead mounts are looked for below
+   * `searched`.
+   */
+  constructor(runId: string, directory: string, searched = '/') {
     this.#mark = `${RUN_VARIABLE}=${runId}`;
     this.#directory = directory;
+    this.#searched = searched;
     this.#mountsBefore = new Set(mountPoints());
   }
 
@@ -56,7 +61,7 @@ export class Leftovers {
   async #cleanMounts(): Promise<string[]> {
     const found: string[] = [];
     for (const point of mountPoints()) {
-      if (this.#mountsBefore.has(point)) continue;
+      if (this.#mountsBefore.has(point) || !point.startsWith(this.#searched)) continue;
       const inside = point.startsWith(`${this.#directory}/`);
       if (!inside && !await isDead(point)) continue;
       found.push(`mount ${point}`);
