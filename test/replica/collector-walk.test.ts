@@ -1,0 +1,16 @@
+import test from 'ava'
+import { seeded } from '../store/support.ts'
+import { CollectorWalk } from './collector-walk.ts'
+
+/** HOLDFAST_GC_STEPS=1000000: some minutes. */
+const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 20_000)
+
+test('a long walk of writers, forks and collectors, with the code that runs', async (t) => {
+  t.timeout(3_600_000)
+  const walk = new CollectorWalk(seeded(t))
+  await walk.run(stepsWanted)
+  t.log(JSON.stringify(walk.counts))
+  t.is(walk.fault, null)
+  const { published, forks, removedPacks, replacedPacks } = walk.counts
+  t.true(published > 0 && forks > 0 && removedPacks > 0 && replacedPacks > 0)
+})
