@@ -60,7 +60,7 @@ class LocalHost implements Host {
     this.#options = options
     const onEvent = (message: string): void => options.onEvent?.({ type: 'replica', message })
     const [env, isBackground] = [systemEnv(), options.thread]
-    this.reading = new RemoteReading(this.engine, () => this.#loaded(), onEvent)
+    this.reading = new RemoteReading(this.engine, () => this.#loaded(), isBackground, onEvent)
     this.replicas = new Replication({ env, engine: this.engine, isBackground, onEvent })
     const garbage = { env, engine: this.engine, replicas: this.replicas, isBackground }
     this.garbage = new GarbageSchedule({ ...garbage, onEvent: (message) => options.onEvent?.({ type: 'gc', message }) })

@@ -12,13 +12,17 @@ import type { Restorer } from './restore.ts'
 export class RemoteReading implements AsyncDisposable {
   readonly #engine: Engine
   readonly #machines: () => Promise<Machines>
+  readonly #isBackground: boolean
   readonly #onEvent: (message: string) => void
   #records: RemoteRecords | undefined
   #restorer: Restorer | undefined
 
-  /** `onEvent`: a sentence for the log. */
-  constructor(engine: Engine, machines: () => Promise<Machines>, onEvent: (message: string) => void) {
+  /** `isBackground`: for a daemon, which has time; `onEvent`: a sentence for the log. */
+  constructor(
+    engine: Engine, machines: () => Promise<Machines>, isBackground: boolean, onEvent: (message: string) => void,
+  ) {
     this.#engine = engine
+    this.#isBackground = isBackground
     this.#machines = machines
     this.#onEvent = onEvent
   }
@@ -28,10 +32,15 @@ export class RemoteReading implements AsyncDisposable {
     return this.#records
   }
 
-  /** Reads from the replicas that the store names. */
+  /** Reads from the replicas that the store names, and goes on with what a process before did not bring to its end. */
   async begin(): Promise<void> {
     const urls = await this.#engine.sources()
-    if (urls.length > 0) (await this.#started()).use(urls)
+    if (urls.length === 0) return
+    (await this.#started()).use(urls)
+    if (!this.#isBackground || (await this.#engine.unfinished()).length === 0) return
+    const { openedKeys } = await import('../image/remote/join.ts')
+    const { systemEnv } = await import('../env/system.ts')
+    await (await this.#restoring()).goOn(await openedKeys(systemEnv(), this.#engine))
   }
 
   /** With the keys that the store has now. */
@@ -44,18 +53,13 @@ export class RemoteReading implements AsyncDisposable {
   async restore(
     { passphrase, keyFile, ...request }: RestoreRequest, options: CallOptions = {},
   ): Promise<RestoreResult> {
-    const { Restorer } = await import('./restore.ts')
     const { openReplica } = await import('../replica/open.ts')
     const { systemEnv } = await import('../env/system.ts')
     await using replica = openReplica(systemEnv(), request.url)
     const { keys, isNew } = await this.#join(replica, { passphrase, keyFile }, options)
     // What was begun for the domain before reads with its keys.
     if (isNew) await this.#end()
-    const remote = await this.#started()
-    this.#restorer ??= new Restorer({
-      engine: this.#engine, remote, machines: this.#machines, onEvent: this.#onEvent,
-    })
-    return await this.#restorer.restore(request, replica, keys, options)
+    return await (await this.#restoring()).restore(request, replica, keys, options)
   }
 
   /** Idempotent. To be called before the engine is closed. */
@@ -71,6 +75,15 @@ export class RemoteReading implements AsyncDisposable {
     const { joinReplica } = await import('../image/remote/join.ts')
     const { systemEnv } = await import('../env/system.ts')
     return joinReplica({ env: systemEnv(), engine: this.#engine, replica }, given, options)
+  }
+
+  async #restoring(): Promise<Restorer> {
+    const { Restorer } = await import('./restore.ts')
+    const remote = await this.#started()
+    this.#restorer ??= new Restorer({
+      engine: this.#engine, remote, machines: this.#machines, onEvent: this.#onEvent,
+    })
+    return this.#restorer
   }
 
   async #end(): Promise<void> {

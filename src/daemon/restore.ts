@@ -5,13 +5,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { systemEnv } from '../env/system.ts'
-import { messageOf } from '../errors.ts'
+import { isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
-import { addOlderEpochs, fetchRest } from '../image/remote/fetch-all.ts'
+import { type FetchAllOptions, addOlderEpochs, fetchRest } from '../image/remote/fetch-all.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import { restoreImage } from '../image/remote/restore.ts'
 import type { Arriving } from '../image/remote/arriving.ts'
 import type { RestoreContext, Restored } from '../image/remote/restore.ts'
+import type { UnfinishedRestore } from '../image/source-list.ts'
 import type { CallOptions } from '../image/types.ts'
 import { Superseded, notResumed } from '../machine/arrival.ts'
 import type { Machines } from '../machine/machines.ts'
@@ -22,6 +23,10 @@ import type { RestoreRequest, RestoreResult, ResumeResult } from './host.ts'
 
 /** What follows does not get in the way of a resume that comes right after. */
 const backgroundDelayMs = 3_000
+/** The longest pause before what failed is tried again. */
+const backgroundRetryMs = 5 * 60_000
+/** What may be over later. */
+const passing = ['REPLICA_UNREACHABLE', 'REPLICA_FAULT', 'REPLICA_DENIED', 'NO_SPACE', 'IO'] as const
 
 export interface RestorerOptions {
   readonly engine: Engine
@@ -65,8 +70,10 @@ export class Restorer implements AsyncDisposable {
     const restoreMs = env.monotonicMs() - startMs
     const resumed = request.resume === true ? await this.#resumed(restored, resuming, call) : undefined
     const { fetchedBytes } = restored
-    if (!request.full) this.#follow(this.#rest(restored, request.url, keys))
-    const more = request.full ? await this.#restNow(restored, request.url, keys, call) : 0
+    const { epoch: { image, number }, generation, key } = restored
+    const rest = { image, epoch: number, key: generation === null ? null : key, url: request.url }
+    if (!request.full) this.#follow(rest, keys)
+    const more = request.full ? await this.#restOf(rest, keys, call) : 0
     return { ...restored, fetchedBytes: fetchedBytes + more, isWhole: request.full, restoreMs, resumed }
   }
 
@@ -85,11 +92,14 @@ export class Restorer implements AsyncDisposable {
     }
   }
 
-  async #restNow(restored: Restored, url: string, keys: DomainKeys | null, call: CallOptions): Promise<number> {
-    const { engine, remote } = this.#options
-    const bytes = await fetchRest({ engine, remote }, `${restored.epoch.image}@${restored.epoch.number}`, call)
-    await this.#addEpochs(restored, url, keys)
-    return bytes
+  /** What a process before this one did not bring to its end goes on in the background. */
+  async goOn(keys: DomainKeys | null): Promise<void> {
+    const { engine } = this.#options
+    const there = new Set((await engine.images()).map(({ image }) => image))
+    for (const rest of await engine.unfinished()) {
+      if (there.has(rest.image)) this.#follow(rest, keys)
+      else await engine.finishRestore(rest)
+    }
   }
 
   /** Ends what follows in the background: it goes on when chunks are read. Idempotent. */
@@ -113,26 +123,51 @@ export class Restorer implements AsyncDisposable {
     }
   }
 
-  #follow(work: Promise<void>): void {
-    const following = work.catch((error: unknown) => {
+  #follow(rest: UnfinishedRestore, keys: DomainKeys | null): void {
+    const following = this.#untilWhole(rest, keys).catch((error: unknown) => {
       if (!this.#closing.signal.aborted) this.#options.onEvent(`fetching in the background ended: ${messageOf(error)}`)
     }).finally(() => this.#following.delete(following))
     this.#following.add(following)
   }
 
-  async #rest(restored: Restored, url: string, keys: DomainKeys | null): Promise<void> {
-    const address = `${restored.epoch.image}@${restored.epoch.number}`
+  /** A replica that is away comes back: each reason why it does not go on is told once. */
+  async #untilWhole(rest: UnfinishedRestore, keys: DomainKeys | null): Promise<void> {
     const { signal } = this.#closing
-    await sleep(backgroundDelayMs, undefined, { signal, ref: false })
-    await this.#addEpochs(restored, url, keys)
-    const { engine, remote, onEvent } = this.#options
-    const bytes = await fetchRest({ engine, remote }, address, { signal, lanes: 1 })
-    onEvent(`${address} is here as a whole: ${bytes} bytes were fetched in the background`)
+    let [pauseMs, told] = [backgroundDelayMs, '']
+    for (;;) {
+      await sleep(pauseMs, undefined, { signal, ref: false })
+      try {
+        const bytes = await this.#restOf(rest, keys, { signal, lanes: 1 })
+        return this.#options.onEvent(`${rest.image}@${rest.epoch} is here as a whole: ${bytes} bytes were fetched in ` +
+          'the background')
+      } catch (error) {
+        if (signal.aborted || !isCode(error, ...passing)) throw error
+        if (messageOf(error) !== told) this.#options.onEvent(`fetching in the background waits: ${messageOf(error)}`)
+        told = messageOf(error)
+        pauseMs = Math.min(backgroundRetryMs, 2 * pauseMs)
+      }
+    }
   }
 
-  async #addEpochs({ generation, key, epoch }: Restored, url: string, keys: DomainKeys | null): Promise<void> {
-    if (generation === null) return
+  /** Older epochs, then all chunks. Nothing more is wanted then, nor when the image has gone meanwhile. */
+  async #restOf(rest: UnfinishedRestore, keys: DomainKeys | null, call: FetchAllOptions): Promise<number> {
+    const { engine, remote } = this.#options
+    const { image, epoch } = rest
+    try {
+      await this.#addEpochs(rest, keys, call)
+      const bytes = await fetchRest({ engine, remote }, `${image}@${epoch}`, call)
+      await engine.finishRestore({ image })
+      return bytes
+    } catch (error) {
+      const isThere = (await engine.images()).some((each) => each.image === image)
+      if (!isThere) await engine.finishRestore({ image })
+      throw error
+    }
+  }
+
+  async #addEpochs({ image, key, url }: UnfinishedRestore, keys: DomainKeys | null, call: CallOptions): Promise<void> {
+    if (key === null) return
     await using replica = unsealedReplica(systemEnv(), openReplica(systemEnv(), url), keys)
-    await addOlderEpochs({ engine: this.#options.engine, replica }, epoch.image, key, { signal: this.#closing.signal })
+    await addOlderEpochs({ engine: this.#options.engine, replica }, image, key, call)
   }
 }

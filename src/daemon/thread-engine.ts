@@ -32,12 +32,13 @@ const methods: readonly EngineMethod[] = [
   'rebuildIndex', 'collectGarbage', 'keys', 'rotateKeys', 'openHead', 'commit', 'closeHead', 'sealHead',
   'machineState', 'recentChunks',
   'saveWorkingSet', 'durablePacks', 'fence',
-  'readerSecret', 'sources', 'addSource', 'joinDomain', 'installImage', 'installFork', 'addEpochs', 'keepRecords',
+  'readerSecret', 'sources', 'addSource', 'unfinished', 'finishRestore', 'joinDomain', 'installImage', 'installFork',
+  'addEpochs', 'keepRecords',
   'absentChunks',
 ]
 /** Methods that take no arguments, only options. */
 const bare: ReadonlySet<EngineMethod> = new Set([
-  'images', 'stats', 'rebuildIndex', 'rotateKeys', 'readerSecret', 'sources',
+  'images', 'stats', 'rebuildIndex', 'rotateKeys', 'readerSecret', 'sources', 'unfinished',
 ])
 
 class EngineLink {

@@ -22,7 +22,7 @@ import { reach } from './reach.ts'
 import { WaitingFetchClient } from './remote/fetch-client.ts'
 import type { FetcherPort, RecordParcel } from './remote/messages.ts'
 import { recordsOf } from './remote/messages.ts'
-import { addSource, readSources } from './source-list.ts'
+import { type UnfinishedRestore, addSource, finishRestore, readSources, readUnfinished } from './source-list.ts'
 import { NodeReader } from './tree/index.ts'
 import type { CallOptions, DurablePack, FenceRequest, ImageSummary } from './types.ts'
 
@@ -57,7 +57,11 @@ export interface RestoringEngine {
   /** URLs of the replicas that hold what this store does not, the newest first. */
   sources(): Promise<string[]>
   /** Remembers one more, durably; all of them. */
-  addSource(args: { url: string }): Promise<string[]>
+  addSource(args: { url: string; unfinished?: UnfinishedRestore }): Promise<string[]>
+  /** Images of which more has to come. */
+  unfinished(): Promise<UnfinishedRestore[]>
+  /** Nothing more of this image will come. */
+  finishRestore(args: { image: string }): Promise<void>
   /** Makes an empty store one of that domain. Errors: WRONG_DOMAIN (it cannot be), KEY_NEEDED (`keys` are missing). */
   joinDomain(args: JoinedDomain): Promise<{ isNew: boolean }>
   /** Errors: EXISTS, DAMAGED (a record is not of this image), BAD_NAME. */
@@ -106,8 +110,16 @@ export abstract class RestoringCalls {
     return readSources(this.open.env, this.open.directory)
   }
 
-  async addSource({ url }: { url: string }): Promise<string[]> {
-    return addSource(this.open.env, this.open.directory, url)
+  async addSource({ url, unfinished }: { url: string; unfinished?: UnfinishedRestore }): Promise<string[]> {
+    return addSource(this.open.env, this.open.directory, url, unfinished)
+  }
+
+  async unfinished(): Promise<UnfinishedRestore[]> {
+    return readUnfinished(this.open.env, this.open.directory)
+  }
+
+  async finishRestore({ image }: { image: string }): Promise<void> {
+    finishRestore(this.open.env, this.open.directory, image)
   }
 
   async joinDomain({ domainId, keyId, keys }: JoinedDomain): Promise<{ isNew: boolean }> {

@@ -138,6 +138,30 @@ test('a store that was restored from a replica reads from it after a restart', a
   t.true((await contentsOf(second, from.parent, 'vm@2')).equals(from.contents))
 })
 
+test('what a restart cuts off goes on coming after it, until all is here', async (t) => {
+  t.timeout(180_000)
+  const from = await origin(t)
+  const first = await node(t, from)
+  await first.restore({ ...plain, url: from.url, target: 'vm', takeover: true })
+  t.like(await first.engine.unfinished(), [{ image: 'vm', epoch: 2, key: from.key, url: from.url }])
+  const { directory } = first.engine
+  await first.close({ force: true })
+  const aside = await openHost(directory, { thread: false })
+  t.is((await aside.engine.unfinished()).length, 1, 'a command does not go on with it, and does not forget it')
+  await aside.close()
+  fs.renameSync(join(from.parent, 'replica'), join(from.parent, 'away'))
+  const events: object[] = []
+  const second = await openHost(directory, { thread: true, onEvent: (event) => events.push(event) })
+  t.teardown(() => second.close({ force: true }))
+  while (!JSON.stringify(events).includes('background waits')) await new Promise((resolve) => setTimeout(resolve, 50))
+  fs.renameSync(join(from.parent, 'away'), join(from.parent, 'replica'))
+  while ((await second.engine.unfinished()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+  t.is((await second.engine.absentChunks({ epoch: 'vm@2' })).ids.length, 0)
+  t.deepEqual((await second.engine.log({ image: 'vm' })).map(({ number }) => number), [0, 1, 2])
+  fs.rmSync(join(from.parent, 'replica'), { recursive: true })
+  t.true((await contentsOf(second, from.parent, 'vm@2')).equals(from.contents))
+})
+
 test('what cannot be restored is refused, and leaves no image behind', async (t) => {
   t.timeout(180_000)
   const from = await origin(t)

@@ -30,15 +30,19 @@ export async function joinReplica(
   const domain = { domainId: domainId.toString('hex'), keyId }
   try {
     const { isNew } = await engine.joinDomain(domain)
-    if (keyId === 0) return { keys: null, isNew }
-    const { keys } = unlockKeys(env, new StoreLayout(engine.directory), await engine.readerSecret())
-    return { keys, isNew }
+    return { keys: keyId === 0 ? null : await openedKeys(env, engine), isNew }
   } catch (error) {
     if (!isCode(error, 'KEY_NEEDED')) throw error
   }
   const { keys, file } = await unlocked(env, replica, domainId, given, call)
   await engine.joinDomain({ ...domain, keys: { file: encodeKeysFile(file), root: keys.root.toString('hex') } })
   return { keys, isNew: true }
+}
+
+/** Those of an open store; null where nothing is encrypted. */
+export async function openedKeys(env: Env, engine: Engine): Promise<DomainKeys | null> {
+  const secret = await engine.readerSecret()
+  return secret === undefined ? null : unlockKeys(env, new StoreLayout(engine.directory), secret).keys
 }
 
 /** Null where nothing is encrypted. Errors: as joinReplica. */

@@ -98,11 +98,11 @@ class Restore {
     // What it reads is of the same domain, whatever becomes of the rest.
     remote.use([...await engine.sources(), this.#request.url])
     this.#context.begun?.()
-    const adding = engine.addSource({ url: this.#request.url })
-    adding.catch(() => undefined)
     const ahead = this.#ahead(found, wanted ?? newestOf(found))
     // Nobody is replaced for an epoch that is not there.
     if (wanted !== null) await this.#recordOf(found, ahead)
+    const adding = this.#addSource(found, ahead)
+    adding.catch(() => undefined)
     const installed = Promise.withResolvers<EpochSummary>()
     installed.promise.catch(() => undefined)
     void this.#announce(found, ahead, installed.promise)
@@ -112,6 +112,7 @@ class Restore {
       const newest = wanted ?? newestOf(image)
       const coming = newest === ahead.number ? ahead : this.#ahead(image, newest)
       await adding
+      if (coming !== ahead) await this.#addSource(image, coming)
       const { summary, epoch } = await this.#bring(image, coming)
       this.#lap('records')
       installed.resolve(summary)
@@ -123,6 +124,14 @@ class Restore {
       installed.reject(error)
       throw error
     }
+  }
+
+  /** Durably, before anything is here that rests on it: what is cut off goes on after a restart. */
+  async #addSource({ key, owner }: ReplicaImage, { number }: Ahead): Promise<void> {
+    const { url, as } = this.#request
+    const unfinished = as === undefined
+      ? { image: owner.image, epoch: number, key, url } : { image: as, epoch: 0, key: null, url }
+    await this.#context.engine.addSource({ url, unfinished })
   }
 
   /** By its name, or by its key. */
