@@ -6,7 +6,8 @@
  *   lock                          locked by the process that owns the store
  *   packs/0000002a.ID.pack        pack number (hex) and pack id
  *   index/                        LevelDB, rebuildable
- *   index.opening                 empty; there while the index is being opened: left behind, it is made again
+ *   index.opening                 empty; there while the index is being opened, and once it is known to be damaged:
+ *                                 left behind, it is made again
  *   tmp/                          files not yet named; emptied at open
  *   quarantine/                   files that were found bad and replaced (quarantine.ts)
  */
@@ -41,7 +42,7 @@ export class StoreLayout {
     return join(this.directory, 'index')
   }
 
-  /** There while the index is being opened. */
+  /** There while the index is being opened, and once it turned out to be damaged: it is made again at the next open. */
   get indexOpening(): string {
     return join(this.directory, 'index.opening')
   }

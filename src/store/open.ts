@@ -6,7 +6,7 @@ import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
 import { requireKind } from '../env/stored.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
-import { isCode } from '../errors.ts'
+import { HoldfastError, isCode } from '../errors.ts'
 import { type StoreIdentity, mendIdentity, readIdentity } from './identity.ts'
 import { keysOf } from './keys.ts'
 import { StoreLayout } from './layout.ts'
@@ -69,7 +69,7 @@ export async function openChunkReader(
   const layout = new StoreLayout(directory)
   const keys = keysOf(env, layout, readIdentity(env, layout), secret)
   const files = new PackFiles(env, layout, keys)
-  return new ThreadReader(files, await PackIndex.open(layout.index), source)
+  return new ThreadReader(files, await openMarking(env, layout), source)
 }
 
 interface Opening {
@@ -86,7 +86,8 @@ async function openLocked(opening: Opening, options: OpenOptions): Promise<Local
   for (const path of [packs, temporary, index, quarantine]) requireKind(env, path, 'directory')
   for (const path of [layout.packs, layout.temporary]) ensureDirectory(env, path)
   for (const name of env.readdir(layout.temporary)) removeTree(env, `${layout.temporary}/${name}`)
-  // LevelDB ends the process over some damage: an index whose opening did not end is not opened again.
+  // LevelDB ends the process over some damage: an index whose opening did not end is not opened again, nor is one that
+  // turned out to be damaged later.
   const isSuspect = env.exists(layout.indexOpening)
   if (!isSuspect) mark(env, layout.indexOpening)
   try {
@@ -142,13 +143,13 @@ async function openIndex(
   // LevelDB would make it, and its files, open to others.
   ensureDirectory(env, layout.index)
   if (options.rebuildIndex !== true) {
-    const index = await openUndamaged(layout)
+    const index = await openUndamaged(env, layout)
     if (index !== undefined && isOurs(index, identity.storeId)) return { index, rebuilding: false }
     await index?.close()
   }
   removeTree(env, layout.index)
   ensureDirectory(env, layout.index)
-  return { index: await PackIndex.open(layout.index), rebuilding: true }
+  return { index: await openMarking(env, layout), rebuilding: true }
 }
 
 /** One that cannot say so is closed and made again: another one must not be opened beside it. */
@@ -161,9 +162,22 @@ function isOurs(index: PackIndex, storeId: Buffer): boolean {
   }
 }
 
-async function openUndamaged(layout: StoreLayout): Promise<PackIndex | undefined> {
+function openMarking(env: Env, layout: StoreLayout): Promise<PackIndex> {
+  return PackIndex.open(layout.index, () => markDamage(env, layout.indexOpening))
+}
+
+/** A failure must not hide what is being told: without the mark the next to open meets the damage itself. */
+function markDamage(env: Env, path: string): void {
   try {
-    return await PackIndex.open(layout.index)
+    mark(env, path)
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error
+  }
+}
+
+async function openUndamaged(env: Env, layout: StoreLayout): Promise<PackIndex | undefined> {
+  try {
+    return await openMarking(env, layout)
   } catch (error) {
     if (isCode(error, 'DAMAGED')) return undefined
     throw error

@@ -27,15 +27,24 @@ export interface IndexedRecord {
 
 const entriesAtOnce = 8192
 
+/** The failures of the operating system that LevelDB passes on, without codes, and that say nothing of its files. */
+const lackOfSomething =
+  /No space left|quota exceeded|Too many open files|Cannot allocate memory|Read-only file system|Permission denied/
+
 export class PackIndex implements RecordLookup, AsyncDisposable {
   readonly #level: Level<Buffer, Buffer>
+  readonly #onDamage: () => void
 
-  private constructor(level: Level<Buffer, Buffer>) {
+  private constructor(level: Level<Buffer, Buffer>, onDamage: () => void) {
     this.#level = level
+    this.#onDamage = onDamage
   }
 
-  /** Errors: LOCKED (another process has it), DAMAGED (rebuild it), IO. */
-  static async open(path: string): Promise<PackIndex> {
+  /**
+   * `onDamage`: it turned out to be damaged while it was in use. Every call but `close` says so with DAMAGED: writes,
+   * too, as LevelDB reads when it merges files. Errors: LOCKED (another process has it), DAMAGED (rebuild it), IO.
+   */
+  static async open(path: string, onDamage: () => void): Promise<PackIndex> {
     const level = new Level<Buffer, Buffer>(path, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
@@ -48,7 +57,7 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
     } catch (error) {
       throw openFailure(error, path)
     }
-    return new PackIndex(level)
+    return new PackIndex(level, onDamage)
   }
 
   /** Whether this is the index of that store in this version. */
@@ -57,7 +66,11 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
   }
 
   async claim(storeId: Buffer): Promise<void> {
-    await this.#level.put(identityKey, identityValue(storeId), { sync: true })
+    try {
+      await this.#level.put(identityKey, identityValue(storeId), { sync: true })
+    } catch (error) {
+      throw this.#failure(error, 'writing the index')
+    }
   }
 
   locate(id: Buffer, depth: number): RecordLocation | undefined {
@@ -67,12 +80,12 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
     return location?.depth === depth ? location : undefined
   }
 
-  /** Atomic, not synced. Errors: NO_SPACE, IO. */
+  /** Atomic, not synced. Errors: NO_SPACE, DAMAGED, IO. */
   async write(operations: IndexOperation[]): Promise<void> {
     try {
       await this.#level.batch(operations)
     } catch (error) {
-      throw wrapIo(error, 'writing the index')
+      throw this.#failure(error, 'writing the index')
     }
   }
 
@@ -89,14 +102,16 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
   async settle(entries: ReadonlyMap<number, PackEntry>): Promise<void> {
     const level = this.#level
     if (!canCompact(level)) throw new HoldfastError('UNSUPPORTED', 'the index needs LevelDB below it')
-    const operations = [...entries].map(([number, entry]) => {
-      return { type: 'put' as const, key: packKey(number), value: encodePackEntry(entry) }
+    const operations = [...entries].map(([number, entry]): IndexOperation => {
+      return { type: 'put', key: packKey(number), value: encodePackEntry(entry) }
     })
+    // A batch of nothing would not reach LevelDB, and only a write tells whether the compaction failed. No pack has 0.
+    operations.push(deletePack(0))
     try {
       await level.compactRange(identityKey, identityKey)
       await this.#level.batch(operations, { sync: true })
     } catch (error) {
-      throw useFailure(error)
+      throw this.#failure(error, 'writing the index')
     }
   }
 
@@ -112,7 +127,7 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
       gte: recordKeyRange[0], lt: recordKeyRange[1], highWaterMarkBytes: MIB,
     })
     for (;;) {
-      const entries = await iterator.nextv(entriesAtOnce)
+      const entries = await this.#read(() => iterator.nextv(entriesAtOnce))
       if (entries.length === 0) return
       yield entries.filter(([, value]) => packNumbers.has(packNumberOfLocation(value))).map(([key]) => key)
     }
@@ -136,20 +151,32 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
   }
 
   async *#entries([gte, lt]: readonly [Buffer, Buffer]): AsyncGenerator<[Buffer, Buffer]> {
-    const iterator = this.#level.iterator({ gte, lt })
-    try {
-      for (let entry = await next(iterator); entry !== undefined; entry = await next(iterator)) yield entry
-    } finally {
-      await iterator.close()
-    }
+    await using iterator = this.#level.iterator({ gte, lt })
+    const next = (): Promise<[Buffer, Buffer] | undefined> => this.#read(() => iterator.next())
+    for (let entry = await next(); entry !== undefined; entry = await next()) yield entry
   }
 
   #get(key: Buffer): Buffer | undefined {
     try {
       return this.#level.getSync(key)
     } catch (error) {
-      throw new HoldfastError('DAMAGED', 'the index cannot be read: rebuild it (index rebuild)', { cause: error })
+      throw this.#failure(error, 'reading the index')
     }
+  }
+
+  async #read<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      throw this.#failure(error, 'reading the index')
+    }
+  }
+
+  /** What LevelDB says of an index that opened. */
+  #failure(error: unknown, doing: string): HoldfastError {
+    if (!isDamage(error)) return wrapIo(error, doing)
+    this.#onDamage()
+    return damaged(error)
   }
 }
 
@@ -174,30 +201,22 @@ export function deletePack(packNumber: number): IndexOperation {
   return { type: 'del', key: packKey(packNumber) }
 }
 
-type Entry = [key: Buffer, value: Buffer]
-
-async function next(iterator: { next(): Promise<Entry | undefined> }): Promise<Entry | undefined> {
-  try {
-    return await iterator.next()
-  } catch (error) {
-    throw useFailure(error)
-  }
-}
-
-/** What LevelDB says of an index that opened. */
-function useFailure(error: unknown): HoldfastError {
-  if (!isCode(error, 'LEVEL_CORRUPTION')) return wrapIo(error, 'using the index')
-  return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause: error })
-}
-
 function openFailure(error: unknown, path: string): HoldfastError {
   const cause = error instanceof Error ? error.cause : undefined
   if (isCode(cause, 'LEVEL_LOCKED')) {
     return new HoldfastError('LOCKED', `${path} is in use by another process`, { cause: error })
   }
-  // LevelDB has no code of its own for a file that its manifest names and that is gone.
-  if (isCode(cause, 'LEVEL_CORRUPTION') || (cause instanceof Error && cause.message.includes('No such file'))) {
-    return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause: error })
-  }
+  if (isDamage(cause)) return damaged(error)
   return new HoldfastError('IO', `opening the index failed: ${messageOf(cause ?? error)}`, { cause: error })
+}
+
+/** A spoilt file is met in many ways: a place in it that is none, a name that nothing has, a sector gone bad. */
+function isDamage(error: unknown): boolean {
+  if (isCode(error, 'LEVEL_CORRUPTION')) return true
+  const message = messageOf(error)
+  return message.startsWith('IO error') && !lackOfSomething.test(message)
+}
+
+function damaged(cause: unknown): HoldfastError {
+  return new HoldfastError('DAMAGED', 'the index is damaged: rebuild it (index rebuild)', { cause })
 }

@@ -6,6 +6,7 @@
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { basename, join, relative } from 'node:path'
+import { isCode } from '../../src/errors.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import type { CheckReport } from '../../src/image/types.ts'
 import type { Random } from '../tree/random.ts'
@@ -101,11 +102,22 @@ export async function flipOnce(pristine: string, copy: string, random: Random, w
   fs.writeFileSync(path, bytes)
   const kind = kindOf(relative(copy, path))
   const where = `${relative(copy, path)} byte ${at} of ${bytes.length}`
-  const engine = await openLocalEngine(copy, { packBytesMax })
+  let engine = await openLocalEngine(copy, { packBytesMax })
+  let isRefused = false
   try {
-    const report = await engine.check({ readData: true, repair: true })
+    const check = (): Promise<CheckReport> => engine.check({ readData: true, repair: true })
+    const report = await check().catch(async (error: unknown) => {
+      // LevelDB may meet a bit of its own only while it merges files, and writes nothing from then on: the user is told
+      // to open the store again, which makes the index anew. Once must do, and what must come back is the same: the
+      // index is a cache, and no other file was spoilt. So nothing that is lost passes.
+      if (kind !== 'index' || !isCode(error, 'DAMAGED', 'FAILED_STATE')) throw error
+      isRefused = true
+      await engine.close()
+      engine = await openLocalEngine(copy, { packBytesMax })
+      return check()
+    })
     const isMended = fs.existsSync(join(copy, 'quarantine'))
-    const isFound = isMended || report.damaged.length + report.healed.length > 0
+    const isFound = isRefused || isMended || report.damaged.length + report.healed.length > 0
     const isTold = isFound || report.notes.some((note) => note.includes('no record'))
     const isHealed = report.damaged.length === 0 && isSame(await contentsOf(engine, copy), wanted)
     return { kind, where, isFound: isTold, isHealed, isHarmless: isHealed && !isTold, report }

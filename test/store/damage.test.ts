@@ -178,6 +178,24 @@ test('an index whose every block is spoilt is made again when the store is opene
   t.is(servedRight(t, store, plains), plains.length)
 })
 
+test('an index that turns out to be damaged in use is made again when the store is opened next', async (t) => {
+  const { directory, plains } = await filledStore(t, seeded(t), 40)
+  // Opened again, so that what is in LevelDB's log comes into a table.
+  await (await openChunkStore(env, directory)).close()
+  const index = join(directory, 'index')
+  for (const name of fs.readdirSync(index).filter((each) => each.endsWith('.ldb'))) {
+    const bytes = fs.readFileSync(join(index, name))
+    fs.writeFileSync(join(index, name), bytes.fill(0xa5, bytes.length >> 3, bytes.length >> 1))
+  }
+  {
+    await using reader = await openChunkReader(env, directory)
+    t.true(servedRight(t, reader, plains) < plains.length)
+  }
+  t.true(fs.existsSync(join(directory, 'index.opening')))
+  await using store = await openChunkStore(env, directory)
+  t.is(servedRight(t, store, plains), plains.length)
+})
+
 test('an index whose opening ended the process is made again', async (t) => {
   const { directory, plains } = await filledStore(t, seeded(t), 10)
   const index = join(directory, 'index')
