@@ -1,12 +1,13 @@
 /** What do backup programs need for the same epochs? */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench, BenchRun, Cell } from './rig/bench.ts'
 import { median, timed } from './rig/figures.ts'
 import { runBeside } from './rig/programs.ts'
 import { BenchMachine } from './rig/machine.ts'
+import { treeBytes } from './rig/tree-bytes.ts'
 
 const megabyte = 1e6
 const files = ['disk.raw', 'machine.memory']
@@ -155,11 +156,6 @@ class Repository {
   #do(args: string[], directory: string): Promise<void> {
     return runBeside(this.#archiver.program, args, { cwd: directory, env: this.#environment })
   }
-}
-
-function treeBytes(path: string): number {
-  const names = readdirSync(path, { recursive: true, encoding: 'utf8' })
-  return names.reduce((sum, name) => sum + statSync(join(path, name)).size, 0)
 }
 
 function rowOf(name: string, saved: Saved): Cell[] {
