@@ -61,7 +61,7 @@ export class CollectorWalk {
 
   constructor(random: Random) {
     this.#random = random
-    for (const name of ['intents', 'condemned', 'deleting', 'sweeps', 'packs', 'epochs']) this.replica.directories.add(name)
+    for (const name of ['intents', 'condemned', 'deleting', 'sweeps', 'packs', 'epochs']) this.replica.makeDirectory(name)
     this.replica.onChange = (path, isThere) => this.#changed(path, isThere)
     for (let at = 0; at < 2; at++) this.#newWriter([])
   }
@@ -111,8 +111,7 @@ export class CollectorWalk {
     const writer: Writer = { name: `w${this.#serial}`, key, imageId, publisher: null as unknown as Publisher, isBusy: false, next: 0, packs }
     writer.publisher = this.#publisherOf(writer)
     const directory = generationDirectory(key, 1)
-    this.replica.directories.add(imageDirectory(key))
-    this.replica.directories.add(`${directory}/open`)
+    this.replica.makeDirectory(`${directory}/open`)
     this.#writers.push(writer)
     return writer
   }
@@ -212,13 +211,20 @@ export class CollectorWalk {
   #changed(path: string, isThere: boolean): void {
     const [place, key, , part, name] = path.split('/')
     if (place === 'epochs' && name !== undefined && parseBatchName(name) !== undefined) {
-      if (!isThere) return void this.#named.delete(path)
+      if (!isThere) return this.#gone(path, key)
       const { packs } = decodeEpochBatch(this.replica.objects.get(path)!, path)
       this.#named.set(path, packs)
       for (const pack of packs) this.#require(pack, `${key} ${part} ${name} is published`)
     }
     if (place === 'deleting' && isThere) this.#unneeded(packOfMarker(key), 'is sentenced')
     if (place === 'packs' && !isThere) this.#unneeded(key, 'is removed')
+  }
+
+  /** An image that nobody writes is not listed for ever. */
+  #gone(path: string, key: string): void {
+    this.#named.delete(path)
+    const isUsed = this.#writers.some((writer) => writer.key === key) || [...this.#named.keys()].some((each) => each.includes(key))
+    if (!isUsed) this.replica.removeEmpty(imageDirectory(key))
   }
 
   #require(pack: string, what: string): void {
@@ -232,9 +238,7 @@ export class CollectorWalk {
   }
 
   #namesIn(directory: string): string[] {
-    const names = new Set<string>()
-    for (const path of this.replica.objects.keys()) if (path.startsWith(`${directory}/`)) names.add(path.split('/')[1])
-    return [...names]
+    return this.replica.names(directory)
   }
 
   #packName(): string {

@@ -19,6 +19,8 @@ export interface Waiting {
 export class MemoryReplica {
   readonly objects = new Map<string, Buffer>()
   readonly directories = new Set<string>()
+  /** Objects and directories, by the directory that holds them. */
+  readonly #children = new Map<string, Set<string>>()
   waiting: Waiting[] = []
   /** Called after each change, with the paths that came and went. */
   onChange: (path: string, isThere: boolean) => void = () => undefined
@@ -45,26 +47,31 @@ export class MemoryReplica {
       }),
       openGeneration: (directory: string, name: string, bytes: Uint8Array) => ask(`open ${directory}`, () => {
         if (this.#isDirectory(openPart(directory)) || this.#isDirectory(closedPart(directory))) fail('EXISTS', directory)
-        directories.add(openPart(directory))
+        this.makeDirectory(openPart(directory))
         this.#set(joinPath(openPart(directory), name), Buffer.from(bytes))
       }),
       closeGeneration: (directory: string) => ask(`close ${directory}`, () => this.#close(directory)),
-      makeDirectory: (path: string) => ask(`mkdir ${path}`, () => { directories.add(path) }),
+      makeDirectory: (path: string) => ask(`mkdir ${path}`, () => this.makeDirectory(path)),
       remove: (path: string) => ask(`remove ${path}`, () => {
-        if (!objects.has(path) && this.#names(path).length > 0) fail('EXISTS', path)
+        if (!objects.has(path) && this.names(path).length > 0) fail('EXISTS', path)
+        const isObject = objects.delete(path)
         directories.delete(path)
-        if (objects.delete(path)) this.onChange(path, false)
+        this.#forget(path)
+        if (isObject) this.onChange(path, false)
       }),
     } as Partial<Replica> as Replica
   }
 
-  isThere(directory: string): boolean {
-    return this.#isDirectory(directory)
+  makeDirectory(path: string): void {
+    this.directories.add(path)
+    this.#know(path)
   }
 
-  /** A dead user's calls are carried out late, or never. */
-  waitingOf(user: string): Waiting[] {
-    return this.waiting.filter((each) => each.user === user)
+  /** As if it had never been: a directory without objects. */
+  removeEmpty(path: string): void {
+    for (const name of this.names(path)) this.removeEmpty(joinPath(path, name))
+    this.directories.delete(path)
+    this.#forget(path)
   }
 
   #ask<T>(user: string, what: string, run: () => T): Promise<T> {
@@ -88,12 +95,12 @@ export class MemoryReplica {
   async *#pages(user: string, directory: string): AsyncGenerator<ReplicaEntry> {
     const middle = await this.#ask(user, `list ${directory}`, () => {
       if (!this.#isDirectory(directory)) fail('NOT_FOUND', directory)
-      const names = this.#names(directory)
+      const names = this.names(directory)
       return { names: names.slice(0, names.length >> 1), from: names[names.length >> 1] ?? '' }
     })
     const rest = await this.#ask(user, `list on ${directory}`, () => {
       if (!this.#isDirectory(directory)) fail('NOT_FOUND', directory)
-      return this.#names(directory).filter((name) => name >= middle.from)
+      return this.names(directory).filter((name) => name >= middle.from)
     })
     for (const name of [...middle.names, ...rest]) {
       const entry = this.#entry(joinPath(directory, name))
@@ -101,16 +108,12 @@ export class MemoryReplica {
     }
   }
 
-  #names(directory: string): string[] {
-    const names = new Set<string>()
-    for (const path of [...this.objects.keys(), ...this.directories]) {
-      if (path.startsWith(`${directory}/`)) names.add(path.slice(directory.length + 1).split('/')[0])
-    }
-    return [...names].sort()
+  names(directory: string): string[] {
+    return [...this.#children.get(directory) ?? []].sort()
   }
 
   #isDirectory(path: string): boolean {
-    return this.directories.has(path) || this.#names(path).length > 0
+    return this.directories.has(path) || (this.#children.get(path)?.size ?? 0) > 0
   }
 
   #entry(path: string): ReplicaEntry | null {
@@ -119,8 +122,24 @@ export class MemoryReplica {
     return this.#isDirectory(path) ? { name: nameOf(path), kind: 'directory', bytes: 0, modifiedMs: 0 } : null
   }
 
+  #know(path: string): void {
+    if (path === '') return
+    const names = this.#children.get(parentOf(path)) ?? new Set()
+    this.#children.set(parentOf(path), names.add(nameOf(path)))
+    this.#know(parentOf(path))
+  }
+
+  #forget(path: string): void {
+    if (path === '' || this.objects.has(path) || this.#isDirectory(path)) return
+    const names = this.#children.get(parentOf(path))
+    names?.delete(nameOf(path))
+    if (names?.size === 0) this.#children.delete(parentOf(path))
+    this.#forget(parentOf(path))
+  }
+
   #set(path: string, bytes: Buffer): void {
     this.objects.set(path, bytes)
+    this.#know(path)
     this.onChange(path, true)
   }
 
@@ -129,6 +148,7 @@ export class MemoryReplica {
     if (this.objects.has(to)) fail('EXISTS', to)
     if (bytes === undefined) return fail('NOT_FOUND', from)
     this.objects.delete(from)
+    this.#forget(from)
     this.#set(to, bytes)
     this.onChange(from, false)
   }
@@ -137,12 +157,9 @@ export class MemoryReplica {
     const [open, closed] = [openPart(directory), closedPart(directory)]
     if (this.#isDirectory(closed)) return 'closed'
     this.directories.delete(open)
-    this.directories.add(closed)
-    for (const [path, bytes] of this.objects) {
-      if (!path.startsWith(`${open}/`)) continue
-      this.objects.delete(path)
-      this.objects.set(closed + path.slice(open.length), bytes)
-    }
+    this.makeDirectory(closed)
+    for (const name of this.names(open)) this.#move(joinPath(open, name), joinPath(closed, name))
+    this.#forget(open)
     return 'won'
   }
 }
