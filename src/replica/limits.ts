@@ -39,6 +39,8 @@ export const objectPathBytesMax = 1_000
 export const objectBytesMax = packBytesMax
 /** Pieces in which objects are read from and written to files. */
 export const pieceBytes = MIB
+/** Of an upload: one in the socket, one ready to follow. */
+export const piecesOnTheirWayMax = 2
 /** An answer in JSON: a page of a listing has 1000 entries (`dfs.ls.limit`) of some 400 bytes. */
 export const replyBytesMax = 4 * MIB
 /** The text of a failure. */

@@ -47,7 +47,7 @@ export interface ObjectSource {
   readonly bytes: number
   /** zlib's CRC-32 of all of it, where it is known beforehand: a put of anything else is DAMAGED. */
   readonly crc32?: number
-  /** The same bytes each time, in pieces of at most a few MiB. */
+  /** The same bytes each time, in pieces of at most a few MiB, each of which stays as it is once it was given. */
   open(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 }
 

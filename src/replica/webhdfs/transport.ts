@@ -8,7 +8,7 @@ import https from 'node:https'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { codeOf, messageOf } from '../../errors.ts'
 import type { Call } from '../call.ts'
-import { failureBytesMax, replyBytesMax } from '../limits.ts'
+import { failureBytesMax, piecesOnTheirWayMax, replyBytesMax } from '../limits.ts'
 
 /** Where a server listens. */
 export interface Server {
@@ -164,11 +164,14 @@ class Exchange {
   async send(pieces: AsyncIterable<Uint8Array>): Promise<void> {
     let isAnswered = false
     const answered = this.#response.then(() => { isAnswered = true }, () => { isAnswered = true })
+    // The next piece is read and summed up while the one before is on its way.
+    const onTheirWay: Promise<unknown>[] = []
     for await (const piece of pieces) {
       if (isAnswered) return
-      if (this.request.write(piece)) continue
+      onTheirWay.push(new Promise((resolve) => this.request.write(piece, resolve)))
+      if (onTheirWay.length < piecesOnTheirWayMax) continue
       this.#limit(this.#call.limits.idleTimeoutMs, 'takes no more bytes')
-      await Promise.race([new Promise((resolve) => this.request.once('drain', resolve)), answered])
+      await Promise.race([onTheirWay.shift(), answered])
       this.#unlimit()
     }
     this.#limit(this.#call.limits.replyTimeoutMs, 'no answer to what was sent')
