@@ -11,6 +11,7 @@ import { openHost } from '../../src/daemon/local-host.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { codeOf } from '../../src/errors.ts'
 import { stayingBy } from '../../src/image/collection/replica-retention.ts'
+import type { Engine } from '../../src/image/engine.ts'
 import type { GarbageRequest } from '../../src/image/collection/types.ts'
 import type { ReplicaGarbage } from '../../src/replica/collection/replica-garbage.ts'
 import type { Replica } from '../../src/replica/replica.ts'
@@ -109,7 +110,7 @@ export class CollectedStore {
     // A head that is open reads by older manifests, too.
     for (const work of this.works.values()) await work.close()
     const { isComplete } = await this.node.work.engine.collectGarbage({ maxUnused: 0, ...rules })
-    for (const work of this.works.values()) await work.open()
+    await this.#openAll(this.node.work.engine)
     const [report] = await this.node.replicator.collect({ decide: stayingBy(rules), isComplete, dryRun: null }, {})
     return report
   }
@@ -136,6 +137,17 @@ export class CollectedStore {
     })
   }
 
+  /** An image that another store took over has another name once its head was closed. */
+  async #openAll(engine: Engine): Promise<void> {
+    const names = new Set((await engine.images()).map(({ image }) => image))
+    for (const name of this.works.keys()) if (!names.has(name)) this.works.delete(name)
+    for (const name of names) if (!this.works.has(name)) this.works.set(name, new Work(this.node.work.rig, name))
+    for (const work of this.works.values()) {
+      work.engine = engine
+      await work.open()
+    }
+  }
+
   /** The store has no user meanwhile. */
   async #away<T>(run: () => Promise<T>): Promise<T> {
     await this.node.replicator.close()
@@ -146,14 +158,7 @@ export class CollectedStore {
     } finally {
       const engine = await openLocalEngine(this.node.work.store)
       this.#t.teardown(() => engine.close().catch(() => undefined))
-      // A store that was fenced has its images under other names.
-      const names = new Set((await engine.images()).map(({ image }) => image))
-      for (const name of this.works.keys()) if (!names.has(name)) this.works.delete(name)
-      for (const name of names) if (!this.works.has(name)) this.works.set(name, new Work(this.node.work.rig, name))
-      for (const work of this.works.values()) {
-        work.engine = engine
-        await work.open()
-      }
+      await this.#openAll(engine)
       this.node.work.engine = engine
       await this.restart()
     }

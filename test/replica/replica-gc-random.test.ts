@@ -48,6 +48,8 @@ test('whatever is written, forked, taken over and collected beside each other, a
     if (step % stepsBetweenLooks === 0) count('restores', await allRestore(t, replica, url, root, expected))
   }
   for (const store of [first, second]) {
+    // Whatever was to kill it comes no more.
+    await store.restart()
     await store.sync()
     t.is((await store.collect({ keepLast: 2 })).error, null)
   }

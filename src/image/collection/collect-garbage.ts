@@ -19,6 +19,7 @@ import { type PlanLimits, defaultPlanLimits } from '../../store/collection/pack-
 import type { LocalChunkStore } from '../../store/local-chunk-store.ts'
 import type { ImageCatalog } from '../catalog.ts'
 import type { OpenImage } from '../open-image.ts'
+import { hasSources } from '../source-list.ts'
 import type { CallOptions } from '../types.ts'
 import type { Activity } from './activity.ts'
 import { type EpochRoots, readEpoch, readEpochs, retainedEpochs, rootsOf } from './image-epochs.ts'
@@ -126,6 +127,8 @@ class GarbageCollection {
   /** Decided and done in one turn: what was pinned, forked, removed or is read since the survey counts. */
   #remove(surveyed: SurveyedImage, isDry: boolean): void {
     const { image } = surveyed
+    // Removed meanwhile, or under another name, as another writer took it over: the next time decides.
+    if (imageOf(this.#context.catalog, image.identity.image) !== image) return
     const there = new Set(image.files.epochNumbers())
     const epochs = surveyed.epochs.filter(({ number }) => there.has(number))
     const reasons = this.#reasonsOf({ ...surveyed, epochs })
@@ -145,7 +148,7 @@ class GarbageCollection {
     const { store, env } = this.#context
     const marking = new Marking({
       reader: store, keep: (id) => this.#packs.live.keep(id), secret: env.randomBytes(4).readInt32LE(0),
-      mayBeAbsent: store.source !== undefined, call: this.#call,
+      mayBeAbsent: hasSources(env, store.layout.directory), call: this.#call,
     })
     const roots = this.#roots(surveyed)
     for (const [done, { manifest, stateRoot }] of roots.entries()) {
