@@ -102,9 +102,29 @@ export function ownedImage(image: ReplicaImage, owner: OwnerRecord, basis: reado
   return { ...image, owner, generation: image.generation + 1, batches: [...older, ...last] }
 }
 
-/** Numbers of epochs from first to last that batches can hold are read from as few of them as will do. */
+export interface EpochRange {
+  readonly first: number
+  readonly last: number
+}
+
+/**
+ * Numbers of epochs from first to last that batches can hold are read from as few of them as will do. Their owner may
+ * merge them meanwhile: the last one is looked for in a second listing before it counts as absent.
+ */
 export async function readReplicaEpochs(
-  replica: Replica, image: ReplicaImage, wanted: { first: number; last: number }, options?: CallOptions,
+  replica: Replica, image: ReplicaImage, wanted: EpochRange, options?: CallOptions,
+): Promise<Map<number, StoredEpoch>> {
+  const epochs = await readEpochs(replica, image, wanted, options).catch((error: unknown) => {
+    if (!isCode(error, 'NOT_FOUND')) throw error
+    return new Map<number, StoredEpoch>()
+  })
+  if (epochs.has(wanted.last)) return epochs
+  const again = await readReplicaImage(replica, image.key, options)
+  return again === null ? epochs : readEpochs(replica, again, wanted, options)
+}
+
+async function readEpochs(
+  replica: Replica, image: ReplicaImage, wanted: EpochRange, options?: CallOptions,
 ): Promise<Map<number, StoredEpoch>> {
   const epochs = new Map<number, StoredEpoch>()
   const batches = outermost(image.batches).filter(({ first, last }) => first <= wanted.last && last >= wanted.first)

@@ -39,6 +39,12 @@ test('images are listed with their epochs, also when a generation is closed; a d
   await replica.closeGeneration(generationDirectory(images[0].key, 1))
   const epochs = await readReplicaEpochs(replica, images[0], { first: 1, last: 2 })
   t.deepEqual([...epochs.keys()].sort(), [1, 2], 'a batch is found where it has moved')
+  const merged = images[0].batches.map((batch) => ({ ...batch, path: `${batch.path}-gone` }))
+  for (const batches of [[], merged]) {
+    const found = await readReplicaEpochs(replica, { ...images[0], batches }, { first: 3, last: 3 })
+    t.deepEqual([...found.keys()], [3], 'a batch that was merged since it was listed, or hid while it was')
+  }
+  t.is((await readReplicaEpochs(replica, images[0], { first: 9, last: 9 })).size, 0)
   t.like(await readReplicaImage(replica, images[0].key), { generation: 1 })
   fs.writeFileSync(join(root, 'epochs', images[1].key, 'g00000001', 'open', 'owner'), '{"holdfast":"owner","version":99}')
   fs.mkdirSync(join(root, 'epochs', '..%2f..'), { recursive: true })
