@@ -42,9 +42,10 @@ export function prefetchListOf(
     const paths = machineFiles(JSON.parse(record.machine.facts))
     const nodes = new NodeReader(reader)
     const likely = likelyChunks(env, files, reader, nodes, record, paths.memory)
-    const set = paths.memory.map((path) => {
-      return { path, chunks: [...new Set(chunksOf(path, [...paths.devices, ...likely]))] }
-    })
+    const set = [
+      ...paths.disks.map((path) => ({ path, chunks: probedChunks })),
+      ...paths.memory.map((path) => ({ path, chunks: [...new Set(chunksOf(path, [...paths.devices, ...likely]))] })),
+    ]
     const chosen = new Chosen(reader)
     chooseFirst(chosen, reader, nodes, record, paths, set)
     const firstCount = chosen.entries.length

@@ -6,9 +6,9 @@ import type { ExecutionContext } from 'ava'
 
 /**
  * drop reply: the request gets through, the answer does not, the connection is reset. drop request: reset before
- * the server sees it. stall: the answer never comes.
+ * the server sees it. stall: the answer never comes. none: it is only counted.
  */
-export type Mischief = 'drop reply' | 'drop request' | 'stall'
+export type Mischief = 'drop reply' | 'drop request' | 'stall' | 'none'
 
 export class ChaosProxy {
   readonly #server: net.Server
@@ -49,7 +49,7 @@ export class ChaosProxy {
     client.on('data', (bytes) => {
       // Requests to a NameNode are small: each comes in one piece.
       const picked = this.#pick(String(bytes).split('\r\n')[0])
-      mischief = picked ?? mischief
+      mischief = (picked === 'none' ? undefined : picked) ?? mischief
       if (picked === 'drop request') client.resetAndDestroy()
       else server.write(bytes)
     })

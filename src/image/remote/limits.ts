@@ -33,7 +33,7 @@ export const unkeptBytesMax = 128 * MIB
  */
 export const aheadBytesMax = 16 * MIB
 /** Such records are read in one go if no more lies between them: a request costs as much as these bytes. */
-export const aheadGapBytesMax = 256 * KIB
+export const aheadGapBytesMax = 512 * KIB
 /** A resume that follows a restore is over by then. */
 export const keepDelayMs = 3_000
 /** An owner that published within this may well be alive: it is replaced on request only. */

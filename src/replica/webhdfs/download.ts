@@ -66,9 +66,12 @@ async function placeOf(
 ): Promise<{ target: Target | null; isKnown: boolean }> {
   const known = isFirstTry ? place.known : undefined
   const found = known?.find(range.path, range)
-  const target = await found ?? null
-  if (target !== null) return { target, isKnown: true }
+  if (found !== undefined) {
+    const target = await found
+    if (target !== null) return { target, isKnown: true }
+  }
   const asked = locate(place, call, range, exclusions)
+  // Within this turn, so that all who ask for ranges at once ask one question.
   if (found === undefined) known?.note(range.path, asked)
   return { target: await asked, isKnown: false }
 }
