@@ -3,12 +3,12 @@
  * every kind of loss at every point of N recordings; HOLDFAST_SEED repeats a run.
  */
 import fs from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import test from 'ava'
 import { Random } from '../tree/random.ts'
 import { powerLossNames } from './power-losses.ts'
+import { quickDirectory } from './quick-directory.ts'
 
 process.env['HOLDFAST_TEST_ENCRYPTED'] = 'yes'
 const { KeyRotation } = await import('./key-rotation.ts')
@@ -20,7 +20,7 @@ const pointsApart = recordings > 0 ? 1 : 4
 test('a rotation of keys that is broken off at any point loses nothing, and a second one ends it', async (t) => {
   t.timeout(6 * 3600 * 1000)
   const random = Random.announced(t)
-  const parent = fs.mkdtempSync(join(tmpdir(), 'hf-keys-'))
+  const parent = fs.mkdtempSync(join(quickDirectory(), 'hf-keys-'))
   t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
   for (let round = 0; round < Math.max(1, recordings); round += 1) {
     const place = join(parent, String(round))

@@ -2,7 +2,6 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import { messageOf } from '../../src/errors.ts'
@@ -16,6 +15,7 @@ import { Replicator } from '../../src/replica/replicator.ts'
 import { openLocalEngine } from '../image/variant.ts'
 import { testLimits } from '../replica/hdfs.ts'
 import { buildStore, imageKeys, publishedNumbers, quickLimits } from '../replica/node.ts'
+import { quickDirectory } from './quick-directory.ts'
 import { filesOf } from './tree.ts'
 import type { Tree } from './tree.ts'
 import type { Workload } from './workload.ts'
@@ -87,7 +87,7 @@ export class ReplicatedUse {
   }
 
   async #judge(tree: Tree, at: number): Promise<string[]> {
-    const directory = mkdtempSync(join(tmpdir(), 'hf-replica-'))
+    const directory = mkdtempSync(join(quickDirectory(), 'hf-replica-'))
     const root = join(directory, place)
     mkdirSync(root)
     try {

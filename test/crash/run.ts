@@ -3,7 +3,6 @@
  * in one or in every way in which the power can go, each with some variant of the index.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import { Random } from '../tree/random.ts'
@@ -13,9 +12,10 @@ import { IndexCopies, indexVariants } from './index-variants.ts'
 import type { IndexVariant } from './index-variants.ts'
 import { memoryEnv } from './memory-env.ts'
 import { powerLoss, powerLossNames } from './power-losses.ts'
+import { quickDirectory } from './quick-directory.ts'
 import { RecordingEnv } from './recording-env.ts'
 import type { RecordedOperation } from './recording-env.ts'
-import { namesOf } from './tree.ts'
+import { locate, namesOf } from './tree.ts'
 import type { Tree } from './tree.ts'
 import { Volume } from './volume.ts'
 import { Workload } from './workload.ts'
@@ -43,7 +43,7 @@ const faultsMax = 10
 export class CrashRun {
   readonly #random: Random
   readonly #options: CrashOptions
-  readonly #directory = mkdtempSync(join(tmpdir(), 'hf-crash-'))
+  readonly #directory = mkdtempSync(join(quickDirectory(), 'hf-crash-'))
   readonly #report: CrashReport = { points: 0, states: 0, secondCrashes: 0, faults: [] }
   readonly #indexes: IndexCopies
   #workload!: Workload
@@ -130,7 +130,9 @@ export class CrashRun {
   async #state(volume: Volume, tree: Tree, variant: IndexVariant): Promise<Crash> {
     await this.#indexes.place(join(this.#root, 'store', 'index'), variant, volume.at, this.#random)
     const env = memoryEnv({ tree, root: this.#root, around, random: this.#random })
-    return { workload: this.#workload, at: volume.at, volume, tree, env, random: this.#random, isIndexGone: variant === 'deleted' }
+    // A mark that came back makes the store throw its index away.
+    const isIndexGone = variant === 'deleted' || locate(tree, ['store', 'index.opening'])?.node !== undefined
+    return { workload: this.#workload, at: volume.at, volume, tree, env, random: this.#random, isIndexGone }
   }
 
   #note(at: number, what: string, faults: readonly string[]): void {
