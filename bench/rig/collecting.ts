@@ -1,10 +1,10 @@
-/** Collects the garbage of a store in a process of its own, so that its memory can be told: DIRECTORY REQUEST. */
+/** Collects the garbage of a store in a process of its own, as a daemon does, and tells its memory: DIRECTORY REQUEST. */
 import { readFileSync } from 'node:fs'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
+import { openThreadEngine } from '../../src/daemon/thread-engine.ts'
 
 const [directory, request] = process.argv.slice(2)
 const opened = performance.now()
-await using engine = await openLocalEngine(directory)
+await using engine = await openThreadEngine(directory)
 const began = performance.now()
 const steps = new Map<string, number>()
 let anonymousBytesMax = 0

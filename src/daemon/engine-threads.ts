@@ -4,5 +4,8 @@ import { entryUrl } from '../env/entry.ts'
 import { SpareThread } from '../env/spare-thread.ts'
 
 export const engineThreads = new SpareThread(() => {
-  return new Worker(entryUrl('./engine-thread.ts', import.meta.url), { name: 'engine' })
+  // What it makes is short-lived, a node or a record: with a large nursery a collection of garbage takes 100 MB more.
+  return new Worker(entryUrl('./engine-thread.ts', import.meta.url), {
+    name: 'engine', resourceLimits: { maxYoungGenerationSizeMb: 16 },
+  })
 })
