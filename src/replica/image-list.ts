@@ -38,7 +38,8 @@ export interface ReplicaImages {
   readonly damaged: { key: string; message: string }[]
 }
 
-const keyPattern = /^([0-9a-f]{32})(?:\.fenced-(\d{1,15}))?$/
+/** A history that was left behind can be taken over and left behind again: the last generation is the group's. */
+const keyPattern = /^([0-9a-f]{32})(?:\.fenced-(\d{1,15}))*$/
 /** What a listing of one damaged image may say. */
 const passable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT', 'KEY_NEEDED', 'WRONG_DOMAIN']
 

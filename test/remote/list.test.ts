@@ -47,6 +47,10 @@ test('images are listed with their epochs, also when a generation is closed; a d
   t.is((await readReplicaEpochs(replica, images[0], { first: 9, last: 9 })).size, 0)
   t.like(await readReplicaImage(replica, images[0].key), { generation: 1 })
   fs.writeFileSync(join(root, 'epochs', images[1].key, 'g00000001', 'open', 'owner'), '{"holdfast":"owner","version":99}')
+  const left = `${images[0].key}.fenced-1.fenced-4`
+  fs.cpSync(join(root, 'epochs', images[0].key), join(root, 'epochs', left), { recursive: true })
+  t.like(await readReplicaImage(replica, left), { fenced: 4 }, 'a history that was left behind twice')
+  fs.rmSync(join(root, 'epochs', left), { recursive: true })
   fs.mkdirSync(join(root, 'epochs', '..%2f..'), { recursive: true })
   const again = await listReplicaImages(replica)
   t.deepEqual(again.images.map(({ owner }) => owner.image), ['one'])
