@@ -64,11 +64,11 @@ export class KilledDaemon {
   }
 
   /** Kills the serving process and waits until the next one serves. */
-  async kill(): Promise<void> {
+  async kill(signal: 'SIGKILL' | 'SIGABRT' = 'SIGKILL'): Promise<void> {
     const { servingPid } = await this.status()
     if (servingPid === null) throw new Error('nobody serves')
     this.killsMs.push(Date.now())
-    process.kill(servingPid, 'SIGKILL')
+    process.kill(servingPid, signal)
     while ((await this.status()).servingPid === servingPid) await sleep(5)
   }
 

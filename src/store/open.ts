@@ -6,9 +6,10 @@ import type { Env } from '../env/env.ts'
 import { FileLock } from '../env/lock.ts'
 import { requireKind } from '../env/stored.ts'
 import { ensureDirectory, removeTree } from '../env/tree.ts'
-import { HoldfastError, isCode } from '../errors.ts'
+import { isCode } from '../errors.ts'
 import { type StoreIdentity, mendIdentity, readIdentity } from './identity.ts'
 import { keysOf } from './keys.ts'
+import { distrustIndex, markIndex } from './index-mark.ts'
 import { StoreLayout } from './layout.ts'
 import { LocalChunkStore } from './local-chunk-store.ts'
 import { PackFiles } from './pack-files.ts'
@@ -89,20 +90,11 @@ async function openLocked(opening: Opening, options: OpenOptions): Promise<Local
   // LevelDB ends the process over some damage: an index whose opening did not end is not opened again, nor is one that
   // turned out to be damaged later.
   const isSuspect = env.exists(layout.indexOpening)
-  if (!isSuspect) mark(env, layout.indexOpening)
+  if (!isSuspect) markIndex(env, layout)
   try {
     return await openOrRebuild(opening, { ...options, rebuildIndex: options.rebuildIndex === true || isSuspect })
   } finally {
     if (env.exists(layout.indexOpening)) removeTree(env, layout.indexOpening)
-  }
-}
-
-/** On a full disk it is done without. */
-function mark(env: Env, path: string): void {
-  try {
-    env.open(path, 'create').close()
-  } catch (error) {
-    if (!isCode(error, 'NO_SPACE')) throw error
   }
 }
 
@@ -163,16 +155,7 @@ function isOurs(index: PackIndex, storeId: Buffer): boolean {
 }
 
 function openMarking(env: Env, layout: StoreLayout): Promise<PackIndex> {
-  return PackIndex.open(layout.index, () => markDamage(env, layout.indexOpening))
-}
-
-/** A failure must not hide what is being told: without the mark the next to open meets the damage itself. */
-function markDamage(env: Env, path: string): void {
-  try {
-    mark(env, path)
-  } catch (error) {
-    if (!(error instanceof HoldfastError)) throw error
-  }
+  return PackIndex.open(layout.index, () => distrustIndex(env, layout))
 }
 
 async function openUndamaged(env: Env, layout: StoreLayout): Promise<PackIndex | undefined> {

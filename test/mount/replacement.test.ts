@@ -1,6 +1,7 @@
 /** The serving process is killed under load: its mount's users see a pause, never an error nor wrong data. */
 import {
-  closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, unlinkSync, writeFileSync, writeSync,
+  closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, unlinkSync, writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -39,6 +40,20 @@ test.serial('names change as if nothing happened while the serving process is ki
   t.deepEqual(report.faults, [])
   t.true(report.operations > kills)
   t.is((await daemon.status()).replacements, kills)
+  await daemon.stop()
+})
+
+test.serial('a serving process that ends by its own fault leaves the index to be made anew, any other does not', async (t) => {
+  const daemon = await started(t)
+  writeFileSync(`${daemon.mountPoint}/file`, 'kept')
+  await daemon.call('seal', { image: 'image' })
+  const stranger = `${daemon.store}/index/stranger`
+  writeFileSync(stranger, '')
+  await daemon.kill()
+  t.true(existsSync(stranger))
+  await daemon.kill('SIGABRT')
+  t.false(existsSync(stranger))
+  t.is(readFileSync(`${daemon.mountPoint}/file`, 'utf8'), 'kept')
   await daemon.stop()
 })
 

@@ -6,6 +6,8 @@
 import type { Socket } from 'node:net'
 import { systemEnv } from '../../env/system.ts'
 import { HoldfastError } from '../../errors.ts'
+import { distrustIndex } from '../../store/index-mark.ts'
+import { StoreLayout } from '../../store/layout.ts'
 import type { LogLine } from '../daemon-log.ts'
 import { errorOf, faultOf } from '../faults.ts'
 import { ListeningFront } from '../front.ts'
@@ -18,6 +20,9 @@ import type { FromSupervisor, ToSupervisor } from './messages.ts'
 import { Slots } from './slots.ts'
 
 type Result = Extract<FromSupervisor, { type: 'answer' }>['result']
+
+/** How a process ends by a fault of its own: LevelDB does over some damage of the index, again and again. */
+const ownFaults = ['SIGABRT', 'SIGSEGV', 'SIGBUS']
 
 export interface SupervisorOptions {
   store: string
@@ -113,6 +118,7 @@ export class Supervisor {
     }
     this.#earlyDeaths = child.isReady && servedMs > earlyDeathMs ? 0 : this.#earlyDeaths + 1
     log(`the serving process ${child.pid} ended (${how}) with ${this.#slots.mountCount} mounts: another goes on`)
+    if (ownFaults.includes(how)) distrustIndex(systemEnv(), new StoreLayout(this.#options.store))
     if (this.#earlyDeaths > 1) await this.#backOff()
     this.#replacements += 1
     const next = this.#standby ?? this.#launch()
