@@ -4,11 +4,16 @@
  * and harmless.
  */
 import { Buffer } from 'node:buffer'
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { basename, join, relative } from 'node:path'
+import process from 'node:process'
+import { systemEnv } from '../../src/env/system.ts'
 import { isCode } from '../../src/errors.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import type { CheckReport } from '../../src/image/types.ts'
+import { distrustIndex } from '../../src/store/index-mark.ts'
+import { StoreLayout } from '../../src/store/layout.ts'
 import type { Random } from '../tree/random.ts'
 import { openHead } from './rig.ts'
 import type { Rig } from './rig.ts'
@@ -102,8 +107,8 @@ export async function flipOnce(pristine: string, copy: string, random: Random, w
   fs.writeFileSync(path, bytes)
   const kind = kindOf(relative(copy, path))
   const where = `${relative(copy, path)} byte ${at} of ${bytes.length}`
+  let isRefused = kind === 'index' && endsItsProcess(copy)
   let engine = await openLocalEngine(copy, { packBytesMax })
-  let isRefused = false
   try {
     const check = (): Promise<CheckReport> => engine.check({ readData: true, repair: true })
     const report = await check().catch(async (error: unknown) => {
@@ -124,6 +129,15 @@ export async function flipOnce(pristine: string, copy: string, random: Random, w
   } finally {
     await engine.close()
   }
+}
+
+/** Whether LevelDB ends the process that uses this index, which a supervisor then distrusts: the next makes it anew. */
+function endsItsProcess(store: string): boolean {
+  const script = new URL('using-process.ts', import.meta.url).pathname
+  const { signal } = spawnSync(process.execPath, ['--no-warnings', script, store], { stdio: 'ignore' })
+  if (signal === null) return false
+  distrustIndex(systemEnv(), new StoreLayout(store))
+  return true
 }
 
 export function isSame(found: Contents, wanted: Contents): boolean {
