@@ -6,8 +6,8 @@
  *   lock                          locked by the process that owns the store
  *   packs/0000002a.ID.pack        pack number (hex) and pack id
  *   index/                        LevelDB, rebuildable
- *   index.opening                 empty; there while the index is being opened, and once it may be damaged (index-mark.ts):
- *                                 left behind, it is made again
+ *   index.opening                 empty; there while the index is being opened, and once it may be damaged: left
+ *                                 behind, it is made again (index-mark.ts)
  *   tmp/                          files not yet named; emptied at open
  *   quarantine/                   files that were found bad and replaced (quarantine.ts)
  */
