@@ -167,7 +167,10 @@ async function packBytes(replica: Replica, pack: string): Promise<Buffer> {
 }
 
 async function buildImage(replica: Replica, key: string, directory: string): Promise<void> {
-  const { owner } = (await newestGeneration(replica, key, {}))!
+  const newest = await newestGeneration(replica, key, {})
+  // Whoever was to open the first one died before.
+  if (newest === null) return
+  const { owner } = newest
   const image = join(directory, 'images', owner.image)
   for (const part of ['epochs', 'pins', 'log', 'sets']) fs.mkdirSync(join(image, part), { recursive: true })
   const { origin, createdMs, imageId } = owner
