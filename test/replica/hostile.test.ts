@@ -118,7 +118,7 @@ test('a change whose time ends before its answer comes is REPLICA_UNCLEAR', asyn
   t.is(await codeFrom(replica.makeDirectory('a', { timeoutMs: 3000 })), 'REPLICA_UNCLEAR')
   t.like(await replica.stat('a'), { bytes: 3 })
   const nobody = fakeReplica(t, '127.0.0.1:1')
-  t.is(await codeFrom(nobody.closeGeneration('g1', { timeoutMs: 500 })), 'REPLICA_UNREACHABLE')
+  t.is(await codeFrom(nobody.closeGeneration('g1', { timeoutMs: 3000 })), 'REPLICA_UNREACHABLE')
 })
 
 test('hostile: an upload that the cluster has wrong is never named', async (t) => {
