@@ -8,6 +8,7 @@ import { isCode, messageOf } from '../errors.ts'
 import { type RunEntry, RunTable, decodeRunHead, decodeRunTrailer, indexRunTrailerBytes } from '../format/index-run.ts'
 import { indexRunObjectBytesMax, indexRunWholeBytesMax, indexRunsMax } from './limits.ts'
 import { indexesDirectory, parseIndexRunName } from './layout.ts'
+import { listEntries } from './list-names.ts'
 import { joinPath } from './paths.ts'
 import { readRange } from './read-object.ts'
 import type { CallOptions, Replica } from './replica.ts'
@@ -93,9 +94,9 @@ export class IndexReader {
   /** With their lengths. */
   async #runPaths(options?: CallOptions): Promise<Map<string, number>> {
     const paths = new Map<string, number>()
-    for (const store of await names(this.#replica, indexesDirectory, options)) {
+    for (const store of await listEntries(this.#replica, indexesDirectory, options)) {
       const directory = joinPath(indexesDirectory, store.name)
-      for (const { name, bytes } of await names(this.#replica, directory, options)) {
+      for (const { name, bytes } of await listEntries(this.#replica, directory, options)) {
         const isRun = parseIndexRunName(name) !== undefined && paths.size < indexRunsMax
         if (isRun) paths.set(joinPath(directory, name), bytes)
       }
@@ -115,18 +116,6 @@ export class IndexReader {
     }))
     return found
   }
-}
-
-async function names(
-  replica: Replica, directory: string, options?: CallOptions,
-): Promise<{ name: string; bytes: number }[]> {
-  const found: { name: string; bytes: number }[] = []
-  try {
-    for await (const { name, bytes } of replica.list(directory, options)) found.push({ name, bytes })
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
-  }
-  return found
 }
 
 /** Errors: NOT_FOUND, BAD_FORMAT, NEWER_VERSION, DAMAGED, those of every call. */

@@ -1,13 +1,20 @@
 import { isCode } from '../errors.ts'
-import type { CallOptions, Replica } from './replica.ts'
+import type { CallOptions, Replica, ReplicaEntry } from './replica.ts'
 
 /** What a directory holds; nothing where it was never made. */
-export async function listNames(replica: Replica, directory: string, options?: CallOptions): Promise<string[]> {
-  const names: string[] = []
+export async function listEntries(
+  replica: Replica, directory: string, options?: CallOptions,
+): Promise<ReplicaEntry[]> {
+  const entries: ReplicaEntry[] = []
   try {
-    for await (const { name } of replica.list(directory, options)) names.push(name)
+    for await (const entry of replica.list(directory, options)) entries.push(entry)
   } catch (error) {
     if (!isCode(error, 'NOT_FOUND')) throw error
   }
-  return names
+  return entries
+}
+
+/** The same, by name. */
+export async function listNames(replica: Replica, directory: string, options?: CallOptions): Promise<string[]> {
+  return (await listEntries(replica, directory, options)).map(({ name }) => name)
 }

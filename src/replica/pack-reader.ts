@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer'
 import { HoldfastError, isCode } from '../errors.ts'
 import { packBytesMax } from '../limits.ts'
 import { type PackRange, packsDirectory, parseRangeName, rangeName, wholeName } from './layout.ts'
+import { listEntries, listNames } from './list-names.ts'
 import { joinPath } from './paths.ts'
 import { readRange } from './read-object.ts'
 import type { CallOptions, Replica } from './replica.ts'
@@ -69,25 +70,16 @@ export class PackReader {
 async function listPack(replica: Replica, key: string, options?: CallOptions): Promise<Listing> {
   const first = await list(replica, joinPath(packsDirectory, key), options)
   if (first.length > 0) return first
-  const again: string[] = []
-  try {
-    for await (const { name } of replica.list(packsDirectory, options)) if (name.startsWith(`${key}.`)) again.push(name)
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
-  }
+  const again = (await listNames(replica, packsDirectory, options)).filter((name) => name.startsWith(`${key}.`))
   return (await Promise.all(again.map((name) => list(replica, joinPath(packsDirectory, name), options)))).flat()
 }
 
 async function list(replica: Replica, directory: string, options?: CallOptions): Promise<Listing> {
   const found: (PackRange & { path: string })[] = []
-  try {
-    for await (const { name, bytes } of replica.list(directory, options)) {
-      const range = name === wholeName ? { offset: 0, bytes } : parseRangeName(name)
-      if (range === undefined || range.offset + range.bytes > packBytesMax) continue
-      found.push({ path: joinPath(directory, name === wholeName ? name : rangeName(range)), ...range })
-    }
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
+  for (const { name, bytes } of await listEntries(replica, directory, options)) {
+    const range = name === wholeName ? { offset: 0, bytes } : parseRangeName(name)
+    if (range === undefined || range.offset + range.bytes > packBytesMax) continue
+    found.push({ path: joinPath(directory, name === wholeName ? name : rangeName(range)), ...range })
   }
   return found
 }

@@ -6,13 +6,13 @@ import { HoldfastError, isCode } from '../../errors.ts'
 import { pause } from '../call.ts'
 import { collectorDirectories, packsDirectory } from '../layout.ts'
 import { removePackTries, unclearPauseMs } from '../limits.ts'
-import { listNames } from '../list-names.ts'
+import { listEntries, listNames } from '../list-names.ts'
 import { joinPath } from '../paths.ts'
 import type { CollectionReply } from '../protocol/collection.ts'
 import {
   type CollectionPlan, type CollectorAction, beginCollector, stepCollector,
 } from '../protocol/collector.ts'
-import type { CallOptions, Replica, ReplicaEntry } from '../replica.ts'
+import type { CallOptions, Replica } from '../replica.ts'
 import { packsOfIntents, packsOfRecords } from './survey.ts'
 
 export interface CollectorParts {
@@ -95,7 +95,7 @@ export class CollectorRun {
     const { replica } = this.#parts
     const directory = joinPath(packsDirectory, pack)
     for (let tries = 1; ; tries++) {
-      for (const { name, bytes } of await objectsIn(replica, directory, call)) {
+      for (const { name, bytes } of await listEntries(replica, directory, call)) {
         await replica.remove(joinPath(directory, name), call)
         this.#bytes += bytes
         this.#packs.add(pack)
@@ -113,16 +113,6 @@ export class CollectorRun {
 
 function stubborn(directory: string, cause: unknown): HoldfastError {
   return new HoldfastError('BUSY', `${directory} is filled while it is being removed: collect again later`, { cause })
-}
-
-async function objectsIn(replica: Replica, directory: string, call: CallOptions): Promise<ReplicaEntry[]> {
-  const entries: ReplicaEntry[] = []
-  try {
-    for await (const entry of replica.list(directory, call)) entries.push(entry)
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
-  }
-  return entries
 }
 
 /** That an outcome is unclear is a reply; that nobody answers, or allows it, is the caller's business. */

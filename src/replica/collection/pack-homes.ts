@@ -2,9 +2,10 @@
 import { isCode } from '../../errors.ts'
 import { decodePackHeader, packHeaderBytes } from '../../format/pack-header.ts'
 import { packsDirectory, parseRangeName, wholeName } from '../layout.ts'
+import { listEntries } from '../list-names.ts'
 import { joinPath } from '../paths.ts'
 import { readRange } from '../read-object.ts'
-import type { CallOptions, Replica, ReplicaEntry } from '../replica.ts'
+import type { CallOptions, Replica } from '../replica.ts'
 
 export class PackHomes {
   readonly #replica: Replica
@@ -35,12 +36,14 @@ export class PackHomes {
 
   /** Bytes of all objects of a pack; 0 where there is none. */
   async bytes(pack: string, call: CallOptions): Promise<number> {
-    return (await this.#objects(pack, call)).reduce((sum, { bytes }) => sum + bytes, 0)
+    const objects = await listEntries(this.#replica, joinPath(packsDirectory, pack), call)
+    return objects.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   async #storeOf(pack: string, call: CallOptions): Promise<Buffer | null> {
     const isFirst = (name: string): boolean => name === wholeName || parseRangeName(name)?.offset === 0
-    const first = (await this.#objects(pack, call)).find(({ name }) => isFirst(name))
+    const objects = await listEntries(this.#replica, joinPath(packsDirectory, pack), call)
+    const first = objects.find(({ name }) => isFirst(name))
     if (first === undefined) return null
     try {
       const path = joinPath(joinPath(packsDirectory, pack), first.name)
@@ -50,15 +53,5 @@ export class PackHomes {
       if (isCode(error, 'NOT_FOUND', 'DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION')) return null
       throw error
     }
-  }
-
-  async #objects(pack: string, call: CallOptions): Promise<ReplicaEntry[]> {
-    const entries: ReplicaEntry[] = []
-    try {
-      for await (const entry of this.#replica.list(joinPath(packsDirectory, pack), call)) entries.push(entry)
-    } catch (error) {
-      if (!isCode(error, 'NOT_FOUND')) throw error
-    }
-    return entries
   }
 }

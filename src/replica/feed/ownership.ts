@@ -9,6 +9,7 @@ import {
   generationDirectory, generationParts, imageDirectory, ownerName, parseBatchName, parseGenerationName,
 } from '../layout.ts'
 import { unclearPauseMs } from '../limits.ts'
+import { listNames } from '../list-names.ts'
 import { type OwnerRecord, decodeOwner, encodeOwner, ownerRecordBytesMax } from '../owner-record.ts'
 import { joinPath } from '../paths.ts'
 import { type Action, type OwnerEvent, type OwnerState, type Reply, begin, step } from '../protocol/owner.ts'
@@ -30,14 +31,8 @@ export interface NewestGeneration {
 export async function newestGeneration(
   replica: Replica, key: string, options: CallOptions,
 ): Promise<NewestGeneration | null> {
-  let number = 0
-  try {
-    for await (const { name } of replica.list(imageDirectory(key), options)) {
-      number = Math.max(number, parseGenerationName(name) ?? 0)
-    }
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
-  }
+  const names = await listNames(replica, imageDirectory(key), options)
+  const number = Math.max(0, ...names.map((name) => parseGenerationName(name) ?? 0))
   return number === 0 ? null : { number, ...await readOwner(replica, key, number, options) }
 }
 

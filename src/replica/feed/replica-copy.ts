@@ -10,11 +10,11 @@ import {
   parseGenerationName,
 } from '../layout.ts'
 import { packsAtOnceMax } from '../limits.ts'
-import { listNames } from '../list-names.ts'
+import { listEntries, listNames } from '../list-names.ts'
 import { ownerRecordBytesMax } from '../owner-record.ts'
 import { joinPath } from '../paths.ts'
 import { readObject } from '../read-object.ts'
-import type { CallOptions, Replica } from '../replica.ts'
+import type { CallOptions, Replica, ReplicaEntry } from '../replica.ts'
 import { inGroups } from './groups.ts'
 import { putIn } from './pack-feed.ts'
 
@@ -67,7 +67,7 @@ async function copyOpen({ from, to }: CopyParts, key: string, number: number, ca
   }
   const there = new Set(await listNames(to, open, call))
   let copied = 0
-  for (const { name } of await entriesOf(from, open, call)) {
+  for (const { name } of await objectsOf(from, open, call)) {
     if (there.has(name)) continue
     const bytes = await readObject(from, joinPath(open, name), epochBatchBytesMax, call)
     await to.publish(directory, name, bytes, call)
@@ -81,7 +81,7 @@ async function copyDirectory(
 ): Promise<number> {
   const there = new Set(await listNames(to, target, call))
   let copied = 0
-  for (const { name, bytes } of await entriesOf(from, source, call)) {
+  for (const { name, bytes } of await objectsOf(from, source, call)) {
     if (there.has(name)) continue
     try {
       const path = joinPath(source, name)
@@ -95,16 +95,6 @@ async function copyDirectory(
   return copied
 }
 
-async function entriesOf(
-  replica: Replica, directory: string, call: CallOptions,
-): Promise<{ name: string; bytes: number }[]> {
-  const entries: { name: string; bytes: number }[] = []
-  try {
-    for await (const { name, bytes, kind } of replica.list(directory, call)) {
-      if (kind === 'object') entries.push({ name, bytes })
-    }
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
-  }
-  return entries
+async function objectsOf(replica: Replica, directory: string, call: CallOptions): Promise<ReplicaEntry[]> {
+  return (await listEntries(replica, directory, call)).filter(({ kind }) => kind === 'object')
 }
