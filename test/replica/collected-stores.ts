@@ -20,7 +20,7 @@ import { StoreLayout } from '../../src/store/layout.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { Work } from '../image/work.ts'
 import type { Random } from '../store/support.ts'
-import { DyingReplica } from './dying-replica.ts'
+import { type DyingReplica, dyingReplicas } from './dying-replica.ts'
 import { ReplicatedNode, epochsOn, imageKeys } from './node.ts'
 
 const env = systemEnv()
@@ -37,7 +37,7 @@ export class CollectedStore {
   readonly #random: Random
   readonly #expected: Expected
   readonly #url: string
-  #dying: DyingReplica | null = null
+  readonly #dying: { current: DyingReplica | null }
 
   private constructor(t: ExecutionContext, node: ReplicatedNode, random: Random, expected: Expected, url: string) {
     this.#t = t
@@ -46,10 +46,7 @@ export class CollectedStore {
     this.#expected = expected
     this.#url = url
     this.works.set(node.work.image, node.work)
-    node.between = (replica) => {
-      this.#dying = new DyingReplica(replica)
-      return this.#dying.replica
-    }
+    this.#dying = dyingReplicas(node)
   }
 
   static async start(
@@ -64,18 +61,19 @@ export class CollectedStore {
   }
 
   get calls(): number {
-    return this.#dying?.calls ?? 0
+    return this.#dying.current?.calls ?? 0
   }
 
   /** The process dies `calls` calls from now, after or before the last one is carried out. */
   dieIn(calls: number): void {
-    if (this.#dying === null) return
-    this.#dying.isAfter = this.#random.below(2) === 0
-    this.#dying.diesAt = this.#dying.calls + calls
+    const { current } = this.#dying
+    if (current === null) return
+    current.isAfter = this.#random.below(2) === 0
+    current.diesAt = current.calls + calls
   }
 
   get isDead(): boolean {
-    return this.#dying?.isDead ?? false
+    return this.#dying.current?.isDead ?? false
   }
 
   /** Another process from now on. */

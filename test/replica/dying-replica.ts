@@ -45,6 +45,13 @@ export class DyingReplica {
   }
 }
 
+/** From its next start on a node has replicas that can die: `current` is the one it has now. */
+export function dyingReplicas(node: { between: (replica: Replica) => Replica }): { current: DyingReplica | null } {
+  const dying: { current: DyingReplica | null } = { current: null }
+  node.between = (replica) => (dying.current = new DyingReplica(replica)).replica
+  return dying
+}
+
 function dead(): HoldfastError {
   return new HoldfastError('REPLICA_UNREACHABLE', 'this process has died')
 }

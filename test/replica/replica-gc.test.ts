@@ -12,7 +12,7 @@ import { readIdentity } from '../../src/store/identity.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
-import { DyingReplica } from './dying-replica.ts'
+import { dyingReplicas } from './dying-replica.ts'
 import { collect, isWhole, levelOf, publishedNumbers, takeOver, until } from './node.ts'
 import { directoryNode } from './places.ts'
 
@@ -64,11 +64,7 @@ test('a collector that was replaced removes nothing', async (t) => {
 test('a collector that dies at any call is finished by the next', async (t) => {
   t.timeout(240_000)
   const { node: made, places: [at], key } = await directoryNode(t)
-  let dying: DyingReplica | undefined
-  made.between = (replica) => {
-    dying = new DyingReplica(replica)
-    return dying.replica
-  }
+  const dying = dyingReplicas(made)
   await made.restart(t)
   let last = 0
   let deaths = 0
@@ -76,10 +72,10 @@ test('a collector that dies at any call is finished by the next', async (t) => {
     made.fill('noise', 2 ** 18)
     last = await made.seal(`epoch ${calls}`)
     await made.replicator.sync('r0', {})
-    dying!.isAfter = calls % 2 === 0
-    dying!.diesAt = dying!.calls + 5 * calls
+    dying.current!.isAfter = calls % 2 === 0
+    dying.current!.diesAt = dying.current!.calls + 5 * calls
     const [report] = await collect(made, { keepLast: 2 })
-    if (dying!.isDead) deaths += 1
+    if (dying.current!.isDead) deaths += 1
     else t.is(report.error, null)
     await made.restart(t)
   }

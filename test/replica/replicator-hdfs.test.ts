@@ -10,7 +10,7 @@ import { openReplica } from '../../src/replica/open.ts'
 import type { Replica } from '../../src/replica/replica.ts'
 import { hdfs, hdfsTest, shareCluster, testLimits, whyNot } from './hdfs.ts'
 import { listNames } from '../../src/replica/list-names.ts'
-import { DyingReplica } from './dying-replica.ts'
+import { dyingReplicas } from './dying-replica.ts'
 import { ReplicatedNode, collect, isWhole, levelOf, publishedNumbers, until } from './node.ts'
 import { race } from './races.ts'
 
@@ -51,20 +51,16 @@ hdfsTest(`hdfs: what is sealed comes there, and is a sound store${whyNot}`, asyn
 
 hdfsTest(`hdfs: garbage is collected, also by one that follows a dead collector${whyNot}`, async (t) => {
   const { made, at, key } = await node(t)
-  let dying: DyingReplica | undefined
-  made.between = (replica) => {
-    dying = new DyingReplica(replica)
-    return dying.replica
-  }
+  const dying = dyingReplicas(made)
   await made.restart(t)
   let number = 0
   for (const diesIn of [25, 31, 37, 43, 49, Infinity]) {
     made.fill('noise', 2 ** 20)
     number = await made.seal(`epoch ${number + 1}`)
     await made.replicator.sync('r0', {})
-    dying!.diesAt = dying!.calls + diesIn
+    dying.current!.diesAt = dying.current!.calls + diesIn
     const [report] = await collect(made, { keepLast: 2 })
-    if (!dying!.isDead) t.is(report.error, null)
+    if (!dying.current!.isDead) t.is(report.error, null)
     await made.restart(t)
   }
   await made.replicator.sync('r0', {})
