@@ -11,11 +11,17 @@ shareCluster(2)
 const right = { HOLDFAST_PASSPHRASE: 'correct horse battery staple' }
 const wrong = { HOLDFAST_PASSPHRASE: 'incorrect horse battery staple' }
 
-/** Files of all DataNodes and of the NameNode that hold the text. */
+/** Files of all DataNodes and of the NameNode that hold the text; these move and delete files meanwhile. */
 function filesWith(text: string, directory: string): string[] {
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
-    .filter((path) => readFileSync(path).includes(text))
+  for (;;) {
+    try {
+      return readdirSync(directory, { withFileTypes: true, recursive: true })
+        .filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+        .filter((path) => readFileSync(path).includes(text))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
 }
 
 /** An image whose contents say the marker, on HDFS, and the checksum of its file; the node that made it is lost. */
