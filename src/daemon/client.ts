@@ -34,6 +34,7 @@ export class ControlClient implements AsyncDisposable {
   #nextId = 1
   #failure: HoldfastError | null = null
   #isLost = false
+  #isMoved = false
 
   /** Connects to the store's daemon; null when none runs. DAEMON when there is one that cannot be reached. */
   static async connect(store: string): Promise<ControlClient | null> {
@@ -93,6 +94,11 @@ export class ControlClient implements AsyncDisposable {
     return this.#isLost
   }
 
+  /** What it did not answer it did not begin: another process of the daemon takes it. */
+  get isMoved(): boolean {
+    return this.#isMoved
+  }
+
   /** Resolves when the connection is over, whoever ended it. */
   get closed(): Promise<void> {
     return this.#closed
@@ -121,6 +127,10 @@ export class ControlClient implements AsyncDisposable {
       const mismatch = mismatchOf(this.#hello, message.hello)
       if (mismatch !== null) throw mismatch
       return this.#greeted.resolve(true)
+    }
+    if (message.type === 'moved') {
+      this.#isMoved = true
+      return this.#lose()
     }
     if (message.type === 'error' && message.id === null) throw errorOf(message.error)
     const call = this.#calls.get(message.id ?? -1)

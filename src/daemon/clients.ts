@@ -1,4 +1,5 @@
 /** The clients that a daemon talks to, whoever accepted their connections. */
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { HoldfastError } from '../errors.ts'
 import { clientsMax } from './limits.ts'
@@ -9,6 +10,7 @@ export class Clients implements AsyncDisposable {
   readonly #sessions = new Map<Socket, Session>()
   readonly #hello: Hello
   readonly #run: RunCall
+  #isMoving = false
   #closed: Promise<unknown> | null = null
 
   constructor(hello: Hello, run: RunCall) {
@@ -25,6 +27,7 @@ export class Clients implements AsyncDisposable {
     this.#sessions.set(socket, session)
     socket.once('close', () => this.#sessions.delete(socket))
     if (this.#closed !== null) session.end()
+    if (this.#isMoving) session.move()
     if (this.#sessions.size > clientsMax) {
       session.close(new HoldfastError('BUSY', `the daemon serves at most ${clientsMax} clients`))
     }
@@ -39,6 +42,18 @@ export class Clients implements AsyncDisposable {
       session.end()
     })))
     await this.#closed
+  }
+
+  /**
+   * Sends all to another process, each when its calls are answered. Resolves when they have hung up, so that none
+   * of them writes to a connection that is closed and never reads why; those that do not listen are not waited for.
+   */
+  async move(): Promise<void> {
+    this.#isMoving = true
+    for (const session of this.#sessions.values()) session.move()
+    while (this.#sessions.size > 0) {
+      await Promise.all([...this.#sessions.keys()].map((socket) => once(socket, 'close')))
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,8 +1,9 @@
 /**
  * Runs verbs in the store's daemon. The daemon checks the arguments; its results are trusted to be as typed.
  *
- * The daemon's serving process may be replaced while it answers. Verbs that only look are then called again;
- * of the others nobody knows whether they took effect, and the caller is told so.
+ * The daemon's serving process may be replaced. One that retires says that it did not begin a call, which is then
+ * made again. Of one that was killed nobody knows which calls took effect: those that only look are made again,
+ * the callers of others are told so.
  */
 import { HoldfastError, isCode } from '../errors.ts'
 import type { VerbCaller } from './caller.ts'
@@ -18,6 +19,7 @@ const looking: ReadonlySet<VerbName> = new Set([
 export class DaemonCaller implements VerbCaller {
   readonly #store: string
   #client: ControlClient
+  #connecting: Promise<boolean> | null = null
   #isClosed = false
 
   /** Takes the client over: `close` closes it. */
@@ -42,14 +44,18 @@ export class DaemonCaller implements VerbCaller {
   }
 
   async #call(name: VerbName, given: object, options: ClientCallOptions): Promise<unknown> {
-    if (this.#client.isOver && !this.#isClosed) await this.#connectAgain()
-    try {
-      return await this.#client.call(name, given, options)
-    } catch (error) {
-      if (!isCode(error, 'DAEMON') || !this.#client.isLost || !await this.#connectAgain()) throw error
-      if (looking.has(name)) return this.#client.call(name, given, options)
-      throw new HoldfastError('DAEMON', `the serving process was replaced before it answered "${name}": see whether ` +
-        'it took effect, and call it again', { cause: error })
+    for (let deaths = 0; ;) {
+      if (this.#client.isOver && !this.#isClosed) await this.#connectAgain()
+      const client = this.#client
+      try {
+        return await client.call(name, given, options)
+      } catch (error) {
+        if (!isCode(error, 'DAEMON') || !client.isLost || !await this.#connectAgain()) throw error
+        if (client.isMoved) continue
+        deaths += 1
+        if (!looking.has(name)) throw replacedMeanwhile(name, error)
+        if (deaths > 1) throw error
+      }
     }
   }
 
@@ -60,10 +66,21 @@ export class DaemonCaller implements VerbCaller {
     throw new HoldfastError('DAEMON', 'the daemon ended instead of being restarted: its log may say why')
   }
 
-  /** False when no daemon runs. */
-  async #connectAgain(): Promise<boolean> {
+  /** Once for all calls that wait for it; false when no daemon runs. */
+  #connectAgain(): Promise<boolean> {
+    if (!this.#client.isOver) return Promise.resolve(true)
+    this.#connecting ??= this.#connect().finally(() => (this.#connecting = null))
+    return this.#connecting
+  }
+
+  async #connect(): Promise<boolean> {
     const client = await ControlClient.connect(this.#store)
     if (client !== null) this.#client = client
     return client !== null
   }
+}
+
+function replacedMeanwhile(name: VerbName, cause: unknown): HoldfastError {
+  return new HoldfastError('DAEMON', `the serving process was replaced before it answered "${name}": see whether ` +
+    'it took effect, and call it again', { cause })
 }

@@ -36,7 +36,6 @@ export class Daemon implements DaemonControl {
   readonly #abort = new AbortController()
   readonly #ended = Promise.withResolvers<void>()
   #stopping = false
-  #idleAction: (() => void) | null = null
 
   /** Opens the store and its control socket. Errors: what opening a host throws (LOCKED, ...), DAEMON. */
   static async start(
@@ -66,18 +65,20 @@ export class Daemon implements DaemonControl {
     this.#clients = new Clients({ protocol: controlProtocol, version, pid: this.#front.pid }, run)
   }
 
-  /** Does it when no call is under way, and those that were are answered. */
-  whenIdle(action: () => void): void {
-    this.#idleAction = action
-    this.#idle()
+  /** Whether nothing is under way. */
+  get isIdle(): boolean {
+    return this.#calls.size === 0 && !this.#stopping
+  }
+
+  /** Begins no more calls, has those under way answered, and sends the clients to another process. */
+  async retire(): Promise<void> {
+    await this.#clients.move()
+    while (this.#calls.size > 0) await Promise.allSettled([...this.#calls].map(({ settled }) => settled))
   }
 
   #idle(): void {
-    // In a later turn of the event loop, so that the last answer is written first.
     setImmediate(() => {
-      if (this.#calls.size > 0 || this.#stopping) return
-      if (this.#idleAction !== null) this.#idleAction()
-      else if (this.#supervision?.isWorn() === true) this.#supervision.replace(true)
+      if (this.isIdle && this.#supervision?.isWorn() === true) this.#supervision.replace(true)
     })
   }
 

@@ -12,6 +12,8 @@ export const clientsMax = 256
 export const clientCallsMax = 64
 /** A client that says nothing at all is dropped after this. */
 export const helloTimeoutMs = 10_000
+/** A client that is sent to another process hangs up at once, if it listens. */
+export const moveTimeMsMax = 1000
 /** Progress of one call is sent no more often than this: it is for people. */
 export const progressIntervalMs = 100
 /** Progress is dropped, never queued, while a client is behind by this much. */

@@ -8,6 +8,8 @@
  *   daemon   {"id":1,"progress":{"step":"...","done":1,"total":2,"unit":"bytes"}}    any number
  *   daemon   {"id":1,"result":...}  or  {"id":1,"error":{"code":"...","message":"...","info":{}}}
  *   daemon   {"error":{...}}                               about the connection, which then closes
+ *   daemon   {"moved":true}                                the last line: calls that have no answer were not begun,
+ *                                                          and another process of the daemon takes them
  *
  * Ids are the client's, unused by its other calls under way. Answers come in any order.
  */
@@ -31,6 +33,7 @@ export type DaemonMessage =
   | { type: 'progress'; id: number; progress: Progress }
   | { type: 'result'; id: number; result: unknown }
   | { type: 'error'; id: number | null; error: unknown }
+  | { type: 'moved' }
 
 export function encodeLine(message: object): string {
   return `${JSON.stringify(message)}\n`
@@ -53,9 +56,10 @@ export function decodeDaemonLine(line: string): DaemonMessage {
   if ('error' in fields) {
     return { type: 'error', id: fields.id === undefined ? null : idOf(fields.id), error: fields.error }
   }
+  if (fields.moved === true) return { type: 'moved' }
   const id = idOf(fields.id)
   if ('progress' in fields) return { type: 'progress', id, progress: fields.progress as Progress }
-  if (!('result' in fields)) throw nonsense('it has neither hello, progress, result nor error')
+  if (!('result' in fields)) throw nonsense('it has neither hello, progress, result, error nor moved')
   return { type: 'result', id, result: fields.result }
 }
 

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { HoldfastError } from '../errors.ts'
 import type { CallOptions } from '../image/types.ts'
 import { faultOf } from './faults.ts'
-import { clientCallsMax, helloTimeoutMs, requestBytesMax } from './limits.ts'
+import { clientCallsMax, helloTimeoutMs, moveTimeMsMax, requestBytesMax } from './limits.ts'
 import { LineReader } from './lines.ts'
 import { ProgressSender } from './progress-sender.ts'
 import { decodeClientLine, encodeLine, mismatchOf, nonsense, type ClientMessage, type Hello } from './protocol.ts'
@@ -27,6 +27,7 @@ export class Session {
   readonly #lines = new LineReader(requestBytesMax)
   readonly #calls = new Map<number, Call>()
   #greeted = false
+  #isMoving = false
   #over = false
 
   constructor(socket: Socket, hello: Hello, run: RunCall) {
@@ -52,6 +53,15 @@ export class Session {
     this.#socket.end()
   }
 
+  /** Begins no more calls; once those under way are answered, sends the client to another process and hangs up. */
+  move(): void {
+    this.#isMoving = true
+    if (this.#over || this.#calls.size > 0) return
+    this.#send({ moved: true })
+    this.end()
+    setTimeout(() => this.#socket.destroy(), moveTimeMsMax).unref()
+  }
+
   #receive(bytes: Buffer): void {
     try {
       for (const line of this.#lines.push(bytes)) {
@@ -68,6 +78,7 @@ export class Session {
     if (message.type === 'hello') return this.#greet(message.hello)
     if (!this.#greeted) throw nonsense('it came before hello')
     if (message.type === 'abort') return this.#calls.get(message.id)?.abort.abort()
+    if (this.#isMoving) return
     if (this.#calls.has(message.id)) throw nonsense('its id is in use')
     if (this.#calls.size >= clientCallsMax) {
       const busy = new HoldfastError('BUSY', `one client has at most ${clientCallsMax} calls under way`)
@@ -95,6 +106,7 @@ export class Session {
     } finally {
       progress.close()
       this.#calls.delete(id)
+      if (this.#isMoving) this.move()
     }
   }
 

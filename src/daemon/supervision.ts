@@ -18,6 +18,6 @@ export interface Supervision {
   survivesKills(): boolean
   /** This process has few devices left for mounts to come. */
   isWorn(): boolean
-  /** Asks for another process, for which this one is killed when it is loaded: always, or if this one is idle. */
-  replace(whenIdle: boolean): void
+  /** Asks for another process, for which this one retires when it is loaded: if it is idle, or when it is. */
+  replace(ifIdle: boolean): void
 }

@@ -5,8 +5,9 @@
  *   createImage of a base named `slow`  reports progress until it is aborted
  *   createImage of a base named `defect` fails as a bug would
  *   a file `crash` in the store ends the process that opens it
+ *   the file `made` in the store has a line for each image that was ever made
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { FileLock } from '../../src/env/lock.ts'
 import { systemEnv } from '../../src/env/system.ts'
@@ -96,6 +97,7 @@ function fakeEngine(store: string): Engine {
       if (base.some((path) => basename(path) === 'slow')) await untilAborted(options)
       if (base.some((path) => basename(path) === 'defect')) throw new TypeError('a defect')
       images.set(image, [epochOf(image, 0, '')])
+      appendFileSync(join(store, 'made'), `${image}\n`)
       return summaryOf(image, 1)
     },
     images: async () => [...images].map(([image, epochs]) => summaryOf(image, epochs.length)),

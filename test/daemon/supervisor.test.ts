@@ -1,11 +1,14 @@
 /** A supervisor and the processes that it starts, over a fake host. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { ControlClient } from '../../src/daemon/client.ts'
 import { DaemonCaller } from '../../src/daemon/daemon-caller.ts'
 import { startDaemon } from '../../src/daemon/launch.ts'
+import { controlPaths, SocketPath } from '../../src/daemon/socket-path.ts'
 import type { DaemonStatus } from '../../src/daemon/verb.ts'
 import { isCode } from '../../src/errors.ts'
 import { fakeStore, isAlive } from './scratch.ts'
@@ -54,6 +57,40 @@ test('restart replaces the serving process and says which one serves now', async
   t.like(after, { running: true, pid: status.pid, replacements: 1 })
   t.not(after.servingPid, status.servingPid)
   t.false(isAlive(status.servingPid!))
+})
+
+test('no call is cut off by a restart, nor made twice', async (t) => {
+  const { store, caller, status } = await supervised(t)
+  let isOver = false
+  const names: string[] = []
+  const makeImages = async (maker: number): Promise<void> => {
+    for (let image = 0; !isOver; image += 1) {
+      const name = `image-${maker}-${image}`
+      // As commands do, each on its own connection, and as programs do, all on one.
+      await using own = maker % 2 === 0 ? new DaemonCaller(store, (await ControlClient.connect(store))!) : null
+      await (own ?? caller).call('create', { image: name })
+      names.push(name)
+    }
+  }
+  const makers = Promise.all([0, 1, 2, 3, 4, 5].map(makeImages))
+  for (let restart = 1; restart <= 5; restart += 1) {
+    await using other = new DaemonCaller(store, (await ControlClient.connect(store))!)
+    t.like(await other.call('daemon restart', {}), { pid: status.pid, replacements: restart })
+  }
+  isOver = true
+  await makers
+  t.log(`${names.length} calls`)
+  t.deepEqual(readFileSync(join(store, 'made'), 'utf8').trim().split('\n').sort(), names.sort())
+})
+
+test('a client that does not listen does not hold up a restart', async (t) => {
+  const { store, caller, status } = await supervised(t)
+  using path = new SocketPath(controlPaths(store).socket)
+  const deaf = connect({ path: path.path, onread: { buffer: Buffer.alloc(1), callback: () => false } })
+  t.teardown(() => deaf.destroy())
+  await once(deaf, 'connect')
+  while ((await caller.call('daemon status', {})).clients < 2) continue
+  t.like(await caller.call('daemon restart', {}), { pid: status.pid, replacements: 1 })
 })
 
 test('SIGTERM, and stop, end all processes', async (t) => {

@@ -16,6 +16,7 @@ export class Child {
   readonly ended: Promise<string>
   readonly loaded: Promise<boolean>
   isReady = false
+  isRetiring = false
   readonly #process: ChildProcess
   /** Sockets on their way to the process: should it die before they arrive, they are another's. */
   readonly #given = new Map<number, Socket>()

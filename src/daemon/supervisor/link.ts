@@ -22,7 +22,7 @@ export class SupervisorLink {
   #lastId = 0
   onClient: (socket: Socket) => void = (socket) => socket.destroy()
   onStop: () => void = () => undefined
-  onRetire: () => void = () => undefined
+  onRetire: (waits: boolean) => void = () => undefined
 
   /** `onLost`: the supervisor is gone. */
   constructor(onLost: () => void) {
@@ -77,7 +77,7 @@ export class SupervisorLink {
         this.tell({ type: 'took', client: message.client })
         return socket === undefined ? undefined : this.onClient(socket)
       case 'retire':
-        return this.onRetire()
+        return this.onRetire(message.waits)
       case 'stop':
         return this.onStop()
       case 'channel':

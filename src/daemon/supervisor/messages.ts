@@ -38,8 +38,10 @@ export type ToSupervisor =
   /** A process to be started. Its channels come first, then the answer, and some time its exit. */
   | { type: 'spawn'; id: number; request: SpawnRequest }
   | { type: 'failed'; slot: number; reason: string }
-  /** Another process shall go on: at once, or when this one has nothing to do. */
-  | { type: 'replace'; whenIdle: boolean }
+  /** Another process shall go on: if this one has nothing to do, or when that is done which is under way. */
+  | { type: 'replace'; ifIdle: boolean }
+  /** It is about to end: clients are the next one's. */
+  | { type: 'retiring' }
   /** The socket of a client has arrived. */
   | { type: 'took'; client: number }
   /** The store is closed: nobody shall come any more. */
@@ -69,7 +71,7 @@ export type FromSupervisor =
   | { type: 'answer'; id: number; fault: Fault | null; result: ProgramEnd | ProcessIdentity | null }
   /** The process that was started for this question has ended. */
   | { type: 'exited'; id: number; exit: ProcessExit }
-  /** End when there is nothing to do: another process is ready. */
-  | { type: 'retire' }
+  /** Another process is ready: end if there is nothing to do, or wait until what is under way is done. */
+  | { type: 'retire'; waits: boolean }
   /** End as `daemon stop --force` does. */
   | { type: 'stop' }

@@ -43,12 +43,20 @@ export async function runServingProcess({ store, openHost, prepare }: ServingPro
     die()
   })
   link.onStop = stop
-  link.onRetire = () => daemon?.whenIdle(die)
+  link.onRetire = (waits) => daemon === null ? undefined : void retire(daemon, link, waits)
   await prepare?.()
   link.tell({ type: 'loaded' })
   daemon = await started(store, openHost, log, link)
   await daemon.ended
   process.exit(0)
+}
+
+async function retire(daemon: Daemon, link: SupervisorLink, waits: boolean): Promise<void> {
+  if (!waits && !daemon.isIdle) return
+  link.tell({ type: 'retiring' })
+  await daemon.retire()
+  // Else it was told to stop meanwhile, and ends by that.
+  if (daemon.isIdle) die()
 }
 
 async function started(store: string, openHost: OpenHost, log: LogLine, link: SupervisorLink): Promise<Daemon> {
@@ -88,7 +96,7 @@ async function supervisionOf(
     },
     survivesKills: () => keeper.survivesKills,
     isWorn: () => keeper.freeCount < slotsFreeMin,
-    replace: (whenIdle) => link.tell({ type: 'replace', whenIdle }),
+    replace: (ifIdle) => link.tell({ type: 'replace', ifIdle }),
   }
 }
 

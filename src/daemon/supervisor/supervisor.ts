@@ -154,7 +154,10 @@ export class Supervisor {
         this.#slots.crashed(message.slot)
         return child.kill()
       case 'replace':
-        return void this.#replace(child, message.whenIdle)
+        return void this.#replace(child, message.ifIdle)
+      case 'retiring':
+        child.isRetiring = true
+        return
       default:
         void this.#answer(child, message)
     }
@@ -205,7 +208,7 @@ export class Supervisor {
   }
 
   #accept(socket: Socket): void {
-    if (this.#serving?.isReady === true) return this.#serving.give(socket)
+    if (this.#serving?.isReady === true && !this.#serving.isRetiring) return this.#serving.give(socket)
     if (this.#isFailing || this.#waiting.length >= clientsMax) return this.#refuse(socket)
     this.#waiting.push(socket)
   }
@@ -234,11 +237,10 @@ export class Supervisor {
   }
 
   /** A planned replacement: by a process of the code as it is now, with devices for mounts to come. */
-  async #replace(serving: Child, whenIdle: boolean): Promise<void> {
-    const next = whenIdle && this.#hasFreshStandby ? this.#standby! : this.#renewStandby()
+  async #replace(serving: Child, ifIdle: boolean): Promise<void> {
+    const next = ifIdle && this.#hasFreshStandby ? this.#standby! : this.#renewStandby()
     if (!await next.loaded || this.#standby !== next || this.#serving !== serving) return
-    if (whenIdle) serving.send({ type: 'retire' })
-    else serving.kill()
+    serving.send({ type: 'retire', waits: !ifIdle })
   }
 
   get #hasFreshStandby(): boolean {
