@@ -1,5 +1,4 @@
 /** The clients that a daemon talks to, whoever accepted their connections. */
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { HoldfastError } from '../errors.ts'
 import { clientsMax } from './limits.ts'
@@ -52,7 +51,8 @@ export class Clients implements AsyncDisposable {
     this.#isMoving = true
     for (const session of this.#sessions.values()) session.move()
     while (this.#sessions.size > 0) {
-      await Promise.all([...this.#sessions.keys()].map((socket) => once(socket, 'close')))
+      const sockets = [...this.#sessions.keys()]
+      await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     }
   }
 
