@@ -168,14 +168,15 @@ async function packBytes(replica: Replica, pack: string): Promise<Buffer> {
 
 async function buildImage(replica: Replica, key: string, directory: string): Promise<void> {
   const newest = await newestGeneration(replica, key, {})
-  // Whoever was to open the first one died before.
-  if (newest === null) return
+  const epochs = await epochsOn(replica, key)
+  // Whoever was to open the first one, or to publish in it, died before.
+  if (newest === null || epochs.length === 0) return
   const { owner } = newest
   const image = join(directory, 'images', owner.image)
   for (const part of ['epochs', 'pins', 'log', 'sets']) fs.mkdirSync(join(image, part), { recursive: true })
   const { origin, createdMs, imageId } = owner
   fs.writeFileSync(join(image, 'image.json'), JSON.stringify({ holdfast: 'image', version: 1, id: imageId.toString('hex'), origin, createdMs }))
-  for (const epoch of await epochsOn(replica, key)) {
+  for (const epoch of epochs) {
     fs.writeFileSync(join(image, 'epochs', String(epoch.number).padStart(8, '0')), encodeEpoch(epoch))
   }
 }
