@@ -9,7 +9,7 @@ import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { isCode } from '../errors.ts'
 import { type StoreIdentity, mendIdentity, readIdentity } from './identity.ts'
 import { keysOf } from './keys.ts'
-import { distrustIndex, markIndex } from './index-mark.ts'
+import { distrustIndex, markIndex, unmarkIndex } from './index-mark.ts'
 import { StoreLayout } from './layout.ts'
 import { LocalChunkStore } from './local-chunk-store.ts'
 import { PackFiles } from './pack-files.ts'
@@ -91,10 +91,23 @@ async function openLocked(opening: Opening, options: OpenOptions): Promise<Local
   // turned out to be damaged later.
   const isSuspect = env.exists(layout.indexOpening)
   if (!isSuspect) markIndex(env, layout)
+  let store: LocalChunkStore | undefined
   try {
-    return await openOrRebuild(opening, { ...options, rebuildIndex: options.rebuildIndex === true || isSuspect })
+    store = await openOrRebuild(opening, { ...options, rebuildIndex: options.rebuildIndex === true || isSuspect })
   } finally {
-    if (env.exists(layout.indexOpening)) removeTree(env, layout.indexOpening)
+    // What was suspect before stays so until it was made anew.
+    if (store !== undefined || !isSuspect) await unmark(opening, store)
+  }
+  return store
+}
+
+/** A store whose mark cannot be taken away is not handed out. Errors: IO. */
+async function unmark({ env, layout }: Opening, store: LocalChunkStore | undefined): Promise<void> {
+  try {
+    unmarkIndex(env, layout)
+  } catch (error) {
+    await store?.close()
+    throw error
   }
 }
 

@@ -28,8 +28,8 @@ export interface IndexedRecord {
 const entriesAtOnce = 8192
 
 /** The failures of the operating system that LevelDB passes on, without codes, and that say nothing of its files. */
-const lackOfSomething =
-  /No space left|quota exceeded|Too many open files|Cannot allocate memory|Read-only file system|Permission denied/
+const lackOfSpace = /No space left|quota exceeded/
+const lackOfSomethingElse = /Too many open files|Cannot allocate memory|Read-only file system|Permission denied/
 
 export class PackIndex implements RecordLookup, AsyncDisposable {
   readonly #level: Level<Buffer, Buffer>
@@ -42,7 +42,8 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
 
   /**
    * `onDamage`: it turned out to be damaged while it was in use. Every call but `close` says so with DAMAGED: writes,
-   * too, as LevelDB reads when it merges files. Errors: LOCKED (another process has it), DAMAGED (rebuild it), IO.
+   * too, as LevelDB reads when it merges files. Errors: LOCKED (another process has it), DAMAGED (rebuild it), NO_SPACE,
+   * IO.
    */
   static async open(path: string, onDamage: () => void): Promise<PackIndex> {
     const level = new Level<Buffer, Buffer>(path, {
@@ -174,7 +175,7 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
 
   /** What LevelDB says of an index that opened. */
   #failure(error: unknown, doing: string): HoldfastError {
-    if (!isDamage(error)) return wrapIo(error, doing)
+    if (!isDamage(error)) return wrapIo(withCode(error), doing)
     this.#onDamage()
     return damaged(error)
   }
@@ -207,14 +208,19 @@ function openFailure(error: unknown, path: string): HoldfastError {
     return new HoldfastError('LOCKED', `${path} is in use by another process`, { cause: error })
   }
   if (isDamage(cause)) return damaged(error)
-  return new HoldfastError('IO', `opening the index failed: ${messageOf(cause ?? error)}`, { cause: error })
+  return wrapIo(withCode(cause ?? error), 'opening the index')
+}
+
+/** LevelDB tells of a full disk in words only. */
+function withCode(error: unknown): unknown {
+  return lackOfSpace.test(messageOf(error)) ? Object.assign(new Error(messageOf(error), { cause: error }), { code: 'ENOSPC' }) : error
 }
 
 /** A spoilt file is met in many ways: a place in it that is none, a name that nothing has, a sector gone bad. */
 function isDamage(error: unknown): boolean {
   if (isCode(error, 'LEVEL_CORRUPTION')) return true
   const message = messageOf(error)
-  return message.startsWith('IO error') && !lackOfSomething.test(message)
+  return message.startsWith('IO error') && !lackOfSpace.test(message) && !lackOfSomethingElse.test(message)
 }
 
 function damaged(cause: unknown): HoldfastError {

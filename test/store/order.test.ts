@@ -1,7 +1,7 @@
 import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { FailingEnv, type Operation } from './failing-env.ts'
 import { Random, env, packPaths, seeded, temporaryStore } from './support.ts'
 import { digest, initStore, openChunkReader, openChunkStore } from './variant.ts'
@@ -32,6 +32,19 @@ test('a pack’s records are durable before the footer that vouches for them is 
   watched.calls.length = 0
   while (!watched.calls.includes('createNew *.pack')) store.put(random.bytes(65_536), 'data')
     t.deepEqual(watched.calls.slice(0, watched.calls.indexOf('createNew *.pack')).slice(0, 4), ['write *.pack', 'sync *.pack', 'write *.pack', 'sync *.pack'])
+})
+
+test('the mark of an index that is being opened is gone for good once it is open', async (t) => {
+  const directory = temporaryStore(t)
+  const watched = new FailingEnv()
+  await (await openChunkStore(watched.env, directory)).close()
+  const at = watched.calls.indexOf('unlink index.opening')
+  t.true(at >= 0)
+  t.is(watched.calls[at + 1], `syncDirectory ${basename(directory)}`)
+  watched.failing = { operation: 'syncDirectory', after: 0 }
+  await t.throwsAsync(openChunkStore(watched.env, directory), { code: 'IO' })
+  await using store = await openChunkStore(env, directory)
+  t.true(store.put(Buffer.from('one'), 'node').storedBytes > 0, 'nothing of the failed opening holds the store')
 })
 
 test('a store’s identity is published last', (t) => {

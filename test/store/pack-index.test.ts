@@ -88,3 +88,19 @@ test('a file of the index that is gone when it is first read is damage; a call t
   t.is(await codeOf(() => index.settle(new Map())), 'IO')
   t.is(told(), 1)
 })
+
+test('a disk that is full is told of as such, and is no damage', async (t) => {
+  const directory = fs.mkdtempSync(join(tmpdir(), 'holdfast-index-'))
+  t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }))
+  const full = (name: string): void => fs.symlinkSync('/dev/full', join(directory, name))
+  full('MANIFEST-000001')
+  const open = (): Promise<PackIndex> => PackIndex.open(directory, () => t.fail('nothing is damaged'))
+  t.is(await codeOf(open), 'NO_SPACE')
+  await using index = await open()
+  await index.claim(storeId)
+  // Whatever file LevelDB makes from now on.
+  for (let number = 4; number < 30; number++) for (const end of ['log', 'ldb']) full(`${String(number).padStart(6, '0')}.${end}`)
+  t.is(await codeOf(() => index.settle(new Map())), 'NO_SPACE')
+  t.is(await codeOf(() => index.write(operations([Buffer.alloc(32, 1)]))), 'NO_SPACE')
+  t.is(await codeOf(() => index.claim(storeId)), 'NO_SPACE')
+})
