@@ -108,10 +108,11 @@ export class KilledDaemon {
     await client?.call('daemon stop', {})
   }
 
-  /** For a test that failed: nothing is left of the daemon, and its mount fails. */
+  /** For a test that failed: nothing is left of the daemon, nor of hypervisors that it started; its mount fails. */
   abandon(): void {
     try {
-      process.kill(Number(readFileSync(controlPaths(this.store).pid, 'utf8')), 'SIGKILL')
+      const pid = Number(readFileSync(controlPaths(this.store).pid, 'utf8'))
+      for (const each of [pid, ...childrenOf(pid)]) killIfThere(each)
     } catch (error) {
       if (!isCode(error, 'ENOENT', 'ESRCH')) throw error
     }

@@ -8,7 +8,7 @@ import process from 'node:process'
 import test from 'ava'
 import { Random } from '../tree/random.ts'
 import { powerLossNames } from './power-losses.ts'
-import { quickDirectory } from './quick-directory.ts'
+import { QuickDirectory } from './quick-directory.ts'
 
 process.env['HOLDFAST_TEST_ENCRYPTED'] = 'yes'
 const { KeyRotation } = await import('./key-rotation.ts')
@@ -20,10 +20,9 @@ const pointsApart = recordings > 0 ? 1 : 4
 test('a rotation of keys that is broken off at any point loses nothing, and a second one ends it', async (t) => {
   t.timeout(6 * 3600 * 1000)
   const random = Random.announced(t)
-  const parent = fs.mkdtempSync(join(quickDirectory(), 'hf-keys-'))
-  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
+  using parent = new QuickDirectory('hf-keys-')
   for (let round = 0; round < Math.max(1, recordings); round += 1) {
-    const place = join(parent, String(round))
+    const place = join(parent.path, String(round))
     fs.mkdirSync(place)
     const rotation = await KeyRotation.record(random, place)
     const faults: string[] = []

@@ -96,15 +96,18 @@ export class KilledGuest {
     this.#mark = this.#log.mark()
   }
 
-  /** From its newest checkpoint; what its disk held when it was killed is sealed as an epoch, which is returned. */
-  async resume(): Promise<EpochSummary | null> {
+  /**
+   * From its newest checkpoint; what its disk held when it was killed is sealed as an epoch, which is returned: that
+   * checkpoint itself, where nothing was written since, as when it was killed in the middle of one.
+   */
+  async resume(): Promise<EpochSummary> {
     await using client = this.#client ?? (await startDaemon(this.daemon.store)).client
     this.#client = null
-    const { machine, sealed } = await this.#told(client.call('vm resume', { target: 'image' })) as ResumeResult
+    const { machine, epoch, sealed } = await this.#told(client.call('vm resume', { target: 'image' })) as ResumeResult
     this.#machine = machine
     this.#log = new ConsoleLog(machine, this.#mark)
     await client.call('vm checkpoint', { image: 'image', every: this.#everyMs })
-    return sealed
+    return sealed ?? epoch
   }
 
   /** What the daemon says beside an error, which goes with its directory. */

@@ -9,24 +9,28 @@ import test from 'ava'
 import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import { isCode } from '../../src/errors.ts'
 import { scratch } from '../mount/served.ts'
+import { undone } from '../run/undone.ts'
 import { Random } from '../tree/random.ts'
 import { judge, prepare, SyncedWriter } from './synced-writes.ts'
 
 const kills = Number(process.env.HOLDFAST_KILLS ?? 16)
+/** Of one kill and what follows. */
+const killTimeoutMs = 600_000
 
 test.serial('nothing that was synced is lost, whatever of the daemon is killed', async (t) => {
-  t.timeout(24 * 3600 * 1000)
+  t.timeout(killTimeoutMs)
   const random = Random.announced(t)
-  const daemon = await KilledDaemon.start(scratch((done) => t.teardown(done)))
-  t.teardown(() => daemon.abandon())
+  const daemon = await KilledDaemon.start(scratch((done) => t.teardown(undone(done))))
+  t.teardown(undone(() => daemon.abandon()))
   prepare(daemon.mountPoint)
   let writer = new SyncedWriter(daemon.mountPoint, 1)
-  t.teardown(() => writer.kill())
+  t.teardown(undone(() => writer.kill()))
   const counts = { serving: 0, whole: 0, seals: 0 }
   let isOver = false
   t.teardown(() => (isOver = true))
   const seals = sealOften(daemon, () => isOver, counts)
   for (let kill = 0; kill < kills; kill += 1) {
+    t.timeout(killTimeoutMs)
     await writer.hasWritten()
     await sleep(random.below(400))
     if (random.below(3) > 0) {

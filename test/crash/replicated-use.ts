@@ -1,7 +1,7 @@
 /** A replica beside the recorded store, kept up through the same Env, and what of it a crash must leave. */
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import { messageOf } from '../../src/errors.ts'
@@ -15,7 +15,7 @@ import { Replicator } from '../../src/replica/replicator.ts'
 import { openLocalEngine } from '../image/variant.ts'
 import { testLimits } from '../replica/hdfs.ts'
 import { buildStore, imageKeys, publishedNumbers, quickLimits } from '../replica/node.ts'
-import { quickDirectory } from './quick-directory.ts'
+import { QuickDirectory } from './quick-directory.ts'
 import { filesOf } from './tree.ts'
 import type { Tree } from './tree.ts'
 import type { Workload } from './workload.ts'
@@ -87,23 +87,21 @@ export class ReplicatedUse {
   }
 
   async #judge(tree: Tree, at: number): Promise<string[]> {
-    const directory = mkdtempSync(join(quickDirectory(), 'hf-replica-'))
-    const root = join(directory, place)
+    using directory = new QuickDirectory('hf-replica-')
+    const root = join(directory.path, place)
     mkdirSync(root)
     try {
       for (const [path, bytes] of filesOf(tree)) {
         if (!path.startsWith(`${place}/`)) continue
-        mkdirSync(dirname(join(directory, path)), { recursive: true })
-        writeFileSync(join(directory, path), bytes)
+        mkdirSync(dirname(join(directory.path, path)), { recursive: true })
+        writeFileSync(join(directory.path, path), bytes)
       }
       await using replica = openReplica(systemEnv(), `file://${root}`)
       const faults = await this.#missing(replica, at)
       if (await readDomain(replica) === null || (await keysOf(replica)).length === 0) return faults
-      return [...faults, ...await unsound(replica, join(directory, 'built'), this.#workload)]
+      return [...faults, ...await unsound(replica, join(directory.path, 'built'), this.#workload)]
     } catch (error) {
       return [`the replica cannot be read: ${messageOf(error)}`]
-    } finally {
-      rmSync(directory, { recursive: true, force: true })
     }
   }
 

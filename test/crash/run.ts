@@ -2,7 +2,7 @@
  * Records a workload over a real directory and crashes it at every point: between any two recorded operations,
  * in one or in every way in which the power can go, each with some variant of the index.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import { Random } from '../tree/random.ts'
@@ -12,7 +12,7 @@ import { IndexCopies, indexVariants } from './index-variants.ts'
 import type { IndexVariant } from './index-variants.ts'
 import { memoryEnv } from './memory-env.ts'
 import { powerLoss, powerLossNames } from './power-losses.ts'
-import { quickDirectory } from './quick-directory.ts'
+import { QuickDirectory } from './quick-directory.ts'
 import { RecordingEnv } from './recording-env.ts'
 import type { RecordedOperation } from './recording-env.ts'
 import { locate, namesOf } from './tree.ts'
@@ -43,28 +43,26 @@ const faultsMax = 10
 export class CrashRun {
   readonly #random: Random
   readonly #options: CrashOptions
-  readonly #directory = mkdtempSync(join(quickDirectory(), 'hf-crash-'))
+  readonly #directory: string
   readonly #report: CrashReport = { points: 0, states: 0, secondCrashes: 0, faults: [] }
   readonly #indexes: IndexCopies
   #workload!: Workload
   #operations: readonly RecordedOperation[] = []
   #loss = 0
 
-  private constructor(random: Random, options: CrashOptions) {
+  private constructor(directory: string, random: Random, options: CrashOptions) {
+    this.#directory = directory
     this.#random = random
     this.#options = options
     this.#indexes = new IndexCopies(join(this.#directory, 'indexes'))
   }
 
   static async run(random: Random, options: CrashOptions): Promise<CrashReport> {
-    const run = new CrashRun(random, options)
-    try {
-      await run.#record()
-      await run.#crashEverywhere()
-      return run.#report
-    } finally {
-      rmSync(run.#directory, { recursive: true, force: true })
-    }
+    using directory = new QuickDirectory('hf-crash-')
+    const run = new CrashRun(directory.path, random, options)
+    await run.#record()
+    await run.#crashEverywhere()
+    return run.#report
   }
 
   get #root(): string {

@@ -1,7 +1,7 @@
 import test from 'ava';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Leftovers, RUN_VARIABLE } from '../run/leftovers.ts';
@@ -59,3 +59,34 @@ test('a clean run has no leftovers', async (t) => {
   t.deepEqual(await new Leftovers(`none-${process.pid}`, directory, directory).clean(), []);
   t.false(existsSync(directory));
 });
+
+for (const end of ['SIGTERM', 'SIGINT', 'disconnect', 'exit', 'error'] as const) {
+  test(`what a test made goes with its process, the last first: ${end}`, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'left-'));
+    const script = join(directory, 'making.mjs');
+    writeFileSync(script, `
+      import { mkdirSync, rmdirSync } from 'node:fs'
+      import { undone } from '${new URL('../run/undone.ts', import.meta.url).href}'
+      const make = (path) => (mkdirSync(path), undone(() => rmdirSync(path)))
+      make('${directory}/a')
+      undone(() => { throw new Error('this one fails') })
+      make('${directory}/a/b')
+      make('${directory}/a/c')()
+      process.on('message', (end) => { if (end === 'exit') process.exit(); throw new Error('on purpose') })
+      process.send('made')
+    `);
+    const child = fork(script, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: ['--no-warnings'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    await once(child, 'message');
+    t.true(existsSync(join(directory, 'a', 'b')));
+    t.false(existsSync(join(directory, 'a', 'c')));
+    const ended = once(child, 'exit');
+    if (end === 'disconnect') child.disconnect();
+    else if (end === 'exit' || end === 'error') child.send(end);
+    else child.kill(end);
+    const [code, signal] = await ended;
+    t.deepEqual([code, signal], end === 'exit' ? [0, null] : end === 'error' ? [1, null] : [null, end === 'SIGINT' ? end : 'SIGTERM']);
+    t.deepEqual(readdirSync(directory), ['making.mjs']);
+    rmSync(directory, { recursive: true });
+  });
+}
