@@ -42,8 +42,8 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
 
   /**
    * `onDamage`: it turned out to be damaged while it was in use. Every call but `close` says so with DAMAGED: writes,
-   * too, as LevelDB reads when it merges files. Errors: LOCKED (another process has it), DAMAGED (rebuild it), NO_SPACE,
-   * IO.
+   * too, as LevelDB reads when it merges files. Errors: LOCKED (another process has it), DAMAGED (rebuild it),
+   * NO_SPACE, IO.
    */
   static async open(path: string, onDamage: () => void): Promise<PackIndex> {
     const level = new Level<Buffer, Buffer>(path, {
@@ -213,7 +213,9 @@ function openFailure(error: unknown, path: string): HoldfastError {
 
 /** LevelDB tells of a full disk in words only. */
 function withCode(error: unknown): unknown {
-  return lackOfSpace.test(messageOf(error)) ? Object.assign(new Error(messageOf(error), { cause: error }), { code: 'ENOSPC' }) : error
+  const message = messageOf(error)
+  if (!lackOfSpace.test(message)) return error
+  return Object.assign(new Error(message, { cause: error }), { code: 'ENOSPC' })
 }
 
 /** A spoilt file is met in many ways: a place in it that is none, a name that nothing has, a sector gone bad. */
