@@ -29,7 +29,7 @@ export const logTailBytes = 2 * KIB
 export const threadPoolThreads = 16
 
 /** Devices that a serving process inherits for mounts to come; each open one costs the kernel a few hundred bytes. */
-export const slotsFree = 64
+export const slotsFree = 256
 /** With fewer left, and nothing else to do, the serving process is replaced by one with new devices. */
 export const slotsFreeMin = 16
 /** A process that dies sooner after it began is taken for one that cannot live. */
