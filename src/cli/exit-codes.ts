@@ -41,7 +41,7 @@ export function exitCodeOfResult(verb: VerbName, result: unknown): number {
   if (verb === 'check' && (result as CheckReport).damaged.length > 0) return exitCodes.damaged
   if (verb === 'gc') {
     const { left = [], replicas = [] } = result as Partial<GarbageOutcome>
-    const isIncomplete = left.length > 0 || replicas.some(({ error }) => error !== null)
+    const isIncomplete = left.length > 0 || replicas.some(({ error, refused }) => error !== null || refused.length > 0)
     return isIncomplete ? exitCodes.incomplete : exitCodes.done
   }
   return exitCodes.done

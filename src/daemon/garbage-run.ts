@@ -16,6 +16,11 @@ export interface ReplicaCollector {
   collect(args: ReplicaCollectArgs, options?: CallOptions): Promise<ReplicaGarbage[]>
 }
 
+export interface CollectOptions extends CallOptions {
+  /** Images that the store has no more, by the name or id that they have on its replicas: there they go as well. */
+  readonly forget?: readonly string[]
+}
+
 export interface GarbageParts {
   readonly engine: Engine
   readonly replicas: ReplicaCollector
@@ -23,14 +28,15 @@ export interface GarbageParts {
 
 /** A replica that fails does not make it fail. Errors: as the engine's `collectGarbage`. */
 export async function collectEverywhere(
-  { engine, replicas }: GarbageParts, rules: GarbageRules, dryRun: boolean, options: CallOptions,
+  { engine, replicas }: GarbageParts, rules: GarbageRules, dryRun: boolean, options: CollectOptions,
 ): Promise<GarbageOutcome> {
   const request = requestOf(rules)
   const report = await engine.collectGarbage({ ...request, dryRun }, options)
   if (rules.localOnly) return { ...report, replicas: [] }
   const { isComplete, goingPacks, removedEpochs } = report
+  const { forget = [] } = options
   const going = { epochs: removedEpochs.map(({ epoch }) => epoch), packs: [...goingPacks] }
-  const collected = await replicas.collect({ request, isComplete, dryRun: dryRun ? going : null }, options)
+  const collected = await replicas.collect({ request, isComplete, forget, dryRun: dryRun ? going : null }, options)
   return { ...report, replicas: collected }
 }
 

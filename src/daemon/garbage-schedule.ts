@@ -14,8 +14,9 @@ import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError, isCode, messageOf } from '../errors.ts'
 import type { Engine } from '../image/engine.ts'
 import { jsonText } from '../replica/json-text.ts'
-import type { CallOptions } from '../image/types.ts'
-import { type GarbageOutcome, type ReplicaCollector, collectEverywhere, troubleOf } from './garbage-run.ts'
+import {
+  type CollectOptions, type GarbageOutcome, type ReplicaCollector, collectEverywhere, troubleOf,
+} from './garbage-run.ts'
 import type { GarbageHost, GarbageScheduleState } from './host.ts'
 import { garbageDelayMsMin, requestBytesMax } from './limits.ts'
 import { checkArguments } from './parameters.ts'
@@ -55,7 +56,7 @@ export class GarbageSchedule implements GarbageHost {
     this.#path = join(options.engine.directory, 'gc.json')
   }
 
-  collect(rules: GarbageRules, dryRun: boolean, options: CallOptions = {}): Promise<GarbageOutcome> {
+  collect(rules: GarbageRules, dryRun: boolean, options: CollectOptions = {}): Promise<GarbageOutcome> {
     return collectEverywhere(this.#options, rules, dryRun, options)
   }
 

@@ -7,7 +7,7 @@ import type { Engine } from '../image/engine.ts'
 import type { CallOptions, EpochSummary, KeyReport } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
-import type { GarbageOutcome, ReplicaCollector } from './garbage-run.ts'
+import type { CollectOptions, GarbageOutcome, ReplicaCollector } from './garbage-run.ts'
 import type { GarbageRules } from './verbs/retention.ts'
 
 export interface MountSummary {
@@ -151,7 +151,7 @@ export interface GarbageScheduleState {
 /** Collections of garbage, at once and by a schedule: see garbage-run.ts, garbage-schedule.ts. */
 export interface GarbageHost {
   /** Errors: as the engine's; what fails on replicas is told in the outcome. */
-  collect(rules: GarbageRules, dryRun: boolean, options?: CallOptions): Promise<GarbageOutcome>
+  collect(rules: GarbageRules, dryRun: boolean, options?: CollectOptions): Promise<GarbageOutcome>
   /** Null ends it. Errors: NO_SPACE, IO. */
   schedule(wanted: { everyMs: number; rules: GarbageRules } | null): Promise<GarbageScheduleState>
   state(): GarbageScheduleState

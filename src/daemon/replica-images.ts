@@ -1,4 +1,4 @@
-/** Lists what a replica has, for somebody who has nothing but its URL: no store is needed. */
+/** Lists what a replica has epochs of, for somebody who has nothing but its URL: no store is needed. */
 import { systemEnv } from '../env/system.ts'
 import { replicaKeys } from '../image/remote/join.ts'
 import type { CallOptions } from '../image/types.ts'
@@ -12,7 +12,6 @@ export interface ReplicaImageSummary {
   /** What it is called on the replica. */
   id: string
   epochs: number
-  /** -1: no epoch is there yet. */
   newest: number
   /** The store that may publish, and since which generation. */
   owner: string
@@ -34,12 +33,12 @@ export async function replicaImages(
   await using sealed = openReplica(env, url)
   const replica = unsealedReplica(env, sealed, await replicaKeys(env, sealed, given, { signal }))
   const { images, damaged } = await listReplicaImages(replica, { signal })
-  const sound = images.map((image): ReplicaImageSummary => {
+  const sound = images.filter(({ batches }) => batches.length > 0).map((image): ReplicaImageSummary => {
     const batches = outermost(image.batches)
     return {
       image: shownName(image), id: image.key, generation: image.generation, changedMs: image.changedMs,
       epochs: batches.reduce((sum, { count }) => sum + count, 0),
-      newest: Math.max(-1, ...batches.map(({ last }) => last)),
+      newest: Math.max(...batches.map(({ last }) => last)),
       owner: image.owner.storeId.toString('hex'),
     }
   })

@@ -20,6 +20,8 @@ export interface ReplicatorCalls {
 export interface ReplicaCollectArgs {
   request: GarbageRequest
   isComplete: boolean
+  /** Images that are not here any more, and are to go there as well. */
+  forget: readonly string[]
   /** Epochs (IMAGE@N) and packs that would go here; null where they are gone. */
   dryRun: { epochs: string[]; packs: number[] } | null
 }

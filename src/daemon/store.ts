@@ -30,6 +30,8 @@ export interface GcRules extends Omit<GarbageRequest, 'thin' | 'dryRun'> {
 
 export interface GcOptions extends CallOptions, GcRules {
   dryRun?: boolean
+  /** Images that were removed from the store, by the name or id that they have on its replicas: they go there, too. */
+  forget?: readonly string[]
 }
 
 export interface RestoreOptions extends CallOptions {
@@ -107,7 +109,8 @@ export class Store implements AsyncDisposable {
    * needs. With `dryRun` nothing is changed. Errors: BUSY, DAMAGED (what is needed cannot be told from garbage).
    */
   async gc(options: GcOptions = {}): Promise<GarbageReport> {
-    const args = { ...rulesOf(options), dryRun: options.dryRun }
+    const { dryRun, forget } = options
+    const args = { ...rulesOf(options), dryRun, forget: forget && [...forget] }
     const result = await this.#caller.call('gc', args, options)
     assert(result.kind === 'collected', 'without a period garbage is collected once')
     return result

@@ -156,4 +156,13 @@ test('gc collects in the store and on its replicas, and tells of those that are 
   const [first, second] = (await store.json<GarbageOutcome>(['gc', '--keep-last', '2'])).replicas
   t.like(first, { name: 'near', error: null, removedEpochs: [] })
   t.like(second, { name: 'far', error: null, removedEpochs: ['two@0', 'two@1'], keptEpochs: 2 })
+  t.is((await store.run(['gc', '--forget', 'one', '--every', '1h'])).code, 2)
+  const forgotten = await store.run(['gc', '--forget', 'one'])
+  t.is(forgotten.code, 0, forgotten.err)
+  t.regex(forgotten.out, /replica near: removed 1 epoch[^]*replica far: removed 1 epoch/)
+  const images = await store.json<{ image: string }[]>(['replica', 'images', `file://${near}`])
+  t.deepEqual(images.map(({ image }) => image), ['two'])
+  const again = await store.run(['gc', '--forget', 'one'])
+  t.is(again.code, 6)
+  t.regex(again.out, /replica near: one is not forgotten: it is not there/)
 })

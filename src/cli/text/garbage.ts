@@ -42,14 +42,15 @@ function reportText(report: GarbageOutcome, nowMs: number): string {
 
 /** `replica near: removed 3 epochs, kept 5; dropped 2 packs: 120 MiB freed`. */
 function replicaLines(replica: ReplicaGarbage, isDry: boolean): string[] {
-  const { name, error, removedEpochs, keptEpochs, removedPacks, freedBytes, skipped } = replica
+  const { name, error, removedEpochs, keptEpochs, removedPacks, freedBytes, refused, skipped } = replica
   if (error !== null) return [`replica ${name}: ${error}`]
   const epochs = `${countText(removedEpochs.length, 'epoch')}, ${isDry ? 'keep' : 'kept'} ${keptEpochs}`
   const packs = `${countText(removedPacks, 'pack')}: ${bytesText(freedBytes)} freed`
   const done = isDry ? `would remove ${epochs}; would drop ${packs}` : `removed ${epochs}; dropped ${packs}`
   const named = isDry ? removedEpochs.slice(0, namedMax).map((epoch) => `  ${epoch}`) : []
   const left = skipped.map(({ image, reason }) => `replica ${name}: ${image} is left alone: ${reason}`)
-  return [`replica ${name}: ${done}`, ...named, ...left]
+  const kept = refused.map(({ image, reason }) => `replica ${name}: ${image} is not forgotten: ${reason}`)
+  return [`replica ${name}: ${done}`, ...named, ...kept, ...left]
 }
 
 function epochLines(removed: readonly RemovedEpoch[], nowMs: number): string[] {

@@ -43,14 +43,18 @@ export const storeVerbs = {
       ...garbageParameters,
       every: option(kinds.period(1000, garbagePeriodMsMax), 'again and again, while a daemon runs; "off" ends it'),
       dryRun: flag('say what would go, and change nothing'),
+      forget: repeatedOption(kinds.imageName, 'remove an image from the replicas that was removed from this store'),
     },
-    checkTogether({ every, dryRun, ...rules }) {
+    checkTogether({ every, dryRun, forget, ...rules }) {
       if (every !== undefined && dryRun) throw kinds.usage('--dry-run belongs to one collection, not to --every')
+      if (every !== undefined && forget.length > 0) throw kinds.usage('--forget is done once, not with --every')
+      if (rules.localOnly && forget.length > 0) throw kinds.usage('--forget is about replicas: leave --local-only out')
       if (every === 0 && isGiven(rules)) throw kinds.usage('--every off takes no rules')
     },
-    async run({ host, signal, progress }, { every, dryRun, ...rules }) {
+    async run({ host, signal, progress }, { every, dryRun, forget, ...rules }) {
       if (every === undefined) {
-        return { kind: 'collected' as const, ...await host.garbage.collect(rules, dryRun, { signal, progress }) }
+        const outcome = await host.garbage.collect(rules, dryRun, { signal, progress, forget })
+        return { kind: 'collected' as const, ...outcome }
       }
       const wanted = every === 0 ? null : { everyMs: every, rules }
       return { kind: 'scheduled' as const, ...await host.garbage.schedule(wanted) }

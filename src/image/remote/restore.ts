@@ -138,7 +138,10 @@ class Restore {
   async #find(name: string): Promise<ReplicaImage> {
     const { replica } = this.#context
     const { images, damaged } = await listReplicaImages(replica, this.#options)
-    const found = images.filter((image) => image.key === name || shownName(image) === name)
+    const named = images.filter((image) => image.key === name || shownName(image) === name)
+    // Of one that was forgotten the name is left; but a new one has no records yet either.
+    const withRecords = named.filter(({ batches }) => batches.length > 0)
+    const found = withRecords.length > 0 ? withRecords : named
     if (found.length === 1) return found[0]
     if (found.length > 1) {
       const keys = found.map(({ key }) => key).join(', ')

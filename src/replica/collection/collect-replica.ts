@@ -21,18 +21,14 @@ import { joinPath } from '../paths.ts'
 import type { CallOptions, Replica } from '../replica.ts'
 import { CollectorRun } from './collector-run.ts'
 import type { PackFates } from './dead-runs.ts'
-import { type ImagePlan, type OldBatch, type RecordGroup, groupsOf, planImage, recordsOf } from './image-plan.ts'
+import { type ForgottenImages, forgottenImages } from './forgotten-images.ts'
+import {
+  type ImagePlan, type OldBatch, groupsOf, planForgotten, planImage, recordsOf,
+} from './image-plan.ts'
 import type { PackHomes } from './pack-homes.ts'
 import { RecordRemoval } from './record-removal.ts'
 import { batchesOf, intentsOf } from './survey.ts'
-import type { CollectedEpoch, ReplicaCollected, ReplicaCollectionRequest } from './types.ts'
-
-/** What may publish records of an image there. */
-export interface OwnedImage {
-  readonly generation: number
-  /** Publishes these records once more, in this order. Returns the paths. Errors: FENCED. */
-  publishAgain(groups: readonly RecordGroup[], call: CallOptions): Promise<string[]>
-}
+import type { CollectedEpoch, OwnedImage, ReplicaCollected, ReplicaCollectionRequest } from './types.ts'
 
 export interface CollectionParts {
   readonly env: Env
@@ -46,6 +42,8 @@ export interface CollectionParts {
   readonly nameOf: (pack: LocalPack) => string
   /** Errors: FENCED: another store has it. Null: it was never there. Changes nothing in a dry run. */
   readonly own: (image: LocalImage, call: CallOptions) => Promise<OwnedImage | null>
+  /** Null: this replica is the authority itself. Errors: NOT_FOUND: there is none. */
+  readonly authority: () => Replica | null
   /** Resolves when what was published, and the packs that it needs, would outlive a disk there. */
   readonly copied: (paths: readonly string[], call: CallOptions) => Promise<void>
   /** Puts index runs right that lead to what is gone. Returns how many. */
@@ -56,9 +54,19 @@ export interface CollectCall extends CallOptions {
   readonly progress?: (step: string, done: number, total: number) => void
 }
 
-interface OwnedRecords {
+interface Owned {
   readonly image: LocalImage
   readonly owned: OwnedImage
+  /** All of it goes. */
+  readonly isForgotten: boolean
+}
+
+interface Skipped {
+  readonly image: string
+  readonly reason: string
+}
+
+interface OwnedRecords extends Owned {
   readonly old: readonly OldBatch[]
   readonly records: ReturnType<typeof recordsOf>
 }
@@ -79,7 +87,8 @@ export class ReplicaCollection {
   readonly #parts: CollectionParts
   readonly #request: ReplicaCollectionRequest
   readonly #local: ReadonlySet<string>
-  readonly #skipped: { image: string; reason: string }[] = []
+  readonly #skipped: Skipped[] = []
+  readonly #refused: Skipped[] = []
 
   constructor(parts: CollectionParts, request: ReplicaCollectionRequest) {
     this.#parts = parts
@@ -103,11 +112,15 @@ export class ReplicaCollection {
     const images: OwnedRecords[] = []
     const [named, parents] = [new Set<string>(), new Set<string>()]
     const keys = await listNames(replica, epochsDirectory, call)
+    const forgotten = await this.#forgotten(keys, call)
     for (const [done, key] of keys.entries()) {
       call.progress?.('reading records', done, keys.length)
-      const own = await this.#ownOf(key, call)
+      const found = await this.#ownOf(key, forgotten, call)
+      const own = 'owned' in found ? found : null
       const old: OldBatch[] = []
+      let hasRecords = false
       for await (const batch of batchesOf(replica, key, call)) {
+        hasRecords = true
         for (const { imageId, parent } of batch.epochs) {
           if (parent !== null && !parent.imageId.equals(imageId)) parents.add(addressOf(parent))
         }
@@ -115,31 +128,48 @@ export class ReplicaCollection {
         else for (const pack of batch.packs) named.add(pack)
       }
       if (own !== null) images.push({ ...own, old, records: recordsOf(old) })
+      else if (hasRecords && 'reason' in found) this.#skipped.push(found)
     }
     return { images, named, parents }
   }
 
-  /** Null where the image is not this store's to collect. */
-  async #ownOf(key: string, call: CollectCall): Promise<{ image: LocalImage; owned: OwnedImage } | null> {
+  async #forgotten(keys: readonly string[], call: CollectCall): Promise<ForgottenImages['found']> {
+    const { replica, outbox, authority } = this.#parts
+    const { forget = [] } = this.#request
+    if (forget.length === 0) return new Map()
+    const { found, refused } = await forgottenImages({ replica, outbox, authority: authority() }, forget, keys, call)
+    this.#refused.push(...refused)
+    return found
+  }
+
+  /** Or why the image is not this store's to collect. */
+  async #ownOf(key: string, forgotten: ForgottenImages['found'], call: CollectCall): Promise<Owned | Skipped> {
+    const left = forgotten.get(key)
+    if (left !== undefined) return { ...left, isForgotten: true }
     const image = this.#parts.outbox.images().find((each) => each.key === key)
-    if (image === undefined) return this.#skip(key, 'it is not in this store')
+    if (image === undefined) return { image: key, reason: 'it is not in this store' }
     try {
       const owned = await this.#parts.own(image, call)
-      return owned === null ? this.#skip(image.image, 'it was never opened there') : { image, owned }
+      if (owned !== null) return { image, owned, isForgotten: false }
+      return { image: image.image, reason: 'it was never opened there' }
     } catch (error) {
       if (!isCode(error, 'FENCED')) throw error
-      return this.#skip(image.image, 'another store owns it')
+      return { image: image.image, reason: 'another store owns it' }
     }
   }
 
-  #skip(image: string, reason: string): null {
+  #skip(image: string, reason: string): void {
     this.#skipped.push({ image, reason })
-    return null
   }
 
   async #plan(owned: OwnedRecords, parents: ReadonlySet<string>, call: CollectCall): Promise<PlannedImage> {
     const { outbox, homes } = this.#parts
     const { image, records } = owned
+    if (owned.isForgotten) {
+      const isParent = records.some(({ epoch }) => parents.has(addressOf(epoch)))
+      if (isParent) this.#refused.push({ image: image.image, reason: 'forks were made of it' })
+      return { ...owned, plan: planForgotten(records.map(({ kept }) => kept), isParent) }
+    }
     const staying = records.length === 0 ? new Set<number>() : this.#staying(owned, parents)
     const left = new Set<string>()
     for (const pack of new Set(records.flatMap(({ kept }) => kept.packs))) {
@@ -256,7 +286,8 @@ export class ReplicaCollection {
     return {
       keptEpochs: done.reduce((sum, { plan }) => sum + plan.kept.length, 0),
       removedEpochs: done.flatMap(({ image, plan }) => plan.going.map((number) => `${image.image}@${number}`)),
-      removedPacks: removed.packs, freedBytes: removed.bytes, removedHelpers, skipped: this.#skipped,
+      removedPacks: removed.packs, freedBytes: removed.bytes, removedHelpers, refused: this.#refused,
+      skipped: this.#skipped,
     }
   }
 }

@@ -67,6 +67,12 @@ export function planImage(
   return { kept, going, isWorthwhile: going.length > 0 || isNarrowed }
 }
 
+/** All of it goes, or nothing. */
+export function planForgotten(records: readonly KeptRecord[], isNeeded: boolean): ImagePlan {
+  if (isNeeded) return { kept: records, going: [], isWorthwhile: false }
+  return { kept: [], going: records.map(({ number }) => number), isWorthwhile: true }
+}
+
 /** What a pack held that has left the store is in those that are there now. */
 function narrowed(record: KeptRecord, { left, instead, isHere }: PackChange): KeptRecord {
   const { number, packs } = record

@@ -32,5 +32,5 @@ export async function collectedOn(
 }
 
 const nothing: ReplicaCollected = Object.freeze({
-  keptEpochs: 0, removedEpochs: [], removedPacks: 0, freedBytes: 0, removedHelpers: 0, skipped: [],
+  keptEpochs: 0, removedEpochs: [], removedPacks: 0, freedBytes: 0, removedHelpers: 0, refused: [], skipped: [],
 })

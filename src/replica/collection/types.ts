@@ -1,4 +1,13 @@
 /** What a collection on a replica is asked and tells. */
+import type { CallOptions } from '../replica.ts'
+import type { RecordGroup } from './image-plan.ts'
+
+/** What may publish records of an image there. */
+export interface OwnedImage {
+  readonly generation: number
+  /** Publishes these records once more, in this order. Returns the paths. Errors: FENCED. */
+  publishAgain(groups: readonly RecordGroup[], call: CallOptions): Promise<string[]>
+}
 
 /** An epoch on a replica, as retention sees it. */
 export interface CollectedEpoch {
@@ -16,6 +25,8 @@ export interface ReplicaCollectionRequest {
    * in others. Otherwise a damaged store would take the good copy from the replica.
    */
   readonly isComplete: boolean
+  /** Images that the store has no more, by the name or id that they have there: see `forgotten-images.ts`. */
+  readonly forget?: readonly string[]
   /** Nothing is changed: what is told is what would go with these epochs (IMAGE@N) and packs, by their numbers here. */
   readonly dryRun: { readonly epochs: ReadonlySet<string>; readonly packs: ReadonlySet<number> } | null
 }
@@ -29,6 +40,8 @@ export interface ReplicaCollected {
   readonly freedBytes: number
   /** Index runs that led nowhere, and prefetch lists. */
   readonly removedHelpers: number
+  /** Images that were to be forgotten and stay, as they were named, and why. */
+  readonly refused: readonly { readonly image: string; readonly reason: string }[]
   /** Images there that were left alone, by their keys, and why. */
   readonly skipped: readonly { readonly image: string; readonly reason: string }[]
 }

@@ -1,10 +1,10 @@
 /** A collection on a replica as the replica's feed carries it out: the feed owns what is collected, and goes on. */
 import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
-import { type CollectCall, type OwnedImage, ReplicaCollection } from '../collection/collect-replica.ts'
+import { type CollectCall, ReplicaCollection } from '../collection/collect-replica.ts'
 import type { PackHomes } from '../collection/pack-homes.ts'
 import { removeDeadRuns } from '../collection/dead-runs.ts'
-import type { ReplicaCollected, ReplicaCollectionRequest } from '../collection/types.ts'
+import type { OwnedImage, ReplicaCollected, ReplicaCollectionRequest } from '../collection/types.ts'
 import { intentsPrefixOf } from '../layout.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
 import type { CallOptions, Replica } from '../replica.ts'
@@ -24,6 +24,7 @@ export interface FeedCollectionParts {
   readonly nameOf: (pack: LocalPack) => string
   readonly copied: (paths: readonly string[], call: CallOptions) => Promise<void>
   readonly feedOf: (image: LocalImage) => ImageFeed
+  readonly authority: () => Replica | null
   /** The last epoch that is known to be there. */
   readonly known: (image: LocalImage) => number
 }
@@ -32,10 +33,11 @@ export interface FeedCollectionParts {
 export async function collectOn(
   parts: FeedCollectionParts, request: ReplicaCollectionRequest, call: CollectCall,
 ): Promise<ReplicaCollected> {
-  const { env, replica, outbox, homes, runs, local, nameOf, copied } = parts
+  const { env, replica, outbox, homes, runs, local, nameOf, copied, authority } = parts
   const isDry = request.dryRun !== null
   const collection = new ReplicaCollection({
     env, replica, outbox, homes, intentsPrefix: intentsPrefixOf(outbox.storeId), packs: local, nameOf, copied,
+    authority,
     own: (image, options) => (isDry ? looked(parts, image, options) : owned(parts, image, options)),
     async tidyRuns(fates, options) {
       return await runs.mend(fates.there, options) + await removeDeadRuns(replica, outbox.storeId, fates, options)

@@ -158,11 +158,28 @@ export class ReplicaFeed {
         env, replica, outbox, homes: this.#homes, runs: this.#runs, inherited: this.#inherited, local: this.#local,
         nameOf: (pack) => this.#packs.nameOf(pack), copied: (paths, options) => this.#copied(paths, options),
         feedOf: (image) => this.#imageFeed(image), known: (image) => this.#note.images[image.key]?.published ?? -1,
+        authority: () => this.#authorityReplica(),
       }, request, call)
     } finally {
       // Batches have other names now.
       this.#images.clear()
+      if ((request.forget ?? []).length > 0 && request.dryRun === null) this.#dropNotes()
     }
+  }
+
+  #authorityReplica(): Replica | null {
+    const { authority, replica: { url } } = this.#parts
+    if (authority === null) return null
+    const replica = authority.replica()
+    if (replica !== undefined) return replica
+    throw new HoldfastError('NOT_FOUND', `nothing decides who may write what is on ${url}: add a replica`)
+  }
+
+  /** Of images that are not here nothing is known any more: should one come back, it is looked for again. */
+  #dropNotes(): void {
+    const here = new Set(this.#parts.outbox.images().map(({ key }) => key))
+    const images = Object.fromEntries(Object.entries(this.#note.images).filter(([key]) => here.has(key)))
+    this.#save({ images })
   }
 
   /** Looks again at what the replica has. */
