@@ -7,6 +7,7 @@ import { removeDeadRuns } from '../collection/dead-runs.ts'
 import type { OwnedImage, ReplicaCollected, ReplicaCollectionRequest } from '../collection/types.ts'
 import { intentsPrefixOf } from '../layout.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
+import type { ReplicaNote } from '../registry.ts'
 import type { CallOptions, Replica } from '../replica.ts'
 import type { ImageFeed } from './image-feed.ts'
 import type { InheritedPacks } from './inherited-packs.ts'
@@ -44,6 +45,12 @@ export async function collectOn(
     },
   }, request)
   return collection.run(call)
+}
+
+/** Of images that are not here nothing is known any more: should one come back, it is looked for again. */
+export function notesOfImagesHere(note: ReplicaNote, outbox: Outbox): ReplicaNote['images'] {
+  const here = new Set(outbox.images().map(({ key }) => key))
+  return Object.fromEntries(Object.entries(note.images).filter(([key]) => here.has(key)))
 }
 
 async function owned(parts: FeedCollectionParts, image: LocalImage, call: CallOptions): Promise<OwnedImage | null> {

@@ -13,14 +13,15 @@ import { PackHomes } from '../collection/pack-homes.ts'
 import type { ReplicaCollected, ReplicaCollectionRequest } from '../collection/types.ts'
 import { intentsPrefixOf } from '../layout.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
-import { type PackPlace, type PublishedImage, type ReplicaEntry, type ReplicaNote, emptyNote } from '../registry.ts'
+import { type PackPlace, type ReplicaEntry, type ReplicaNote, emptyNote } from '../registry.ts'
 import { packsAtOnceMax } from '../limits.ts'
 import { generationDirectory, indexDirectory, packDirectory, prefetchDirectory } from '../layout.ts'
 import { joinPath } from '../paths.ts'
 import { Publisher } from '../publisher.ts'
 import type { CallOptions, Replica } from '../replica.ts'
+import { type Authority, authorityReplica } from './authority.ts'
 import { CopiesWait } from './copies-wait.ts'
-import { collectOn } from './feed-collection.ts'
+import { collectOn, notesOfImagesHere } from './feed-collection.ts'
 import { inGroups, together } from './groups.ts'
 import { ImageFeed } from './image-feed.ts'
 import { InheritedPacks } from './inherited-packs.ts'
@@ -40,12 +41,6 @@ export interface FeedParts {
   /** What the authority has of an image; null for the authority itself. */
   readonly authority: Authority | null
   readonly onEvent: (message: string) => void
-}
-
-/** What the others follow. */
-export interface Authority {
-  readonly replica: () => Replica | undefined
-  readonly published: (key: string) => PublishedImage | undefined
 }
 
 /** What one step has done. */
@@ -148,7 +143,8 @@ export class ReplicaFeed {
    * a dry run. Errors: as `step`, FEW_COPIES, DAMAGED, BAD_FORMAT, NEWER_VERSION.
    */
   async collect(request: ReplicaCollectionRequest, call: CollectCall): Promise<ReplicaCollected> {
-    const { env, replica, outbox } = this.#parts
+    const { env, replica, outbox, authority } = this.#parts
+    const isForgetting = (request.forget ?? []).length > 0 && request.dryRun === null
     const bring: FeedCall = { ...call, progress: (done, total) => call.progress?.('bringing packs', done, total) }
     if (request.dryRun === null) while ((await this.step(bring)).epochs > 0);
     await this.#door.enter(this.#note === emptyNote, call)
@@ -158,28 +154,13 @@ export class ReplicaFeed {
         env, replica, outbox, homes: this.#homes, runs: this.#runs, inherited: this.#inherited, local: this.#local,
         nameOf: (pack) => this.#packs.nameOf(pack), copied: (paths, options) => this.#copied(paths, options),
         feedOf: (image) => this.#imageFeed(image), known: (image) => this.#note.images[image.key]?.published ?? -1,
-        authority: () => this.#authorityReplica(),
+        authority: () => authorityReplica(authority, replica),
       }, request, call)
     } finally {
       // Batches have other names now.
       this.#images.clear()
-      if ((request.forget ?? []).length > 0 && request.dryRun === null) this.#dropNotes()
+      if (isForgetting) this.#save({ images: notesOfImagesHere(this.#note, outbox) })
     }
-  }
-
-  #authorityReplica(): Replica | null {
-    const { authority, replica: { url } } = this.#parts
-    if (authority === null) return null
-    const replica = authority.replica()
-    if (replica !== undefined) return replica
-    throw new HoldfastError('NOT_FOUND', `nothing decides who may write what is on ${url}: add a replica`)
-  }
-
-  /** Of images that are not here nothing is known any more: should one come back, it is looked for again. */
-  #dropNotes(): void {
-    const here = new Set(this.#parts.outbox.images().map(({ key }) => key))
-    const images = Object.fromEntries(Object.entries(this.#note.images).filter(([key]) => here.has(key)))
-    this.#save({ images })
   }
 
   /** Looks again at what the replica has. */
