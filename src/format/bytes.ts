@@ -13,7 +13,7 @@ export class ByteReader {
 
   /** `what` names the format in messages: "pack footer". The bytes are not copied. */
   constructor(bytes: Uint8Array, what: string) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#what = what
   }
 

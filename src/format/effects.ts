@@ -81,22 +81,22 @@ interface Cursor {
 }
 
 function decodeEffect(cursor: Cursor): Effect {
-  const tag = take(cursor, 1).readUInt8(0)
+  const tag = takeByte(cursor)
   const inode = takeInode(cursor)
   switch (tag) {
     case tags.inode:
-      return { kind: 'inode', inode, record: take(cursor, take(cursor, 2).readUInt16LE(0)) }
+      return { kind: 'inode', inode, record: take(cursor, cursor.bytes.readUInt16LE(pass(cursor, 2))) }
     case tags.inodeRemoved:
       return { kind: 'inodeRemoved', inode }
     case tags.name: {
       const target = takeInode(cursor)
-      const type = take(cursor, 1).readUInt8(0)
+      const type = takeByte(cursor)
       return { kind: 'name', parent: inode, inode: target, type, name: takeName(cursor) }
     }
     case tags.nameRemoved:
       return { kind: 'nameRemoved', parent: inode, name: takeName(cursor) }
     case tags.attributes: {
-      const length = take(cursor, 4).readUInt32LE(0)
+      const length = cursor.bytes.readUInt32LE(pass(cursor, 4))
       if (length > xattrTotalBytesMax) throw damaged()
       return { kind: 'attributes', inode, block: take(cursor, length) }
     }
@@ -106,23 +106,33 @@ function decodeEffect(cursor: Cursor): Effect {
 }
 
 function takeName(cursor: Cursor): Buffer {
-  const length = take(cursor, 1).readUInt8(0)
+  const length = takeByte(cursor)
   if (length === 0 || length > nameBytesMax) throw damaged()
   return take(cursor, length)
 }
 
 function takeInode(cursor: Cursor): number {
-  const inode = Number(take(cursor, 8).readBigUInt64LE(0))
+  const at = pass(cursor, 8)
+  const inode = cursor.bytes.readUInt32LE(at) + cursor.bytes.readUInt32LE(at + 4) * 2 ** 32
   if (!Number.isSafeInteger(inode)) throw damaged()
   return inode
 }
 
+function takeByte(cursor: Cursor): number {
+  return cursor.bytes[pass(cursor, 1)]
+}
+
 function take(cursor: Cursor, count: number): Buffer {
-  const end = cursor.at + count
-  if (end > cursor.bytes.length) throw damaged()
-  const part = cursor.bytes.subarray(cursor.at, end)
-  cursor.at = end
-  return part
+  const at = pass(cursor, count)
+  return cursor.bytes.subarray(at, at + count)
+}
+
+/** Where the bytes begin that are passed: a view of each number would cost more than all the rest of a replay. */
+function pass(cursor: Cursor, count: number): number {
+  const at = cursor.at
+  if (at + count > cursor.bytes.length) throw damaged()
+  cursor.at = at + count
+  return at
 }
 
 function damaged(): HoldfastError {

@@ -57,7 +57,6 @@ export const inodeFixedBytes = 128
 const memoryFlag = 1
 const linkableFlag = 2
 const flagsMax = memoryFlag | linkableFlag
-const reservedBytes = 8
 const fileType = 0o100000
 const typeMask = 0o170000
 const modeMax = 0o177777
@@ -65,6 +64,7 @@ const linkType = 0o120000
 const dataTypes: readonly number[] = [fileType, 0o040000]
 const types: readonly number[] = [...dataTypes, linkType, 0o010000, 0o020000, 0o060000, 0o140000]
 const noId = Buffer.alloc(digestBytes)
+const noTarget = Buffer.alloc(0)
 
 /** 128 bytes, and the target. */
 export function encodeInode(record: InodeRecord): Buffer {
@@ -107,14 +107,14 @@ export function decodeInode(bytes: Uint8Array): InodeRecord {
     changedNs: BigInt.asIntN(64, reader.u64()),
     isMemory: (flags & memoryFlag) !== 0,
     isLinkable: (flags & linkableFlag) !== 0,
-    target: noId,
+    target: noTarget,
     dataRoot: null,
     attributesRoot: null,
   }
-  if (!isZero(reader.bytes(reservedBytes)) || flags > flagsMax) throw reader.damaged('sets what has no meaning')
+  if (reader.u64() !== 0n || flags > flagsMax) throw reader.damaged('sets what has no meaning')
   record.dataRoot = decodeId(reader)
   record.attributesRoot = decodeId(reader)
-  record.target = Buffer.from(reader.bytes(targetBytes))
+  if (targetBytes > 0) record.target = Buffer.from(reader.bytes(targetBytes))
   reader.end()
   const wrong = faultOf(record)
   if (wrong !== null) throw reader.damaged(wrong)
@@ -135,10 +135,6 @@ function faultOf(record: InodeRecord): string | null {
 }
 
 function decodeId(reader: ByteReader): Buffer | null {
-  const id = Buffer.from(reader.bytes(digestBytes))
-  return isZero(id) ? null : id
-}
-
-function isZero(bytes: Buffer): boolean {
-  return bytes.every((byte) => byte === 0)
+  const id = reader.bytes(digestBytes)
+  return noId.equals(id) ? null : Buffer.from(id)
 }

@@ -157,6 +157,7 @@ export class Changes {
   #inode(number: number): ChangedInode | null {
     const known = this.#inodes.get(number)
     if (known !== undefined) return known
+    if (number >= this.#manifest.nextInode) return null
     const bytes = get(this.#nodes, this.#manifest.inodes, number)
     return bytes === null ? null : this.#add(number, decodeInode(bytes))
   }

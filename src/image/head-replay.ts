@@ -106,7 +106,7 @@ function redoData(state: InodeState, record: LogRecord): void {
 function redoEffect(head: Head, effect: Effect, segment: number): void {
   switch (effect.kind) {
     case 'inode': {
-      const record = decodeInode(Buffer.from(effect.record))
+      const record = decodeInode(effect.record)
       const state = head.inode(effect.inode)
       if (state === null) return head.markDirty(head.addInode(effect.inode, record), segment)
       state.setAttributes(record)

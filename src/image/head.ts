@@ -98,7 +98,8 @@ export class Head {
   inode(number: number): InodeState | null {
     const known = this.#inodes.get(number)
     if (known !== undefined) return known
-    if (this.#gone.has(number)) return null
+    // The most of those that are asked for in vain were never committed.
+    if (this.#gone.has(number) || number >= this.#manifest.nextInode) return null
     const bytes = get(this.nodes, this.#manifest.inodes, number)
     return bytes === null ? null : this.#keep(number, decodeInode(bytes))
   }

@@ -49,8 +49,8 @@ export class InodeState {
     this.gid = record.gid
     this.linkCount = record.linkCount
     this.deviceNumber = record.deviceNumber
-    this.sizeChunk = Number(record.size / BigInt(chunkBytes))
-    this.sizeWithin = Number(record.size % BigInt(chunkBytes))
+    this.sizeChunk = chunkOf(record.size)
+    this.sizeWithin = withinOf(record.size)
     this.accessedNs = record.accessedNs
     this.modifiedNs = record.modifiedNs
     this.changedNs = record.changedNs
@@ -96,10 +96,19 @@ export class InodeState {
 
   /** What a log record says of it; what is committed stays as it is known. */
   setAttributes(record: InodeRecord): void {
-    const { dataRoot, attributesRoot, size, ...attributes } = record
-    Object.assign(this, attributes)
-    this.sizeChunk = Number(size / BigInt(chunkBytes))
-    this.sizeWithin = Number(size % BigInt(chunkBytes))
+    this.mode = record.mode
+    this.uid = record.uid
+    this.gid = record.gid
+    this.linkCount = record.linkCount
+    this.deviceNumber = record.deviceNumber
+    this.sizeChunk = chunkOf(record.size)
+    this.sizeWithin = withinOf(record.size)
+    this.accessedNs = record.accessedNs
+    this.modifiedNs = record.modifiedNs
+    this.changedNs = record.changedNs
+    this.isMemory = record.isMemory
+    this.isLinkable = record.isLinkable
+    this.target = record.target
   }
 
   /** The attributes only, to undo a change that could not be logged. */
@@ -108,4 +117,14 @@ export class InodeState {
     return { mode, uid, gid, linkCount, isLinkable, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs,
       attributeBlock: this.attributeBlock }
   }
+}
+
+const chunkBits = BigInt(Math.log2(chunkBytes))
+
+function chunkOf(size: bigint): number {
+  return Number(size >> chunkBits)
+}
+
+function withinOf(size: bigint): number {
+  return Number(size & BigInt(chunkBytes - 1))
 }

@@ -11,16 +11,31 @@ export interface NamedInode {
   type: number
 }
 
-export interface OverlaidName {
-  readonly key: number
+export class OverlaidName {
   readonly name: Buffer
   readonly segment: number
   /** Null: removed. */
   readonly entry: NamedInode | null
+  #key = -1
+
+  constructor(name: Buffer, segment: number, entry: NamedInode | null) {
+    this.name = name
+    this.segment = segment
+    this.entry = entry
+  }
+
+  /** Only listings want it, and a digest costs as much as all the rest of setting a name. */
+  get key(): number {
+    if (this.#key < 0) this.#key = nameKey(this.name)
+    return this.#key
+  }
 }
 
+/** Files have no names, and there are many of them. Nothing is ever put here. */
+const nothing = new Map<string, OverlaidName>()
+
 export class NameOverlay {
-  readonly #names = new Map<string, OverlaidName>()
+  #names = nothing
   #sorted: OverlaidName[] | null = null
 
   get size(): number {
@@ -37,7 +52,8 @@ export class NameOverlay {
   }
 
   set(name: Buffer, entry: NamedInode | null, segment: number): void {
-    this.#names.set(name.toString('latin1'), { key: nameKey(name), name, segment, entry })
+    if (this.#names === nothing) this.#names = new Map()
+    this.#names.set(name.toString('latin1'), new OverlaidName(name, segment, entry))
     this.#sorted = null
   }
 
