@@ -1,9 +1,11 @@
 /** The engine's own thread: committing, exporting and checking go on here while its owner stays responsive. */
 import { parentPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
+import { onDuty } from '../env/spare-thread.ts'
 import type { Engine } from '../image/engine.ts'
 import { openLocalEngine } from '../image/local-engine.ts'
 import type { CallOptions } from '../image/types.ts'
+import { practise } from '../mount/practice.ts'
 import { faultOf } from './engine-messages.ts'
 import type { FromEngine, OpenEngine, ToEngine } from './engine-messages.ts'
 
@@ -69,4 +71,4 @@ async function serve(port: MessagePort, { directory, secret }: OpenEngine): Prom
 
 // The thread may have been started before it was known for which store.
 const owner = parentPort
-owner?.once('message', (message: OpenEngine) => void serve(owner, message))
+if (owner !== null) onDuty((message: OpenEngine) => void serve(owner, message), practise)

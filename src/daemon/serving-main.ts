@@ -1,5 +1,7 @@
 /** Entry of the process that serves: `serving-main.ts STORE`; the supervisor starts it. */
-import { openLocalHost, prepareLocalHost } from './open-host.ts'
+import { openLocalHost, practiseLocalHost, prepareLocalHost } from './open-host.ts'
 import { runServingProcess } from './supervisor/serving-process.ts'
 
-await runServingProcess({ store: process.argv[2], openHost: openLocalHost, prepare: prepareLocalHost })
+await runServingProcess({
+  store: process.argv[2], openHost: openLocalHost, prepare: prepareLocalHost, practise: practiseLocalHost,
+})

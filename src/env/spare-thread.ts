@@ -2,6 +2,9 @@
  * Threads of one kind, of which one may be started before it is wanted: loading its code takes longer than all that is
  * waited for later. What it is for it learns from the first message, so it knows nothing before.
  */
+import { once } from 'node:events'
+import { flushCompileCache } from 'node:module'
+import { parentPort } from 'node:worker_threads'
 import type { Worker } from 'node:worker_threads'
 
 export class SpareThread {
@@ -26,6 +29,16 @@ export class SpareThread {
     thread.once('error', forget)
   }
 
+  /** Has the one that was started get ready as `onDuty` says. Resolves when it is, or is no spare one any more. */
+  async practise(): Promise<void> {
+    const thread = this.#spare
+    if (thread === null) return
+    const isOver = Promise.race([once(thread, 'message'), once(thread, 'exit')])
+    thread.postMessage(practice)
+    // A thread that cannot be loaded is told of by the next one that is started.
+    await isOver.catch(() => undefined)
+  }
+
   /** The caller posts it what it is for. */
   take(): Worker {
     const thread = this.#spare ?? this.#start()
@@ -33,4 +46,28 @@ export class SpareThread {
     thread.ref()
     return thread
   }
+}
+
+const practice = 'practise'
+
+/**
+ * In such a thread: `begin` gets the message that says what it is for. Before that it may be asked to `practise`, which
+ * should let the event loop turn, and end early when it `isWanted`.
+ */
+export function onDuty<T>(begin: (what: T) => void, practise: (isWanted: () => boolean) => Promise<void>): void {
+  const port = parentPort
+  if (port === null) return
+  let isWanted = false
+  const receive = (message: T | typeof practice): void => {
+    if (message === practice) return void getReady()
+    isWanted = true
+    port.off('message', receive)
+    begin(message)
+  }
+  const getReady = async (): Promise<void> => {
+    await practise(() => isWanted)
+    flushCompileCache()
+    if (!isWanted) port.postMessage(practice)
+  }
+  port.on('message', receive)
 }

@@ -3,13 +3,15 @@
  * system is unmounted. Its event loop seldom turns while it serves; see messages.ts for how it is talked to.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
+import { receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { KernelReplies, resend, Session, traceFile } from '../../fuse/index.ts'
 import type { SessionEnd } from '../../fuse/index.ts'
+import { onDuty } from '../env/spare-thread.ts'
 import { messageOf } from '../errors.ts'
 import { HeadServer } from './head-server.ts'
 import type { FromServer, ToServer, WorkerStart } from './messages.ts'
+import { practise } from './practice.ts'
 
 /** Each digest of a request leaves some 400 bytes until the loop turns, which costs less than one request. */
 const messagesPerTurn = 256
@@ -59,4 +61,4 @@ function drain(port: MessagePort, server: HeadServer): Uint8Array {
 }
 
 // The thread may have been started before its mount was wanted; it ends with it.
-parentPort?.once('message', (start: WorkerStart) => void serve(start))
+onDuty((start: WorkerStart) => void serve(start), practise)

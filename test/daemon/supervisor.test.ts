@@ -40,6 +40,18 @@ test('another process serves after a kill; calls that only look do not notice', 
   }
 })
 
+test('a process that waits for its turn gets ready for it, and the log says so', async (t) => {
+  const { store, caller, status } = await supervised(t)
+  const { log } = controlPaths(store)
+  const standing = (): number[] =>
+    [...readFileSync(log, 'utf8').matchAll(/process (\d+) stands by/g)].map(([, pid]) => Number(pid))
+  while (standing().length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  process.kill(status.servingPid!, 'SIGKILL')
+  await untilDead(status.servingPid!)
+  const { servingPid } = await caller.call('daemon status', {})
+  t.deepEqual(standing().slice(0, 1), [servingPid])
+})
+
 test('a call that changes something and was cut off is not made again, and its caller is told', async (t) => {
   const { caller, status } = await supervised(t)
   const failed = t.throwsAsync(caller.call('create', { image: 'web', base: ['/slow'] }))

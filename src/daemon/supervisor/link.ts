@@ -23,6 +23,7 @@ export class SupervisorLink {
   onClient: (socket: Socket) => void = (socket) => socket.destroy()
   onStop: () => void = () => undefined
   onRetire: (waits: boolean) => void = () => undefined
+  onStandBy: () => void = () => undefined
 
   /** `onLost`: the supervisor is gone. */
   constructor(onLost: () => void) {
@@ -76,6 +77,8 @@ export class SupervisorLink {
       case 'client':
         this.tell({ type: 'took', client: message.client })
         return socket === undefined ? undefined : this.onClient(socket)
+      case 'standBy':
+        return this.onStandBy()
       case 'retire':
         return this.onRetire(message.waits)
       case 'stop':

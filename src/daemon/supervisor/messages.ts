@@ -22,6 +22,8 @@ export interface KeptMount extends MountClaim, MountFacts {
 export type ToSupervisor =
   /** Its code is loaded: it can serve at once. */
   | { type: 'loaded' }
+  /** It has got ready for its turn. */
+  | { type: 'standsBy' }
   /** The store is open and its mounts are served. */
   | { type: 'ready' }
   /** The store cannot be opened; the process ends. */
@@ -71,6 +73,8 @@ export type FromSupervisor =
   | { type: 'answer'; id: number; fault: Fault | null; result: ProgramEnd | ProcessIdentity | null }
   /** The process that was started for this question has ended. */
   | { type: 'exited'; id: number; exit: ProcessExit }
+  /** Its turn comes later: it may get ready for it. */
+  | { type: 'standBy' }
   /** Another process is ready: end if there is nothing to do, or wait until what is under way is done. */
   | { type: 'retire'; waits: boolean }
   /** End as `daemon stop --force` does. */

@@ -21,10 +21,13 @@ export interface ServingProcessOptions {
   openHost: OpenHost
   /** Loads what `openHost` will need. */
   prepare?: () => Promise<void>
+  /** Does once what `openHost` will do, while the process waits. */
+  practise?: () => Promise<void>
 }
 
 /** Runs until the daemon was stopped, then ends the process. */
-export async function runServingProcess({ store, openHost, prepare }: ServingProcessOptions): Promise<never> {
+export async function runServingProcess(options: ServingProcessOptions): Promise<never> {
+  const { store, openHost, prepare, practise = async () => undefined } = options
   process.umask(0o077)
   const log = new DaemonLog(null, process.stdout.fd).write
   process.on('uncaughtException', (error) => {
@@ -43,6 +46,7 @@ export async function runServingProcess({ store, openHost, prepare }: ServingPro
     die()
   })
   link.onStop = stop
+  link.onStandBy = () => void practise().then(() => link.tell({ type: 'standsBy' }))
   link.onRetire = (waits) => daemon === null ? undefined : void retire(daemon, link, waits)
   await prepare?.()
   link.tell({ type: 'loaded' })

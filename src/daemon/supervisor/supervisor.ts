@@ -143,6 +143,9 @@ export class Supervisor {
       case 'loaded':
       case 'took':
         return
+      case 'standsBy':
+        if (this.#standby === child) this.#options.log(`process ${child.pid} stands by`)
+        return
       case 'ready':
         return this.#ready(child)
       case 'refused':
@@ -229,7 +232,7 @@ export class Supervisor {
   #keepStandby(child: Child): void {
     this.#standby = child
     void child.loaded.then((isLoaded) => {
-      if (isLoaded && this.#standby === child) this.#options.log(`process ${child.pid} stands by`)
+      if (isLoaded && this.#standby === child) child.send({ type: 'standBy' })
     })
     void child.ended.then(() => {
       if (this.#standby === child) this.#standby = null
