@@ -48,7 +48,7 @@ export class Call implements Disposable {
   /** Errors: ABORTED, REPLICA_UNREACHABLE, REPLICA_UNCLEAR once the call has to end. */
   check(): void {
     if (!this.signal.aborted) return
-    if (this.#wasAborted) throw new HoldfastError('ABORTED', 'a call to a replica was stopped on request')
+    if (this.#wasStopped) throw new HoldfastError('ABORTED', 'a call to a replica was stopped on request')
     throw this.overdue()
   }
 
@@ -80,6 +80,13 @@ export class Call implements Disposable {
 
   get #wasAborted(): boolean {
     return this.#asked?.aborted === true || this.#context.closing.aborted
+  }
+
+  /** Whoever gives several calls one time to end by does it with a signal: that this is over is no request. */
+  get #wasStopped(): boolean {
+    const { reason } = this.#asked ?? {} as { reason?: unknown }
+    const isTimeOver = reason instanceof DOMException && reason.name === 'TimeoutError'
+    return this.#wasAborted && (!isTimeOver || this.#context.closing.aborted)
   }
 }
 

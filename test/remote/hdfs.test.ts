@@ -1,5 +1,6 @@
 /** Chunks read from a real HDFS while its processes are killed, paused and started again. */
 import type { ExecutionContext } from 'ava'
+import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +12,8 @@ import { recordsOf } from '../../src/image/remote/messages.ts'
 import { initStore, readIdentity } from '../../src/store/identity.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
-import { hdfs, hdfsReplica, hdfsTest, shareCluster, whyNot } from '../replica/hdfs.ts'
+import { DirectoryReplica } from '../../src/replica/directory.ts'
+import { hdfs, hdfsReplica, hdfsTest, rotBlocks, shareCluster, whyNot } from '../replica/hdfs.ts'
 import { seed } from './seed.ts'
 
 const env = systemEnv()
@@ -21,6 +23,9 @@ shareCluster(3)
 interface Case {
   readonly remote: RemoteRecords
   readonly ids: Buffer[]
+  /** The store that is on the replica. */
+  readonly lost: string
+  readonly url: string
 }
 
 /** An empty node, and the ids of what an image has on HDFS. */
@@ -54,10 +59,11 @@ async function emptyNode(t: ExecutionContext): Promise<Case> {
     await engine.close()
   })
   remote.use([replica.url])
-  return { remote, ids }
+  return { remote, ids, lost, url: replica.url }
 }
 
 const faults: Record<string, () => Promise<void> | void> = {
+  'all blocks of a DataNode are rotten': () => assert([...hdfs().dataNodes.keys()].some((index) => rotBlocks(index) > 0)),
   'a DataNode is killed': () => hdfs().dataNodes[0].kill(),
   'a DataNode hangs': () => hdfs().dataNodes[1].pause(),
   'the NameNode is killed and started again': async () => {
@@ -84,6 +90,30 @@ for (const [what, fault] of Object.entries(faults)) {
       await hdfs().revive()
     }
   })
+}
+
+hdfsTest(`hdfs: what is rotten in all places is told, and comes from another replica${whyNot}`, async (t) => {
+  t.timeout(240_000)
+  const { remote, ids, lost, url } = await emptyNode(t)
+  const rotten = await hdfsReplica(t)
+  await rotten.put('object', Buffer.alloc(600_000, 'contents '))
+  for (const index of hdfs().dataNodes.keys()) rotBlocks(index)
+  for (const given of [{ timeoutMs: 4000 }, { signal: AbortSignal.timeout(4000) }]) {
+    const failure = await t.throwsAsync(readAll(rotten.read('object', given)), { code: 'REPLICA_UNREACHABLE' })
+    t.regex(failure.message, /in time/)
+  }
+  const directory = new DirectoryReplica(env, `${lost}-replica`)
+  t.teardown(() => directory.close())
+  await directory.makeDirectory('')
+  await seed(directory, lost, 'vm', { rangeBytes: 1_000_000 })
+  remote.use([url, directory.url])
+  t.true(recordsOf((await patiently(() => remote.fetch(ids))).parcel).length >= ids.length)
+})
+
+async function readAll(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = []
+  for await (const piece of pieces) all.push(piece)
+  return Buffer.concat(all)
 }
 
 /** As those do who may wait: what cannot be reached now is asked for again. */

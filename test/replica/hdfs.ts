@@ -2,6 +2,8 @@
 import type { ExecutionContext, TestFn } from 'ava'
 import anyTest from 'ava'
 import { randomBytes } from 'node:crypto'
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { HdfsCluster, missingForHdfs } from '../../rig/hdfs/index.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { type ReplicaLimits, replicaLimits } from '../../src/replica/limits.ts'
@@ -34,6 +36,20 @@ export function shareCluster(dataNodes: number): void {
 export function hdfs(): HdfsCluster {
   if (cluster === undefined) throw new Error('there is no cluster')
   return cluster
+}
+
+/** Flips a bit in the middle of each block that a DataNode holds and that is larger than this; how many. */
+export function rotBlocks(dataNode: number, bytesMin = 1000): number {
+  const directory = join(hdfs().directory, `data${dataNode}`)
+  const blocks = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((name) => /finalized.*\/blk_\d+$/.test(name)).map((name) => join(directory, name))
+    .filter((path) => statSync(path).size > bytesMin)
+  for (const path of blocks) {
+    const bytes = readFileSync(path)
+    bytes[bytes.length >> 1] ^= 1
+    writeFileSync(path, bytes)
+  }
+  return blocks.length
 }
 
 /** A replica in a new, empty directory of the cluster. `address` may be a proxy's. */

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemEnv } from '../../src/env/system.ts'
-import { imageKey } from '../../src/replica/layout.ts'
+import { domainPath, imageKey } from '../../src/replica/layout.ts'
 import { openReplica } from '../../src/replica/open.ts'
 import type { Replica } from '../../src/replica/replica.ts'
 import { hdfs, hdfsTest, shareCluster, testLimits, whyNot } from './hdfs.ts'
@@ -150,6 +150,20 @@ hdfsTest(`hdfs: who may not write is told so${whyNot}`, async (t) => {
   await until('it is refused', () => made.replicator.status()[0].state === 'refused')
   t.regex(made.replicator.status()[0].lastError ?? '', /denied|AccessControl/i)
   t.deepEqual(await levelOf(made, 1), { have: 0, of: 1 })
+})
+
+hdfsTest(`hdfs: another store’s replica and a newer one are refused, and left as they are${whyNot}`, async (t) => {
+  const { made, at } = await node(t)
+  await made.seal('one')
+  await until('one epoch', isThere(made, 1))
+  const theirs = await ReplicatedNode.start(t, [at.url])
+  await theirs.seal('another one')
+  await until('it is refused', () => theirs.replicator.status()[0].state === 'refused')
+  t.regex(theirs.replicator.status()[0].lastError ?? '', /another store/)
+  await t.throwsAsync(theirs.replicator.sync('r0', {}), { code: 'WRONG_DOMAIN' })
+  await isWhole(t, made, at, { 'vm@1': 'one' })
+  await at.replica.put(domainPath, Buffer.from('{"holdfast":"domain","version":2}'), { replace: true })
+  await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'NEWER_VERSION' })
 })
 
 hdfsTest(`hdfs: two nodes race for images: one wins, and both know${whyNot}`, async (t) => {
