@@ -10,7 +10,7 @@ import { Daemon } from './daemon.ts';
 import { hadoopJars } from './jars.ts';
 import { freePorts } from './ports.ts';
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 240_000;
 const POLL_MS = 100;
 const PORTS_PER_DATA_NODE = 3;
 const LOG_TAIL_LINES = 15;
