@@ -38,6 +38,17 @@ export interface CrashReport {
   faults: string[]
 }
 
+interface FirstCrash {
+  readonly volume: Volume
+  /** What it left. */
+  readonly before: Tree
+  /** Its recovery. */
+  readonly operations: readonly RecordedOperation[]
+  readonly expected: Expected
+  readonly what: string
+  readonly wasIndexGone: boolean
+}
+
 const faultsMax = 10
 
 export class CrashRun {
@@ -106,19 +117,22 @@ export class CrashRun {
     let recoveredAt = 0
     await aftermath.examine(expected, () => (recoveredAt = recovery.operations.length))
     this.#note(volume.at, what, [...besides, ...aftermath.faults])
-    if (isTwice && aftermath.faults.length === 0) await this.#again(volume, before, recovery.operations.slice(0, recoveredAt), expected, what)
+    if (isTwice && aftermath.faults.length === 0) {
+      const operations = recovery.operations.slice(0, recoveredAt)
+      await this.#again({ volume, before, operations, expected, what, wasIndexGone: crash.isIndexGone })
+    }
   }
 
   /** The power goes again while the first recovery runs: what it has to find is known now. */
-  async #again(
-    volume: Volume, before: Tree, operations: readonly RecordedOperation[], expected: Expected, what: string,
-  ): Promise<void> {
+  async #again({ volume, before, operations, expected, what, wasIndexGone }: FirstCrash): Promise<void> {
     const recovery = new Volume(before)
     const name = this.#random.pick(powerLossNames)
     for (const operation of operations.slice(0, this.#random.below(operations.length + 1))) recovery.apply(operation)
     const tree = recovery.after(powerLoss(name, this.#random, recovery.pending()), this.#random)
     const variant = this.#random.pick(['older', 'deleted'] as const)
-    const aftermath = new Aftermath(await this.#state(volume, tree, variant))
+    const crash = await this.#state(volume, tree, variant)
+    // What the first recovery had no witness for stays, whatever index comes back.
+    const aftermath = new Aftermath({ ...crash, isIndexGone: crash.isIndexGone || wasIndexGone })
     if (volume.at >= this.#workload.spoiltAt) await aftermath.repair()
     await aftermath.examine(expected)
     this.#report.secondCrashes += 1
