@@ -28,8 +28,10 @@ export const limits = Object.freeze({
   powerdownTimeoutMs: 30_000,
   quitTimeoutMs: 5_000,
   killTimeoutMs: 10_000,
-  /** A boot that proves an accelerator. A working one takes 60 to 200 ms. */
+  /** A boot that proves an accelerator. A working one takes 60 to 200 ms, many times that where the host is busy. */
   proofTimeoutMs: 3_000,
+  /** TCG is a program: it may be slow, and does not hang. */
+  tcgProofTimeoutMs: 60_000,
   /** The end of the hypervisor's log that is quoted in an error. */
   logQuotedBytes: 2_048,
   /** A switch on the same host accepts at once; there is no event for one that does not. */

@@ -1,5 +1,5 @@
 /**
- * A boot that proves an accelerator: no guest image, 64 KiB of firmware of our own, three seconds at most.
+ * A boot that proves an accelerator: no guest image, 64 KiB of firmware of our own, three seconds at most with KVM.
  *
  * It is not enough that a virtual CPU runs a few instructions. Where KVM is nested on a host without hardware
  * support it opens, and executes every instruction by emulation in the kernel: measured, one million loop turns
@@ -26,9 +26,8 @@ const exitStatus = (exitByte << 1) | 1
 const firmwareBytes = 64 * 1024
 const resetVectorOffset = 0xfff0
 
-const tooSlow =
-  `A guest did not count to 16 million in ${limits.proofTimeoutMs} ms: ` +
-  'it hangs, or every instruction is emulated.'
+const tooSlow = (timeoutMs: number): string =>
+  `A guest did not count to 16 million in ${timeoutMs} ms: it hangs, or every instruction is emulated.`
 
 const code = [
   'fa 31c0 8ed8 8ec0', //             cli; ax, ds, es = 0
@@ -72,6 +71,7 @@ export async function prove(
   firmwarePath: string,
 ): Promise<AcceleratorProof> {
   const startMs = host.nowMs()
+  const timeoutMs = accelerator === 'tcg' ? limits.tcgProofTimeoutMs : limits.proofTimeoutMs
   const result = (proven: boolean, reason: string): AcceleratorProof => ({
     proven,
     tookMs: Math.round(host.nowMs() - startMs),
@@ -84,7 +84,7 @@ export async function prove(
   try {
     const child = await host.spawn({ binary, argv, directory: '/', logPath: null, channelsCount: 0 })
     try {
-      const exit = await within(child.exited, limits.proofTimeoutMs, 'The boot')
+      const exit = await within(child.exited, timeoutMs, 'The boot')
       if (exit.exitCode === exitStatus) return result(true, 'A guest ran.')
       return result(
         false,
@@ -95,7 +95,7 @@ export async function prove(
       await child.exited
     }
   } catch (error) {
-    if (isDriverError(error, 'TIMEOUT')) return result(false, tooSlow)
+    if (isDriverError(error, 'TIMEOUT')) return result(false, tooSlow(timeoutMs))
     return result(false, messageOf(error))
   }
 }
