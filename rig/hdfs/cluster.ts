@@ -10,6 +10,7 @@ import { Daemon } from './daemon.ts';
 import { hadoopJars } from './jars.ts';
 import { freePorts } from './ports.ts';
 
+/** Seconds on a quiet host: one where much else runs takes its time. */
 const READY_TIMEOUT_MS = 240_000;
 const POLL_MS = 100;
 const PORTS_PER_DATA_NODE = 3;
@@ -78,12 +79,12 @@ export class HdfsCluster implements AsyncDisposable {
   }
 
   /**
-   * Waits until the NameNode takes writes and knows as many live DataNodes as run.
+   * Waits until the NameNode takes writes, and all DataNodes that run serve it and are known to it.
    * @throws RigError CLUSTER_FAILED when one of them ended, TIMEOUT.
    */
   async waitReady(): Promise<void> {
     const deadline = Date.now() + READY_TIMEOUT_MS;
-    const wanted = this.dataNodes.filter((each) => each.isRunning).length;
+    const wanted = [...this.dataNodes.keys()].filter((index) => this.dataNodes[index].isRunning);
     while (Date.now() < deadline) {
       if (!this.nameNode.isRunning) throw new RigError('CLUSTER_FAILED', `the NameNode ended:\n${tail(this.nameNode)}`);
       if (await this.#isReady(wanted)) return;
@@ -110,11 +111,14 @@ export class HdfsCluster implements AsyncDisposable {
     });
   }
 
-  async #isReady(wanted: number): Promise<boolean> {
-    const facts = await nameNodeFacts(this.address);
+  async #isReady(wanted: readonly number[]): Promise<boolean> {
+    const facts = await factsOf<NameNodeFacts>(this.address, 'NameNode');
     if (facts === null || facts.Safemode !== '') return false;
     const live = Object.values(JSON.parse(facts.LiveNodes) as Record<string, LiveNode>);
-    return live.filter(({ capacity, lastContact }) => capacity > 0 && lastContact <= 2).length >= wanted;
+    if (live.filter(({ capacity, lastContact }) => capacity > 0 && lastContact <= 2).length < wanted.length) return false;
+    // One that was killed a moment ago, and starts, still counts as alive there.
+    const serving = await Promise.all(wanted.map((index) => factsOf<DataNodeFacts>(this.dataNodeAddress(index), 'DataNode')));
+    return serving.every((each) => each !== null && /"ActorState":"RUNNING"/.test(each.BPServiceActorInfo));
   }
 }
 
@@ -129,11 +133,16 @@ interface NameNodeFacts {
   readonly LiveNodes: string;
 }
 
-async function nameNodeFacts(address: string): Promise<NameNodeFacts | null> {
+interface DataNodeFacts {
+  /** In JSON: what it is doing for each NameNode. */
+  readonly BPServiceActorInfo: string;
+}
+
+async function factsOf<T>(address: string, service: 'NameNode' | 'DataNode'): Promise<T | null> {
   try {
-    const query = 'Hadoop:service=NameNode,name=NameNodeInfo';
+    const query = `Hadoop:service=${service},name=${service}Info`;
     const response = await fetch(`http://${address}/jmx?qry=${query}`, { signal: AbortSignal.timeout(5000) });
-    const { beans } = await response.json() as { beans: NameNodeFacts[] };
+    const { beans } = await response.json() as { beans: T[] };
     return beans[0] ?? null;
   } catch {
     // It does not serve yet.
