@@ -11,7 +11,7 @@ import type { Epoch, Machine } from './records.ts';
 import { bytesText, timeText } from './story.ts';
 
 /** Time to come for one checkpoint beyond its period. */
-const CHECKPOINT_TIMEOUT_MS = 30_000;
+const CHECKPOINT_TIMEOUT_MS = 120_000;
 const POLL_MS = 500;
 
 /** Sets the schedule and waits for the epochs. */

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Holdfast } from './holdfast.ts';
 import type { Daemon, Machine } from './records.ts';
 
-const GRACE_MS = 5_000;
+const GRACE_MS = 30_000;
 
 /**
  * Ends all that belongs to the store, first by asking, then by force, and returns what had to be forced. The

@@ -10,8 +10,8 @@ import type { Running, Stage } from './stage.ts';
 import { COMMAND_BOOT_ID, guestOutput } from './start.ts';
 import { timeText } from './story.ts';
 
-const KILL_TIMEOUT_MS = 20_000;
-const COUNT_TIMEOUT_MS = 60_000;
+const KILL_TIMEOUT_MS = 120_000;
+const COUNT_TIMEOUT_MS = 240_000;
 const POLL_MS = 200;
 const NUMBERS_SEEN = 5;
 const LINES_IN_SERIAL_PORT_MAX = 3;

@@ -7,7 +7,7 @@ import { FORK } from './stage.ts';
 import type { Stage } from './stage.ts';
 import { timeText } from './story.ts';
 
-const COUNT_TIMEOUT_MS = 60_000;
+const COUNT_TIMEOUT_MS = 240_000;
 
 export async function forkOlder(stage: Stage, older: Epoch, original: Resumption): Promise<Resumption> {
   const { story, holdfast, signal } = stage;

@@ -4,13 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RigError } from '../errors.ts';
 import { Lines } from './lines.ts';
 
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 60_000;
 const CONNECT_RETRY_MS = 20;
 
-/** A guest under TCG on a busy machine boots in tens of seconds. */
-const READY_TIMEOUT_MS = 120_000;
-const COMMAND_TIMEOUT_MS = 30_000;
-const COUNTER_TIMEOUT_MS = 30_000;
+/** A guest under TCG on a busy machine boots in tens of seconds, on a very busy one in minutes. */
+const READY_TIMEOUT_MS = 400_000;
+const COMMAND_TIMEOUT_MS = 120_000;
+const COUNTER_TIMEOUT_MS = 120_000;
 
 /** One number that the workload committed, and when, in milliseconds since the guest's boot by its own clock. */
 export interface Counter {

@@ -8,7 +8,7 @@ export const RUN_VARIABLE = 'HOLDFAST_TEST_RUN';
 const MOUNT_TYPE = 'fuse.holdfast';
 
 /** A process that was just told to end, and a dead mount's answer, are waited for this long. */
-const GRACE_MS = 2_000;
+const GRACE_MS = 10_000;
 
 /** Finds, removes and names the processes, mounts and files that a test run left. */
 export class Leftovers {
