@@ -35,7 +35,8 @@ test.serial('what a guest acknowledged is on its disk, whatever is killed', asyn
       const before = guest.counters.length
       await guest.daemon.kill()
       await guest.counted(before + 5)
-      t.is(await guest.state(), 'running', `kill ${kill}`)
+      // It runs, or is being saved at this moment.
+      t.regex(await guest.state(), /^(running|paused)$/, `kill ${kill}`)
       continue
     }
     if (kind === 'hypervisor') await guest.killHypervisor()
