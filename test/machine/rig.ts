@@ -10,6 +10,7 @@ import type { Driver, Handle } from '../../drivers/index.ts'
 import { linuxHost } from '../../drivers/linux.ts'
 import { readMounts, unmount } from '../../fuse/index.ts'
 import { Console } from '../../rig/guest/console.ts'
+import type { Counter } from '../../rig/guest/console.ts'
 import { guest } from '../../rig/guest/index.ts'
 import type { AppendOptions } from '../../rig/guest/index.ts'
 import { systemEnv } from '../../src/env/system.ts'
@@ -126,6 +127,12 @@ export async function debianRequest(image: string, options: AppendOptions & { q3
 
 export async function consoleOf(summary: MachineSummary): Promise<Console> {
   return Console.connect(summary.console)
+}
+
+/** Two numbers that the guest says one after the other, also where they come at once. */
+export async function twoCounters(line: Console): Promise<[Counter, Counter]> {
+  const counters = line.counters()
+  return [(await counters.next()).value, (await counters.next()).value]
 }
 
 /** Waits for what must come; it is the test's own time limit that ends a wait in vain. */
