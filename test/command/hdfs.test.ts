@@ -47,7 +47,7 @@ async function replicated(t: ExecutionContext, marker: string, encrypted: boolea
 
 for (const encrypted of [false, true]) {
   hdfsTest(`hdfs: ${encrypted ? 'an encrypted store' : 'a store'} comes back on an empty node${whyNot}`, async (t) => {
-    t.timeout(240_000)
+    t.timeout(480_000)
     const marker = `MARKER-${encrypted ? 'SEALED' : 'PLAIN'}-SIGHT`
     const { url, sum } = await replicated(t, marker, encrypted)
     const image = marker.toLowerCase()
@@ -72,19 +72,26 @@ for (const encrypted of [false, true]) {
 }
 
 hdfsTest(`hdfs: a daemon that is killed after a restore goes on fetching when it is there again${whyNot}`, async (t) => {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const marker = 'CONTENTS'
   const { url, sum } = await replicated(t, marker, false)
   const image = marker.toLowerCase()
   const node = RealStore.at(t)
-  t.is((await node.run(['restore', url, image, '--takeover'])).code, 0)
+  const log = (): string => contentOf(join(node.directory, 'daemon', 'log'))
+  try {
+    t.is((await node.run(['restore', url, image, '--takeover'])).code, 0)
+    // From now on nothing more comes, however long it takes to kill the daemon.
+    for (const each of hdfs().dataNodes) each.pause()
+    await node.killDaemon()
+    t.false(log().includes('is here as a whole'))
+  } finally {
+    await hdfs().revive()
+  }
   const mnt = node.mountPoint()
   t.is((await node.run(['mount', image, mnt])).code, 0)
   await shell(`head -c 200000 ${mnt}/${marker}.bin > /dev/null`)
   await node.killDaemon()
   t.is((await node.run(['mount', image, mnt])).code, 0)
-  const log = (): string => contentOf(join(node.directory, 'daemon', 'log'))
-  t.false(log().includes('is here as a whole'))
   t.is(await shell(`cksum < ${mnt}/${marker}.bin`), sum, 'what is read is fetched')
   while (!log().includes(`${image}@1 is here as a whole`)) await new Promise((resolve) => setTimeout(resolve, 100))
   t.is((await node.json<unknown[]>(['log', image])).length, 2, 'the epochs before it have come as well')
