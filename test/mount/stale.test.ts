@@ -18,6 +18,11 @@ async function killWhole(daemon: KilledDaemon): Promise<void> {
   while (isAlive(pid!) || isAlive(servingPid!)) await sleep(5)
 }
 
+/** It waits for the answer to a request, or for its turn to make one. */
+function isInMount(pid: number): boolean {
+  return /fuse|request_wait_answer/.test(readFileSync(`/proc/${pid}/wchan`, 'latin1'))
+}
+
 test.serial('a mount that a killed daemon left is taken away by the next, which can mount there again', async (t) => {
   const daemon = await started(t)
   writeFileSync(`${daemon.mountPoint}/file`, 'kept', { flush: true })
@@ -49,7 +54,7 @@ test.serial('a mount whose serving thread hangs is ended by force, and its users
   const user = spawn('mkdir', [`${daemon.mountPoint}/hang`], { stdio: ['ignore', 'ignore', 'pipe'] })
   t.teardown(() => user.kill('SIGKILL'))
   const ended = once(user, 'exit')
-  await sleep(100)
+  while (!isInMount(user.pid!)) await sleep(5)
   await daemon.call('unmount', { directory: daemon.mountPoint, force: true })
   t.deepEqual(await ended, [1, null])
   writeFileSync(`${other}/file`, 'goes on')
