@@ -19,8 +19,15 @@ function* filesUnder(directory: string): Generator<string> {
   }
 }
 
+/** Looks again where a daemon removed or renamed one of them meanwhile. */
 function filesWith(directory: string, text: string): string[] {
-  return [...filesUnder(directory)].filter((path) => readFileSync(path).includes(text))
+  for (;;) {
+    try {
+      return [...filesUnder(directory)].filter((path) => readFileSync(path).includes(text))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
 }
 
 test('no file of an encrypted store holds what was written into it, nor the names of files in it', async (t) => {
