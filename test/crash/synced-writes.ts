@@ -22,6 +22,7 @@ export class SyncedWriter {
   /** Its first number. */
   readonly first: number
   readonly #process
+  readonly #closed: Promise<unknown>
   #output = ''
 
   constructor(directory: string, first: number) {
@@ -31,6 +32,7 @@ export class SyncedWriter {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     this.#process.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output += text))
+    this.#closed = once(this.#process, 'close')
   }
 
   /** The last number that a sync covered, or `otherwise`. */
@@ -50,7 +52,8 @@ export class SyncedWriter {
   /** Ends it, or waits until it has ended because its mount is gone. */
   async end(): Promise<void> {
     this.#process.stdin.on('error', () => undefined).end()
-    if (this.#process.exitCode === null && this.#process.signalCode === null) await once(this.#process, 'close')
+    // With the last of what it said.
+    await this.#closed
   }
 
   kill(): void {
