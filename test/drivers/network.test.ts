@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import type { MachineEvent, NetworkSpec } from '../../drivers/index.ts'
 import { linuxHost } from '../../drivers/linux.ts'
 import { QmpClient } from '../../drivers/qemu/qmp.ts'
+import { freePorts } from '../../rig/hdfs/ports.ts'
 import { Rig, checkpoint, codeOf, counting } from './rig.ts'
 
 const mac = '52:54:00:00:00:01'
@@ -159,7 +160,8 @@ test.serial('user mode forwards a host port, and a fork on another port stands b
     kind: 'user',
     hostForward: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort, guestPort: 80 }],
   })
-  const [used, free] = [await freePort(), await freePort()]
+  const used = await freePorts(2)
+  const free = used + 1
   const plan = await rig.plan({ network: { mac, attachment: forward(used) } })
   const binding = rig.bind()
   const machine = await rig.start(plan, binding)
@@ -177,12 +179,3 @@ test.serial('a machine without a card has no port and announces nothing', async 
   t.deepEqual(machine.ports, [])
   t.false(await machine.identity.announce(true))
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
