@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemEnv } from '../../src/env/system.ts'
+import { isCode } from '../../src/errors.ts'
 import { encodeEpoch } from '../../src/format/epoch.ts'
 import { decodeEpochBatch } from '../../src/format/epoch-batch.ts'
 import { entriesOfRun } from '../../src/format/index-run.ts'
@@ -33,6 +34,8 @@ import { testLimits } from './hdfs.ts'
 const env = systemEnv()
 
 const pieceBytes = 256 * 1024
+/** What takes a second may take minutes on a machine that is busy; a test's own time limit is longer. */
+const untilMs = 240_000
 
 export const quickLimits: ReplicationLimits = { batchEveryMs: 10, retryMinMs: 20, retryMaxMs: 200, copiesWaitMs: 1_000, lagAlarmMs: 1_000 }
 
@@ -106,18 +109,35 @@ export async function epochsOn(replica: Replica, key: string) {
   for (let generation = 1; generation <= (newest?.number ?? 0); generation++) {
     for (const part of layout.generationParts(key, generation)) {
       if (await replica.stat(part) === null) continue
-      for (const name of await settledNames(replica, part)) {
-        if (name === layout.ownerName) continue
-        const bytes = await readObject(replica, `${part}/${name}`, 2 ** 23)
-        for (const epoch of decodeEpochBatch(bytes, name).epochs) {
-          const twin = found.get(epoch.number)
-          if (twin !== undefined && !twin.id.equals(epoch.id)) throw new Error(`two epochs ${epoch.number}`)
-          found.set(epoch.number, epoch)
-        }
+      for (const epoch of await unchanged(() => epochsIn(replica, part))) {
+        const twin = found.get(epoch.number)
+        if (twin !== undefined && !twin.id.equals(epoch.id)) throw new Error(`two epochs ${epoch.number}`)
+        found.set(epoch.number, epoch)
       }
     }
   }
   return [...found.values()].sort((a, b) => a.number - b.number)
+}
+
+async function epochsIn(replica: Replica, part: string) {
+  const epochs: ReturnType<typeof decodeEpochBatch>['epochs'][number][] = []
+  for (const name of await settledNames(replica, part)) {
+    if (name === layout.ownerName) continue
+    epochs.push(...decodeEpochBatch(await readObject(replica, `${part}/${name}`, 2 ** 23), name).epochs)
+  }
+  return epochs
+}
+
+/** Reads again where what was listed had been merged, or its pack had become whole, before it was read. */
+async function unchanged<T>(read: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await read()
+    } catch (error) {
+      if (tries === 20 || !isCode(error, 'NOT_FOUND')) throw error
+      await sleep(50)
+    }
+  }
 }
 
 /** Of two listings that agree: a merge between would hide what it merged. */
@@ -151,7 +171,7 @@ export async function buildStore(replica: Replica, directory: string): Promise<v
   for await (const { name } of replica.list(layout.packsDirectory)) {
     number += 1
     const path = join(directory, 'packs', `${number.toString(16).padStart(8, '0')}.${name}.pack`)
-    fs.writeFileSync(path, await packBytes(replica, name))
+    fs.writeFileSync(path, await unchanged(() => packBytes(replica, name)))
   }
   for (const key of await imageKeys(replica)) await buildImage(replica, key, directory)
 }
@@ -207,11 +227,11 @@ export async function notIndexed(replica: Replica, storeDirectory: string): Prom
 }
 
 export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 2000; tries++) {
-    if (await isSo()) return
+  const endMs = performance.now() + untilMs
+  while (!await isSo()) {
+    if (performance.now() > endMs) throw new Error(`it did not come to this: ${what}`)
     await sleep(10)
   }
-  throw new Error(`it did not come to this: ${what}`)
 }
 
 export async function levelOf(made: ReplicatedNode, number: number): Promise<{ have: number; of: number }> {
