@@ -11,6 +11,7 @@ import { RealStore } from './real-store.ts'
 
 const filesMax = 12
 const fileBytes = 300_000
+const stepsMin = 5
 
 /** Files in a mount that are written, read and removed at random, and what they must hold. */
 class Worker {
@@ -61,20 +62,20 @@ class Worker {
   }
 }
 
-/** Does it until `running` ends, and hands its result on. */
+/** Does it until `running` ends, and a few times at least, and hands its result on. */
 async function beside<T>(worker: Worker, running: Promise<T>): Promise<T> {
   let isOver = false
   const over = running.finally(() => { isOver = true })
   over.catch(() => undefined)
-  for (;;) {
+  for (let steps = 1; ; steps++) {
     worker.step()
-    if (isOver) return over
+    if (isOver && steps >= stepsMin) return over
     await sleep(1)
   }
 }
 
 test('a collection beside a mount that is written and read', async (t) => {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const store = await RealStore.make(t)
   const random = Random.announced(t)
   await store.json(['create', 'web'])
@@ -106,7 +107,7 @@ test('a collection beside a mount that is written and read', async (t) => {
 })
 
 test('what would go is told before, in words and as JSON', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const store = await RealStore.make(t)
   await store.json(['create', 'web', '--base', store.file('disk.raw', Random.announced(t).bytes(fileBytes))])
   for (const note of ['first', 'second', 'third']) await store.json(['seal', 'web', '--note', note])
@@ -124,7 +125,7 @@ test('what would go is told before, in words and as JSON', async (t) => {
 })
 
 test('a daemon collects by a schedule, also the next one', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const store = await RealStore.make(t)
   await store.json(['create', 'web'])
   const set = await store.run(['gc', '--every', '1s', '--keep-last', '1'])
@@ -154,7 +155,7 @@ function status(store: RealStore): Promise<DaemonStatus> {
 }
 
 test('what a replica still waits for stays, unless it is to go all the same', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const store = await RealStore.make(t)
   await store.json(['create', 'web'])
   for (let epoch = 0; epoch < 3; epoch++) await store.json(['seal', 'web'])

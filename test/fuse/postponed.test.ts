@@ -15,7 +15,7 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
 }
 
 test.serial('what is postponed is asked again when the session is told to, and others go on meanwhile', async (t) => {
-  t.timeout(60_000)
+  t.timeout(480_000)
   const served = await Served.start(t, { isPostponing: true })
   await using control = await ControlFile.open(served.directory, served.controlName)
   // The kernel lets one at a time make names in a directory.
@@ -32,7 +32,7 @@ test.serial('what is postponed is asked again when the session is told to, and o
 })
 
 test.serial('an asker that is killed gets its postponed request answered', async (t) => {
-  t.timeout(60_000)
+  t.timeout(480_000)
   const served = await Served.start(t, { isPostponing: true })
   const child = spawn('cat', [served.path('later')], { stdio: 'ignore' })
   await new Promise((resolve) => setTimeout(resolve, 200))

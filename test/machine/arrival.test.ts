@@ -20,7 +20,7 @@ const env = systemEnv()
 
 /** A guest that counted, its checkpoint (and an epoch without a machine) on a replica, and nothing else of it. */
 async function origin(t: ExecutionContext): Promise<{ rig: MachineRig; url: string }> {
-  t.timeout(180_000)
+  t.timeout(480_000)
   const rig = await MachineRig.open()
   t.teardown(() => rig[Symbol.asyncDispose]())
   await rig.machines.start(await smallGuest(rig, 'vm'))
@@ -87,7 +87,7 @@ test.serial('an epoch that is not there replaces nobody', async (t) => {
   t.is(generation, 2)
 })
 
-const meetingsMax = 5
+const meetingsMax = 12
 
 test.serial('of two nodes that bring one machine at once one runs it, and nothing of the other is left', async (t) => {
   for (let meeting = 0; meeting < meetingsMax; meeting += 1) {
@@ -108,7 +108,7 @@ test.serial('of two nodes that bring one machine at once one runs it, and nothin
 })
 
 test.serial('another epoch than was announced is not resumed in its place', async (t) => {
-  t.timeout(180_000)
+  t.timeout(480_000)
   await using rig = await MachineRig.open()
   await rig.machines.start(await smallGuest(rig, 'vm'))
   const { epoch } = await rig.machines.checkpoint({ image: 'vm' })

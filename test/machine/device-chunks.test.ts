@@ -31,7 +31,7 @@ test('they come before what else is likely, each once', (t) => {
 })
 
 test.serial('a machine whose guest drives no device is asked, and has none', async (t) => {
-  t.timeout(60_000)
+  t.timeout(480_000)
   await using rig = await MachineRig.open()
   await rig.machines.start(await smallGuest(rig, 'vm'))
   await rig.machines.checkpoint({ image: 'vm' })

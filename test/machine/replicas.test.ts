@@ -42,7 +42,7 @@ test('a schedule is stretched with the lag, within bounds', (t) => {
 })
 
 test.serial('while a replica is away, scheduled checkpoints are rare, and that is said until it is back', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   await using rig = await MachineRig.open()
   const request = await smallGuest(rig, 'vm')
   const place = join(rig.directory, 'replica')

@@ -68,7 +68,7 @@ function scratch(cleanup: (done: () => void) => void): string {
 
 function inNamespace(directory: string, fusermount: string): Promise<{ stdout: string; stderr: string }> {
   const words = ['-m', 'sh', '-c', asUser, 'sh', directory, process.execPath, script, fusermount]
-  return run('unshare', words, { timeout: 60_000 })
+  return run('unshare', words, { timeout: 480_000 })
 }
 
 testIfPossible(`a user without root mounts, uses, seals and unmounts an image${because}`, async (t) => {

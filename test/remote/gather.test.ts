@@ -97,7 +97,7 @@ const layouts: Record<string, Seeding> = {
 
 for (const [what, seeding] of Object.entries(layouts)) {
   test(`an image whose chunks are on a replica only is read whole: ${what}`, async (t) => {
-    t.timeout(180_000)
+    t.timeout(480_000)
     const from = await origin(t)
     const replica = await directoryReplica(t, from, 'replica', seeding)
     const node = await hollowNode(t, from, [replica.url])
@@ -110,7 +110,7 @@ for (const [what, seeding] of Object.entries(layouts)) {
 }
 
 test('what is absent is fetched in windows, and then nothing is absent any more', async (t) => {
-  t.timeout(180_000)
+  t.timeout(480_000)
   const from = await origin(t)
   const replica = await directoryReplica(t, from, 'replica')
   const node = await hollowNode(t, from, [replica.url])
@@ -127,7 +127,7 @@ test('what is absent is fetched in windows, and then nothing is absent any more'
 
 for (const [what, isDamaged] of [['as they lie', false], ['the damaged ones from elsewhere', true]] as const) {
   test(`records fetched ahead are held in memory, then in the store: ${what}`, async (t) => {
-    t.timeout(180_000)
+    t.timeout(480_000)
     const from = await origin(t)
     const first = await directoryReplica(t, from, 'first')
     const second = await directoryReplica(t, from, 'second')
@@ -156,7 +156,7 @@ for (const [what, isDamaged] of [['as they lie', false], ['the damaged ones from
 }
 
 test('a replica that is away, lacks packs or lies is passed over for the next one', async (t) => {
-  t.timeout(180_000)
+  t.timeout(480_000)
   const from = await origin(t)
   const good = await directoryReplica(t, from, 'good')
   const bad = await directoryReplica(t, from, 'bad', { rangeBytes: 100_000 })
@@ -168,7 +168,7 @@ test('a replica that is away, lacks packs or lies is passed over for the next on
 })
 
 test('a damaged copy is noticed, put right from a good one, and never served', async (t) => {
-  t.timeout(180_000)
+  t.timeout(480_000)
   const from = await origin(t)
   const good = await directoryReplica(t, from, 'good', { rangeBytes: 300_000 })
   const bad = await directoryReplica(t, from, 'bad', { rangeBytes: 300_000 })
@@ -185,7 +185,7 @@ test('a damaged copy is noticed, put right from a good one, and never served', a
 })
 
 test('what nobody has is NOT_FOUND, what is damaged everywhere DAMAGED, what is away for now REPLICA_UNREACHABLE', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const from = await origin(t)
   const replica = await directoryReplica(t, from, 'replica')
   const node = await hollowNode(t, from, [replica.url])
@@ -201,7 +201,7 @@ test('what nobody has is NOT_FOUND, what is damaged everywhere DAMAGED, what is 
 })
 
 test('hostile index runs and lists are refused before anything is believed', async (t) => {
-  t.timeout(180_000)
+  t.timeout(480_000)
   const from = await origin(t)
   const hostile = await directoryReplica(t, from, 'hostile')
   const good = await directoryReplica(t, from, 'good')
@@ -231,7 +231,7 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 test('what a delta builds on comes with it unless a pack of the store has it, whoever was given it before', async (t) => {
-  t.timeout(180_000)
+  t.timeout(480_000)
   const from = await origin(t)
   const before = Buffer.alloc(65_536, 'as it was')
   const after = Buffer.from(before)

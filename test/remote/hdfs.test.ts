@@ -75,7 +75,7 @@ const faults: Record<string, () => Promise<void> | void> = {
 
 for (const [what, fault] of Object.entries(faults)) {
   hdfsTest(`hdfs: chunks are read while ${what}${whyNot}`, async (t) => {
-    t.timeout(240_000)
+    t.timeout(480_000)
     const { remote, ids } = await emptyNode(t)
     try {
       t.true(ids.length > 50)
@@ -122,7 +122,7 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call()
     } catch (error) {
-      if (tries === 5 || (error as { code?: string }).code !== 'REPLICA_UNREACHABLE') throw error
+      if (tries === 50 || (error as { code?: string }).code !== 'REPLICA_UNREACHABLE') throw error
       await sleep(500)
     }
   }

@@ -64,7 +64,7 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
 }
 
 test.serial('files, names and attributes of a hollow image are what they were; new ones are made beside them', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const { mount, contents } = await hollow(t)
   t.is((await files.readdir(mount.path('directory'))).length, 300)
   t.true((await files.readFile(mount.path('disk'))).equals(contents))
@@ -90,7 +90,7 @@ test.serial('files, names and attributes of a hollow image are what they were; n
 })
 
 test.serial('while a replica is away its readers wait and others go on; when it comes back they get their bytes', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const { mount, contents, hide, show } = await hollow(t)
   await files.writeFile(mount.path('here'), 'here')
   await files.stat(mount.path('disk'))
@@ -110,7 +110,7 @@ test.serial('while a replica is away its readers wait and others go on; when it 
 })
 
 test.serial('a signal that its asker handles does not fail what waits', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const { mount, hide, show } = await hollow(t)
   hide()
   // Unlike Node, Perl does not open again on EINTR.
@@ -130,7 +130,7 @@ test.serial('a signal that its asker handles does not fail what waits', async (t
 })
 
 test.serial('a reader that is killed while it waits ends', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const { mount, hide } = await hollow(t)
   await files.stat(mount.path('disk'))
   hide()

@@ -54,7 +54,7 @@ const flaws: Record<Exclude<Flaw, 'none'>, [number, Partial<Budget>]> = {
 
 for (const [flaw, [collectors, budget]] of Object.entries(flaws) as [Flaw, [number, Partial<Budget>]][]) {
   test.serial(`model: ${flaw}: the search finds what goes wrong`, (t) => {
-    t.timeout(300_000)
+    t.timeout(480_000)
     const { fault, stateCount } = explore(firstWorld(1, collectors, { ...once, ...budget }), flaw)
     t.regex(fault?.what ?? `nothing in ${stateCount} states`, /is published and its pack .* is gone/)
     t.log(`${fault?.what}: ${fault?.path.join(' | ')}`)

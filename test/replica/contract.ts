@@ -23,7 +23,7 @@ const rounds = 25
 export function contract(subject: Subject): void {
   const law = (title: string, body: (t: ExecutionContext, replica: Replica) => Promise<void>): void => {
     subject.register(`${subject.name}: ${title}`, async (t) => {
-      t.timeout(120_000)
+      t.timeout(480_000)
       await body(t, await subject.open(t))
     })
   }

@@ -25,7 +25,7 @@ function thinReplica(replica: Replica, isThin: (path: string) => boolean): Repli
 
 for (const place of ['packs/', 'epochs/']) {
   test(`what lies in too few places is there, and does not count: ${place}`, async (t) => {
-    t.timeout(60_000)
+    t.timeout(480_000)
     let isThin = false
     const made = await ReplicatedNode.start(t, [])
     made.between = (each) => thinReplica(each, (path) => isThin && path.startsWith(place))

@@ -31,7 +31,7 @@ contract({
 })
 
 test('directory: processes publish while one closes: what was confirmed is what is there', async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const directory = fs.mkdtempSync(join(tmpdir(), 'holdfast-replica-'))
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }))
   await using replica = openReplica(systemEnv(), `file://${directory}`)
@@ -50,7 +50,7 @@ test('directory: processes publish while one closes: what was confirmed is what 
 })
 
 test('directory: a client that is killed in a put leaves nothing but a temporary object', async (t) => {
-  t.timeout(60_000)
+  t.timeout(480_000)
   const directory = fs.mkdtempSync(join(tmpdir(), 'holdfast-replica-'))
   t.teardown(() => fs.rmSync(directory, { recursive: true, force: true }))
   await using replica = openReplica(systemEnv(), `file://${directory}`)

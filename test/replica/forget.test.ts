@@ -86,7 +86,7 @@ test('what is in the store, has forks or belongs to another store is not forgott
 })
 
 test('a store that dies while it forgets an image does so the next time', async (t) => {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const { node: made, places: [at], key } = await directoryNode(t)
   const dying = dyingReplicas(made)
   await made.restart(t)

@@ -9,9 +9,9 @@ const rename = /op=RENAME/
 export function answerTests(): void {
   for (const mischief of ['drop reply', 'drop request', 'stall'] as const) {
     hdfsTest(`hdfs: ${mischief} of a rename: a publication is settled${whyNot}`, async (t) => {
-      t.timeout(60_000)
+      t.timeout(480_000)
       const proxy = await ChaosProxy.start(t, hdfs().address)
-      const limits = mischief === 'stall' ? { ...testLimits, replyTimeoutMs: 1000 } : testLimits
+      const limits = mischief === 'stall' ? { ...testLimits, replyTimeoutMs: 2500 } : testLimits
       const replica = await hdfsReplica(t, { address: proxy.address, limits })
       await replica.openGeneration('g1', 'owner', Buffer.from('me'))
       proxy.strike(rename, mischief)
@@ -38,7 +38,7 @@ export function answerTests(): void {
   }
 
   hdfsTest(`hdfs: published, answer lost, directory closed: still published${whyNot}`, async (t) => {
-    t.timeout(60_000)
+    t.timeout(480_000)
     const proxy = await ChaosProxy.start(t, hdfs().address)
     const limits = { ...testLimits, backoffMinMs: 1500 }
     const replica = await hdfsReplica(t, { address: proxy.address, limits })
@@ -52,12 +52,12 @@ export function answerTests(): void {
   })
 
   hdfsTest(`hdfs: a rename that is never answered is REPLICA_UNCLEAR, and nothing is left in doubt after a look${whyNot}`, async (t) => {
-    t.timeout(60_000)
+    t.timeout(480_000)
     const proxy = await ChaosProxy.start(t, hdfs().address)
-    const replica = await hdfsReplica(t, { address: proxy.address, limits: { ...testLimits, replyTimeoutMs: 500 } })
+    const replica = await hdfsReplica(t, { address: proxy.address, limits: { ...testLimits, replyTimeoutMs: 2000 } })
     await replica.openGeneration('g1', 'owner', Buffer.from('me'))
     proxy.strike(rename, 'stall', 1000)
-    t.is(await codeFrom(replica.publish('g1', 'e1', Buffer.from('one'), { timeoutMs: 3000 })), 'REPLICA_UNCLEAR')
+    t.is(await codeFrom(replica.publish('g1', 'e1', Buffer.from('one'), { timeoutMs: 12_000 })), 'REPLICA_UNCLEAR')
     proxy.strike(rename, 'drop reply', 1)
     t.is(await codeFrom(replica.publish('g1', 'e1', Buffer.from('one'))), 'EXISTS')
     t.is(String(await readAll(replica, 'g1/open/e1')), 'one')

@@ -49,7 +49,7 @@ export function readTests(): void {
 
   for (const times of [1, 5]) {
     hdfsTest(`hdfs: the connection is reset ${times} times in the middle of a large read${whyNot}`, async (t) => {
-      t.timeout(60_000)
+      t.timeout(480_000)
       const relays = await CuttingRelays.start(t, hdfs())
       const replica = await hdfsReplica(t, { address: relays.address })
       const bytes = filled(seeded(t), objectBytes)

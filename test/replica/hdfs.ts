@@ -18,14 +18,14 @@ export const whyNot = missing === null ? '' : ` (skipped: ${missing})`
 export const hdfsTest: TestFn = (missing === null ? anyTest.serial : anyTest.serial.skip) as TestFn
 
 /** Short enough for tests, long enough for a loaded machine. */
-export const testLimits: ReplicaLimits = { ...replicaLimits, replyTimeoutMs: 4_000, idleTimeoutMs: 4_000 }
+export const testLimits: ReplicaLimits = { ...replicaLimits, replyTimeoutMs: 15_000, idleTimeoutMs: 5_000 }
 
 let cluster: HdfsCluster | undefined
 
 /** To be called once in a test file. */
 export function shareCluster(dataNodes: number): void {
   anyTest.before(async (t) => {
-    t.timeout(300_000)
+    t.timeout(480_000)
     if (missing === null) cluster = await HdfsCluster.start({ dataNodes })
   })
   anyTest.after.always(async () => {

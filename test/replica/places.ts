@@ -25,7 +25,7 @@ export function place(t: ExecutionContext, parent: string, name: string): Place 
 
 /** A store with an image and so many of them. */
 export async function directoryNode(t: ExecutionContext, count = 1): Promise<{ node: ReplicatedNode; places: Place[]; key: string }> {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const made = await ReplicatedNode.start(t, [])
   const places = Array.from({ length: count }, (_, at) => place(t, made.work.rig.parent, `replica${at}`))
   for (const [at, { url }] of places.entries()) made.add(`r${at}`, url)

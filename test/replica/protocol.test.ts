@@ -10,7 +10,7 @@ const budgets = {
 
 for (const [name, [nodeCount, budget]] of Object.entries(budgets)) {
   test.serial(`model: ${name}: one history, and nothing released is lost`, (t) => {
-    t.timeout(300_000)
+    t.timeout(480_000)
     const found = explore(nodeCount, budget, 'none')
     t.log(`${found.stateCount} states, ${found.endCount} ends`)
     t.is(found.fault, null)
@@ -28,7 +28,7 @@ const flaws: Record<Exclude<Flaw, 'none'>, RegExp> = {
 
 for (const [flaw, expected] of Object.entries(flaws) as [Flaw, RegExp][]) {
   test.serial(`model: ${flaw}: the search finds what goes wrong`, (t) => {
-    t.timeout(300_000)
+    t.timeout(480_000)
     const { fault, stateCount } = explore(2, { takeOvers: 4, seals: 2, losses: 1, crashes: 0 }, flaw)
     t.regex(fault?.what ?? `nothing in ${stateCount} states`, expected)
     t.log(`${fault?.what}: ${fault?.path.join(' | ')}`)

@@ -15,7 +15,7 @@ const stepsWanted = Number(process.env['HOLDFAST_COLLECT'] ?? 30)
 const stepsBetweenLooks = 12
 
 test('whatever is written, forked, taken over and collected beside each other, and dies, what is there is whole', async (t) => {
-  t.timeout(60_000 + stepsWanted * 5_000)
+  t.timeout(480_000 + stepsWanted * 5_000)
   const random = seeded(t)
   const expected: Expected = new Map()
   const counts: Record<string, number> = {}

@@ -62,7 +62,7 @@ test('a collector that was replaced removes nothing', async (t) => {
 })
 
 test('a collector that dies at any call is finished by the next', async (t) => {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const { node: made, places: [at], key } = await directoryNode(t)
   const dying = dyingReplicas(made)
   await made.restart(t)

@@ -32,7 +32,7 @@ async function place(t: ExecutionContext, user = 'hdfs'): Promise<Place> {
 }
 
 async function node(t: ExecutionContext): Promise<{ made: ReplicatedNode; at: Place; key: string }> {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const at = await place(t)
   const made = await ReplicatedNode.start(t, [at.url])
   const [{ id }] = await made.work.engine.images()
@@ -143,7 +143,7 @@ hdfsTest(`hdfs: a replicator that is killed at any moment leaves nothing that co
 })
 
 hdfsTest(`hdfs: who may not write is told so${whyNot}`, async (t) => {
-  t.timeout(120_000)
+  t.timeout(480_000)
   const { url } = await place(t, 'nobody')
   const made = await ReplicatedNode.start(t, [url])
   await made.seal('one')
@@ -167,7 +167,7 @@ hdfsTest(`hdfs: another store’s replica and a newer one are refused, and left 
 })
 
 hdfsTest(`hdfs: two nodes race for images: one wins, and both know${whyNot}`, async (t) => {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const { replica } = await place(t)
   const { winners, faults } = await race([replica, replica], 50)
   t.deepEqual(faults, [])
