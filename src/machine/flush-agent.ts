@@ -123,6 +123,8 @@ export class FlushAgent {
   }
 
   #receive(child: Child, text: string): void {
+    // One that was given up may have been in the middle of a line.
+    if (child !== this.#child) return
     const lines = (this.#rest + text).split('\n')
     this.#rest = lines.pop() ?? ''
     if (this.#rest.length > flushLineBytesMax) return void child.kill('SIGKILL')
