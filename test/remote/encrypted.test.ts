@@ -227,11 +227,9 @@ test('a bit that flipped in an object is healed from the other replica, or the o
     await node.restore({ full: false, takeover: true, as: `from${name}`, url: place.url(name), target: 'markedname', keyFile })
   }
   t.true((await place.contentsOf(node, 'fromr@0')).equals(place.contents), 'what r has wrong is had from s')
-  const isHealed = (): boolean => {
-    const present = filesOf(r)
-    return [...right].every(([name, bytes]) => bytes.equals(present.get(name) ?? Buffer.alloc(0)))
-  }
-  while (!isHealed()) await sleep(50)
+  const isHealed = (present: Map<string, Buffer>): boolean =>
+    [...right].every(([name, bytes]) => bytes.equals(present.get(name) ?? Buffer.alloc(0)))
+  while (!isHealed(filesOf(r))) await sleep(50)
   t.true(flip(r, /^indexes\//) > 0)
   t.is(await codeFrom(restore(await place.make(t, 'node1'), 'r')), 'DAMAGED', 'an index run')
   t.true(flip(s, /^epochs\/.*\.\d+$/) > 0)

@@ -93,7 +93,7 @@ for (const [what, fault] of Object.entries(faults)) {
 }
 
 hdfsTest(`hdfs: what is rotten in all places is told, and comes from another replica${whyNot}`, async (t) => {
-  t.timeout(240_000)
+  t.timeout(480_000)
   const { remote, ids, lost, url } = await emptyNode(t)
   const rotten = await hdfsReplica(t)
   await rotten.put('object', Buffer.alloc(600_000, 'contents '))
