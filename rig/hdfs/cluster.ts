@@ -115,9 +115,11 @@ export class HdfsCluster implements AsyncDisposable {
     const facts = await factsOf<NameNodeFacts>(this.address, 'NameNode');
     if (facts === null || facts.Safemode !== '') return false;
     const live = Object.values(JSON.parse(facts.LiveNodes) as Record<string, LiveNode>);
-    if (live.filter(({ capacity, lastContact }) => capacity > 0 && lastContact <= 2).length < wanted.length) return false;
+    const heard = live.filter(({ capacity, lastContact }) => capacity > 0 && lastContact <= 2);
+    if (heard.length < wanted.length) return false;
     // One that was killed a moment ago, and starts, still counts as alive there.
-    const serving = await Promise.all(wanted.map((index) => factsOf<DataNodeFacts>(this.dataNodeAddress(index), 'DataNode')));
+    const addresses = wanted.map((index) => this.dataNodeAddress(index));
+    const serving = await Promise.all(addresses.map((each) => factsOf<DataNodeFacts>(each, 'DataNode')));
     return serving.every((each) => each !== null && /"ActorState":"RUNNING"/.test(each.BPServiceActorInfo));
   }
 }
