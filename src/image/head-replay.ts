@@ -49,7 +49,7 @@ export function replayLog(
  */
 class LastRequests {
   readonly #connection: number
-  readonly #kept: bigint[] = []
+  readonly #kept: number[] = []
   #count = 0
 
   constructor(connection: number) {
@@ -57,13 +57,15 @@ class LastRequests {
   }
 
   note({ connection, unique }: { connection: number; unique: bigint | number }): void {
-    if (connection !== this.#connection || Number(unique) === 0) return
-    this.#kept[this.#count % lastRequestsKept] = BigInt(unique)
+    if (connection !== this.#connection) return
+    const number = Number(unique)
+    if (number === 0) return
+    this.#kept[this.#count % lastRequestsKept] = number
     this.#count += 1
   }
 
   uniques(): Set<number> {
-    return new Set(this.#kept.map(Number))
+    return new Set(this.#kept)
   }
 }
 

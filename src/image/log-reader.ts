@@ -84,12 +84,14 @@ export class LogReader {
     }))
     let expected = start.sequence
     for (const segment of segments) {
-      for (const record of inOrder(this.#laneRecords(segment, disk), this.#laneRecords(segment, memory))) {
-        const { sequence } = record
+      const lanes = [this.#laneRecords(segment, disk), this.#laneRecords(segment, memory)] as const
+      for (let lane = earlier(...lanes); lane.record !== null; lane = earlier(...lanes)) {
+        const { sequence } = lane.record
         if (start.isWhole && sequence !== expected) throw damaged(segment)
         expected = sequence + 1
-        witness?.note(record)
-        yield record
+        witness?.note(lane.record)
+        yield lane.record
+        lane.advance()
       }
     }
     if (witness !== null && witness.syncedSequence > disk.lastSequence) throw damaged(segments.at(-1)!)
@@ -131,25 +133,22 @@ export class LogReader {
     return file
   }
 
-  *#laneRecords(segment: number, progress: LaneProgress): Generator<LogRecord> {
+  #laneRecords(segment: number, progress: LaneProgress): LaneRecords {
     const { lane } = progress
     const file = this.#open(segment, lane)
     const header = file === null ? null : this.#header(file, segment, progress)
-    if (file === null || header === null) return
+    if (file === null || header === null) return new LaneRecords(null, progress, () => undefined)
     const { nonce } = header
     const { isGlance, witness } = progress
     const room = roomFor(progress, file)
-    if (progress.isTorn) return witness?.search(file, segmentHeaderBytes, nonce, room)
+    const search = (from: number): void => witness?.search(file, from, nonce, room)
+    if (progress.isTorn) {
+      search(segmentHeaderBytes)
+      return new LaneRecords(null, progress, search)
+    }
     const content = this.#contentOf(file, header)
     this.#contents[lane].set(segment, content)
-    const window = new LogWindow({ content, lane, segment, nonce, room, isGlance })
-    for (let record = window.next(); record !== null; record = window.next()) {
-      const { sequence } = record
-      if (sequence <= progress.lastSequence) return
-      progress.lastSequence = sequence
-      yield record
-    }
-    witness?.search(file, window.position, nonce, room)
+    return new LaneRecords(new LogWindow({ content, lane, segment, nonce, room, isGlance }), progress, search)
   }
 
   /** Errors: KEY_NEEDED, DAMAGED. */
@@ -188,21 +187,37 @@ function roomFor(progress: LaneProgress, file: EnvFile): Buffer {
   return progress.room
 }
 
-/** Merges two lanes by sequence. */
-function* inOrder(first: Generator<LogRecord>, second: Generator<LogRecord>): Generator<LogRecord> {
-  let a = first.next()
-  let b = second.next()
-  while (!a.done && !b.done) {
-    if (a.value.sequence < b.value.sequence) {
-      yield a.value
-      a = first.next()
-    } else {
-      yield b.value
-      b = second.next()
-    }
+/** A lane's records in one segment. No generator: one inside another costs as much as all the rest of a replay. */
+class LaneRecords {
+  /** The one that comes next; null at the end. */
+  record: LogRecord | null = null
+  readonly #window: LogWindow | null
+  readonly #progress: LaneProgress
+  readonly #onEnd: (position: number) => void
+
+  /** `onEnd` gets the place of what is no record. */
+  constructor(window: LogWindow | null, progress: LaneProgress, onEnd: (position: number) => void) {
+    this.#window = window
+    this.#progress = progress
+    this.#onEnd = onEnd
+    this.advance()
   }
-  for (; !a.done; a = first.next()) yield a.value
-  for (; !b.done; b = second.next()) yield b.value
+
+  advance(): void {
+    const window = this.#window
+    if (window === null) return
+    this.record = window.next()
+    if (this.record === null) return this.#onEnd(window.position)
+    const { sequence } = this.record
+    if (sequence <= this.#progress.lastSequence) this.record = null
+    else this.#progress.lastSequence = sequence
+  }
+}
+
+/** The lane whose next record comes first. */
+function earlier(first: LaneRecords, second: LaneRecords): LaneRecords {
+  if (second.record === null) return first
+  return first.record === null || second.record.sequence < first.record.sequence ? second : first
 }
 
 function readHeader(file: EnvFile): SegmentHeader | null {

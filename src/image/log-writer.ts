@@ -57,6 +57,8 @@ export class LogWriter {
   readonly #files = new Map<string, SegmentFile>()
   /** Those of the current segment. */
   #current: Record<Lane, SegmentFile | null> = { disk: null, memory: null }
+  /** The newest of those that another writer made. */
+  readonly #adopted: Record<Lane, { segment: number; entry: SegmentFile } | null> = { disk: null, memory: null }
   #segment: number
   #sequence: number
   #lastUnique = 0n
@@ -153,13 +155,7 @@ export class LogWriter {
    */
   adopt(record: LogRecord): void {
     const { lane, segment, sequence, position, lengthBytes } = record
-    const name = key(lane, segment)
-    let entry = this.#files.get(name)
-    if (entry === undefined) {
-      const file = this.#env.open(this.#layout.segment(segment, lane), 'read')
-      entry = { content: new SegmentBytes(file, record.content.seal), bytes: 0, records: 0, nonce: 0, counter: 0 }
-      this.#files.set(name, entry)
-    }
+    const entry = this.#adopted[lane]?.segment === segment ? this.#adopted[lane].entry : this.#adoptFile(record)
     entry.bytes = position + lengthBytes - logRecordHeaderBytes
     if (record.type === recordType.write) entry.content.note(position, record.counter)
     this.#lastSequence[lane] = sequence
@@ -168,6 +164,14 @@ export class LogWriter {
     entry.records += 1
     this.#unretiredRecords += 1
     this.#unretiredBytes += lengthBytes
+  }
+
+  #adoptFile({ lane, segment, content }: LogRecord): SegmentFile {
+    const file = this.#env.open(this.#layout.segment(segment, lane), 'read')
+    const entry = { content: new SegmentBytes(file, content.seal), bytes: 0, records: 0, nonce: 0, counter: 0 }
+    this.#files.set(key(lane, segment), entry)
+    this.#adopted[lane] = { segment, entry }
+    return entry
   }
 
   /** Ends the current segment of both lanes; returns its number. */
