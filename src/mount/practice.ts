@@ -22,8 +22,8 @@ import { HeadServer } from './head-server.ts'
 const memoryDirectory = '/dev/shm'
 const prefix = 'holdfast-practice-'
 const image = 'practice'
-/** Each leaves some four records; so many, and what is used most has been compiled. */
-const roundCount = 600
+/** Each leaves nine records; so many, and what is used most has been compiled. */
+const roundCount = 300
 /** So many take some milliseconds: then whoever wants the thread gets it. */
 const roundsBetweenTurns = 20
 const writeBytes = 4 * KIB
@@ -77,7 +77,7 @@ async function change(operations: FileOperations, isWanted: () => boolean): Prom
   const disk = create(operations, contextOf(0), 'disk')
   for (let round = 1; round <= roundCount && !isWanted(); round += 1) {
     changeNames(operations, round)
-    for (let part = 0; part < 2; part += 1) write(operations, disk, round, part)
+    for (let part = 0; part < 4; part += 1) write(operations, disk, round, part)
     if (round % roundsBetweenTurns === 0) await turn()
   }
 }
