@@ -13,6 +13,7 @@ import { temporaryRig, Work } from './work.ts'
 const flips = Number(process.env.HOLDFAST_FLIPS ?? 40)
 
 test('one flipped bit anywhere in a store is found and healed', async (t) => {
+  t.timeout(300_000 + flips * 5_000)
   const random = Random.announced(t)
   const rig = await temporaryRig(t)
   await makeStore(rig, random)
