@@ -37,6 +37,8 @@ for (const [use, script] of Object.entries(scripts)) {
         script, lossesPerPoint: isLong ? powerLossNames.length : 1, secondCrashEvery: isLong ? 3 : 10,
       })
       t.log(`${points} points, ${states} states, ${secondCrashes} of them after a second loss, ${faults.length} faults`)
+      // A long run tells of them before it is over.
+      for (const fault of faults.slice(0, 10)) t.log(fault)
       t.deepEqual(faults, [])
     }
   })

@@ -34,6 +34,8 @@ test('a rotation of keys that is broken off at any point loses nothing, and a se
       states += losses.length
     }
     t.log(`${points} points, ${states} states, ${faults.length} faults`)
+    // A long run tells of them before it is over.
+    for (const fault of faults.slice(0, 10)) t.log(fault)
     t.deepEqual(faults.slice(0, 10), [])
   }
 })
