@@ -210,7 +210,8 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   }
 
   #locate(id: Buffer, depth: number): RecordLocation | undefined {
-    const found = this.#pending.locate(id, depth) ?? this.#index.locate(id, depth)
+    const found = this.#pending.locate(id, depth) ?? this.#index.locate(id, depth) ??
+      this.#collection?.locate(id, depth)
     return found !== undefined && this.#collection?.hides(found.packNumber) ? undefined : found
   }
 

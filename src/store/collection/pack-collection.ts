@@ -79,6 +79,11 @@ export class PackCollection implements Disposable {
     this.#removal.added(record.id, location)
   }
 
+  /** What the index may lack for a moment. */
+  locate(id: Buffer, depth: number): RecordLocation | undefined {
+    return this.#removal.locate(id, depth)
+  }
+
   hides(packNumber: number): boolean {
     return this.#removal.hides(packNumber)
   }

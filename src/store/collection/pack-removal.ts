@@ -35,6 +35,14 @@ export class PackRemoval {
     for (const { number } of packs) this.#hidden.add(number)
   }
 
+  /**
+   * Of what was put again: its old entry may leave the index after its new one came, as both are written by threads of
+   * LevelDB's, and until that is put right only this knows of it.
+   */
+  locate(id: Buffer, depth: number): RecordLocation | undefined {
+    return this.#added?.get(recordName(id, depth))?.location
+  }
+
   added(id: Buffer, location: RecordLocation): void {
     this.#added?.set(recordName(id, location.depth), { id, location })
   }
