@@ -54,6 +54,13 @@ export const storeFreeBytesMin = 2 * MIB
 /** LevelDB's own block cache and write buffer. */
 export const indexCacheBytes = 16 * MIB
 export const indexWriteBufferBytes = 4 * MIB
+/**
+ * Tables (2 MiB each) of the index that are mapped at once: all of three million records, 200 GB of different data.
+ * Beyond that a lookup takes twice as long, and memory does not grow.
+ */
+export const indexTablesMappedMax = 64
+/** That LevelDB takes off the number of files that it may have open. */
+export const indexOtherFilesOpen = 10
 /** Packs that a collection empties and removes together: one sync and one pause of the index for all of them. */
 export const collectionGroupPacksMax = 32
 /** What may have to be written before the first of them goes. */

@@ -11,7 +11,9 @@ import {
   identityValue, packKey, packKeyRange, packNumberOf,
   packNumberOfLocation, recordKey, recordKeyId, recordKeyRange,
 } from '../format/keys.ts'
-import { MIB, indexCacheBytes, indexWriteBufferBytes } from '../limits.ts'
+import {
+  MIB, indexCacheBytes, indexOtherFilesOpen, indexTablesMappedMax, indexWriteBufferBytes,
+} from '../limits.ts'
 
 /** Where the record of an id at a depth lies, as far as this thread knows. */
 export interface RecordLookup {
@@ -52,6 +54,7 @@ export class PackIndex implements RecordLookup, AsyncDisposable {
       multithreading: true,
       cacheSize: indexCacheBytes,
       writeBufferSize: indexWriteBufferBytes,
+      maxOpenFiles: indexTablesMappedMax + indexOtherFilesOpen,
     })
     try {
       await level.open()
