@@ -10,6 +10,7 @@ import {
   type RecordHeader, kindVoid, readRecordHeader, recordBytesMax, recordBytesOf, recordChecksumHolds, recordMagic,
 } from '../format/pack-record.ts'
 import { scanWindowBytes } from '../limits.ts'
+import { ReusedBuffer } from './reused-buffer.ts'
 
 export interface ScannedRecord {
   readonly type: 'record'
@@ -46,14 +47,17 @@ export function* scanRecords(file: EnvFile, start: number, end: number): Generat
   if (gapAt >= 0) yield { type: 'gap', offset: gapAt, gapBytes: end - gapAt }
 }
 
-/** The footer of a closed pack; undefined where there is none or it is damaged. */
-export function readFooter(file: EnvFile): PackFooter | undefined {
+/**
+ * The footer of a closed pack; undefined where there is none or it is damaged. It lies in `room`, until something else
+ * takes that.
+ */
+export function readFooter(file: EnvFile, room = new ReusedBuffer()): PackFooter | undefined {
   const fileBytes = file.size()
   const trailer = Buffer.alloc(footerTrailerBytes)
   if (fileBytes < trailer.length || file.read(trailer, fileBytes - trailer.length) < trailer.length) return undefined
   const footerBytes = footerBytesFrom(trailer, fileBytes)
   if (footerBytes === undefined) return undefined
-  const bytes = Buffer.alloc(footerBytes)
+  const bytes = room.take(footerBytes)
   if (file.read(bytes, fileBytes - footerBytes) < footerBytes) return undefined
   try {
     return decodeFooter(bytes, fileBytes)

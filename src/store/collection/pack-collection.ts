@@ -18,6 +18,7 @@ import { collectionGroupBytesMax, collectionGroupPacksMax } from '../../limits.t
 import { classOf } from '../pack-class.ts'
 import type { PackInfo } from '../pack-set.ts'
 import { type LongCall, breathe } from '../progress.ts'
+import { ReusedBuffer } from '../reused-buffer.ts'
 import type { StoreInside } from '../store-inside.ts'
 import { LiveRecords } from './live-records.ts'
 import { type PackPlan, type PlanLimits, type SurveyedPack, planPacks } from './pack-plan.ts'
@@ -45,6 +46,8 @@ export class PackCollection implements Disposable {
   readonly live: LiveRecords
   readonly #inside: StoreInside
   readonly #removal: PackRemoval
+  /** For one pack's footer after the other: they are never needed at once. */
+  readonly #room = new ReusedBuffer()
   readonly #onEnd: () => void
   /** Packs with a record that was noted since it was looked at. */
   readonly #touched = new Set<number>()
@@ -57,7 +60,7 @@ export class PackCollection implements Disposable {
     const { records } = totalsOf(inside)
     this.#inside = inside
     this.#onEnd = onEnd
-    this.#removal = new PackRemoval(inside)
+    this.#removal = new PackRemoval(inside, this.#room)
     this.live = new LiveRecords(records, inside.env.randomBytes(4).readInt32LE(0))
   }
 
@@ -90,7 +93,7 @@ export class PackCollection implements Disposable {
 
   /** What was marked before, and all that was put, is synced. Errors: ABORTED, IO. */
   async plan(call: LongCall, limits?: PlanLimits): Promise<PackPlan> {
-    const packs = await surveyPacks(this.#inside, this.live, call)
+    const packs = await surveyPacks(this.#inside, this.live, this.#room, call)
     this.#isComplete = this.live.missing === 0 && !packs.some(({ isDamaged }) => isDamaged)
     return planPacks(packs, limits)
   }
@@ -187,7 +190,7 @@ export class PackCollection implements Disposable {
   /** Errors: DAMAGED, NOT_FOUND (a record or its base cannot be read), NO_SPACE, IO. */
   async #moveOnce(pack: PackInfo, call: LongCall): Promise<number> {
     using file = this.#inside.env.open(pack.path, 'read')
-    const records = packedRecords(file)
+    const records = packedRecords(file, this.#room)
     let movedBytes = 0
     for (let index = 0; index < records.count; index++) {
       if (index % recordsBetweenTurns === 0) await breathe(call)

@@ -6,6 +6,7 @@ import { deletePack, putRecord } from '../pack-index.ts'
 import type { PackInfo } from '../pack-set.ts'
 import { recordName } from '../pending-records.ts'
 import { type LongCall, breathe } from '../progress.ts'
+import type { ReusedBuffer } from '../reused-buffer.ts'
 import type { StoreInside } from '../store-inside.ts'
 import { packedRecords } from './packed-records.ts'
 
@@ -17,12 +18,14 @@ const walkShareMin = 0.1
 
 export class PackRemoval {
   readonly #inside: StoreInside
+  readonly #room: ReusedBuffer
   readonly #hidden = new Set<number>()
   /** What was put since packs began to leave: its entries are not theirs. Null while none leave. */
   #added: Map<string, { id: Buffer; location: RecordLocation }> | null = null
 
-  constructor(inside: StoreInside) {
+  constructor(inside: StoreInside, room: ReusedBuffer) {
     this.#inside = inside
+    this.#room = room
   }
 
   hides(packNumber: number): boolean {
@@ -85,7 +88,7 @@ export class PackRemoval {
 
   async #entriesOf(pack: PackInfo, call: LongCall): Promise<void> {
     using file = this.#inside.env.open(pack.path, 'read')
-    const records = packedRecords(file)
+    const records = packedRecords(file, this.#room)
     for (let from = 0; from < records.count; from += batchRecords) {
       const keys: Buffer[] = []
       for (let at = from; at < Math.min(from + batchRecords, records.count); at++) {

@@ -4,6 +4,7 @@ import type { EnvFile } from '../../env/env.ts'
 import type { RecordPlace } from '../../format/pack-footer.ts'
 import { packHeaderBytes } from '../../format/pack-header.ts'
 import { readFooter, scanRecords } from '../pack-scan.ts'
+import type { ReusedBuffer } from '../reused-buffer.ts'
 
 export interface PackedRecords {
   readonly count: number
@@ -14,9 +15,9 @@ export interface PackedRecords {
   place(index: number): RecordPlace
 }
 
-/** In the order of the file. `end`: where to stop in a pack that grows. */
-export function packedRecords(file: EnvFile, end = file.size()): PackedRecords {
-  const footer = readFooter(file)
+/** In the order of the file; valid until something else takes `room`. `end`: where to stop in a pack that grows. */
+export function packedRecords(file: EnvFile, room: ReusedBuffer, end = file.size()): PackedRecords {
+  const footer = readFooter(file, room)
   if (footer !== undefined) {
     return { count: footer.count, gapBytes: 0, id: (index) => footer.id(index), place: (index) => footer.place(index) }
   }

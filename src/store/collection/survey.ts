@@ -10,6 +10,7 @@ import { isCode } from '../../errors.ts'
 import { codecDelta, readRecordHeader, recordHeaderBytesMax } from '../../format/pack-record.ts'
 import type { PackInfo } from '../pack-set.ts'
 import { type LongCall, breathe } from '../progress.ts'
+import type { ReusedBuffer } from '../reused-buffer.ts'
 import type { StoreInside } from '../store-inside.ts'
 import type { LiveRecords } from './live-records.ts'
 import type { SurveyedPack } from './pack-plan.ts'
@@ -20,13 +21,15 @@ const recordsBetweenTurns = 4096
 const windowBytes = 32 * 1024
 
 /** What was appended is synced before. Errors: ABORTED, IO. */
-export async function surveyPacks(inside: StoreInside, live: LiveRecords, call: LongCall): Promise<SurveyedPack[]> {
+export async function surveyPacks(
+  inside: StoreInside, live: LiveRecords, room: ReusedBuffer, call: LongCall,
+): Promise<SurveyedPack[]> {
   for (let pass = 1; ; pass++) {
     const packs = inside.packs.packs().reverse()
     const surveyed: SurveyedPack[] = []
     let basesFound = 0
     for (const [done, pack] of packs.entries()) {
-      const looking = new PackSurvey(inside, live, pack, pass)
+      const looking = new PackSurvey(inside, live, { pack, room, isFirst: pass === 1 })
       surveyed.push(await looking.run(call))
       basesFound += looking.basesFound
       call.progress?.({ step: `looking through packs (${pass})`, done: done + 1, total: packs.length, unit: 'packs' })
@@ -41,14 +44,19 @@ class PackSurvey {
   readonly #inside: StoreInside
   readonly #live: LiveRecords
   readonly #pack: PackInfo
+  readonly #room: ReusedBuffer
   readonly #isFirst: boolean
   basesFound = 0
 
-  constructor(inside: StoreInside, live: LiveRecords, pack: PackInfo, pass: number) {
+  constructor(
+    inside: StoreInside, live: LiveRecords,
+    { pack, room, isFirst }: { pack: PackInfo; room: ReusedBuffer; isFirst: boolean },
+  ) {
     this.#inside = inside
     this.#live = live
     this.#pack = pack
-    this.#isFirst = pass === 1
+    this.#room = room
+    this.#isFirst = isFirst
   }
 
   async run(call: LongCall): Promise<SurveyedPack> {
@@ -66,7 +74,7 @@ class PackSurvey {
   async #records(file: EnvFile, call: LongCall): Promise<Found> {
     // What was appended to an open pack and is not written yet was noted when it was put.
     const end = this.#pack.closed ? file.size() : Math.min(file.size(), this.#pack.fileBytes)
-    const records = packedRecords(file, end)
+    const records = packedRecords(file, this.#room, end)
     const headers = new HeaderWindow(file)
     let [recordBytes, liveBytes, liveRecords] = [0, 0, 0]
     let isDamaged = records.gapBytes > 0
