@@ -1,7 +1,7 @@
 /** A replica beside the recorded store, kept up through the same Env, and what of it a crash must leave. */
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import { messageOf } from '../../src/errors.ts'
@@ -127,7 +127,8 @@ async function keysOf(replica: Replica): Promise<string[]> {
 /** A store made of the replica alone checks out, and its epochs are those that were sealed. */
 async function unsound(replica: Replica, directory: string, workload: Workload): Promise<string[]> {
   await buildStore(replica, directory)
-  // An owner comes before the first record.
+  // An owner comes before the first record, and is no image alone.
+  if (!existsSync(join(directory, 'images'))) return []
   for (const image of readdirSync(join(directory, 'images'))) {
     if (readdirSync(join(directory, 'images', image, 'epochs')).length === 0) rmSync(join(directory, 'images', image), { recursive: true })
   }
