@@ -176,13 +176,13 @@ export class Aftermath {
   /** A collection goes on where one was broken off: it leaves all that is needed and no garbage. */
   async #collect(engine: Engine, request: GarbageRequest): Promise<void> {
     try {
+      // A pack with a gap stays as it is: until it is repaired, or closed, as a footer leaves gaps out.
+      const { damaged } = await engine.check({ readData: true })
+      const mayHoldGarbage = damaged.some(({ message }) => this.#isUnprovenGap(message))
       const { left } = await engine.collectGarbage(request)
       for (const { pack, reason } of left) this.#fault(`pack ${pack} cannot be collected: ${reason}`)
       const { droppedPacks, rewrittenPacks, unusedBytes } = await engine.collectGarbage({ maxUnused: 0, dryRun: true })
-      const { damaged } = await engine.check({ readData: true })
-      // A pack with a gap stays as it is until it is repaired.
-      const mayHoldGarbage = damaged.some(({ message }) => this.#isUnprovenGap(message))
-      if (droppedPacks + rewrittenPacks > 0 || (unusedBytes > 0 && !mayHoldGarbage)) {
+      if (droppedPacks + rewrittenPacks + unusedBytes > 0 && !mayHoldGarbage) {
         this.#fault(`garbage is left: ${droppedPacks} packs to drop, ${rewrittenPacks} to rewrite, ${unusedBytes} bytes`)
       }
     } catch (error) {
