@@ -1,7 +1,7 @@
 /** The demo cannot go on: something was not as it must be. The message is for people. */
 export class DemoFailure extends Error {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'DemoFailure';
+    super(message, options)
+    this.name = 'DemoFailure'
   }
 }

@@ -1,8 +1,8 @@
 /** Builds the guest and prints its paths: `node rig/guest/main.ts [--firmware]`. */
-import { guest } from './index.ts';
+import { guest } from './index.ts'
 
-const built = await guest({ firmware: process.argv.includes('--firmware') });
+const built = await guest({ firmware: process.argv.includes('--firmware') })
 for (const [name, value] of Object.entries(built)) {
-  if (typeof value === 'string') process.stdout.write(`${name} ${value}\n`);
+  if (typeof value === 'string') process.stdout.write(`${name} ${value}\n`)
 }
-process.stdout.write(`append ${built.append()}\n`);
+process.stdout.write(`append ${built.append()}\n`)

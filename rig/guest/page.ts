@@ -1,17 +1,17 @@
-import { readSync } from 'node:fs';
+import { readSync } from 'node:fs'
 
-const PAGE_BYTES = 4096;
-const BLOCK_BYTES = 1024 * 1024;
-const MAGIC = Buffer.from('HOLDFAST-COUNTER', 'latin1');
+const pageBytes = 4096
+const blockBytes = 1024 * 1024
+const magic = Buffer.from('HOLDFAST-COUNTER', 'latin1')
 
 /** The workload's page in the guest's memory; `files/workload.py` draws it. */
 export interface CounterPage {
   /** Where it lies in the guest's memory. */
-  readonly offset: number;
-  readonly attempted: number;
-  readonly committed: number;
+  readonly offset: number
+  readonly attempted: number
+  readonly committed: number
   /** Milliseconds since the guest's boot at the last commit. */
-  readonly committedMs: number;
+  readonly committedMs: number
 }
 
 /**
@@ -19,17 +19,17 @@ export interface CounterPage {
  * of two moments. Returns undefined when the workload has not started.
  */
 export function findCounterPage(descriptor: number, memoryBytes: number): CounterPage | undefined {
-  const block = Buffer.allocUnsafe(BLOCK_BYTES);
-  for (let start = 0; start < memoryBytes; start += BLOCK_BYTES) {
-    const bytes = readSync(descriptor, block, 0, BLOCK_BYTES, start);
-    for (let offset = 0; offset + PAGE_BYTES <= bytes; offset += PAGE_BYTES) {
-      if (MAGIC.compare(block, offset, offset + MAGIC.length) === 0) return decode(block, offset, start);
+  const block = Buffer.allocUnsafe(blockBytes)
+  for (let start = 0; start < memoryBytes; start += blockBytes) {
+    const bytes = readSync(descriptor, block, 0, blockBytes, start)
+    for (let offset = 0; offset + pageBytes <= bytes; offset += pageBytes) {
+      if (magic.compare(block, offset, offset + magic.length) === 0) return decode(block, offset, start)
     }
   }
-  return undefined;
+  return undefined
 }
 
 function decode(block: Buffer, offset: number, start: number): CounterPage {
-  const field = (at: number): number => Number(block.readBigUInt64LE(offset + at));
-  return { offset: start + offset, attempted: field(16), committed: field(24), committedMs: field(32) };
+  const field = (at: number): number => Number(block.readBigUInt64LE(offset + at))
+  return { offset: start + offset, attempted: field(16), committed: field(24), committedMs: field(32) }
 }

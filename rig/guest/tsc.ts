@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 
-let measuredKhz: number | undefined;
+let measuredKhz: number | undefined
 
 /**
  * The rate of this host's time stamp counter, which is the guest's under TCG; measured once in a process.
@@ -10,6 +10,6 @@ let measuredKhz: number | undefined;
  * is busy; then its boot hangs, since the PIT has no interrupt in ACPI there. So the kernel is told.
  */
 export function tscKhz(): number {
-  measuredKhz ??= Number(execFileSync('python3', [join(import.meta.dirname, 'tsc.py')], { encoding: 'utf8' }));
-  return measuredKhz;
+  measuredKhz ??= Number(execFileSync('python3', [join(import.meta.dirname, 'tsc.py')], { encoding: 'utf8' }))
+  return measuredKhz
 }

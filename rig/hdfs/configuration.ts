@@ -2,35 +2,35 @@
  * The files that Hadoop reads. Times are short, so that a test sees within seconds what takes a real cluster minutes:
  * a silent DataNode is stale after 3 s and dead after 11 s.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 export interface Ports {
-  readonly nameNodeHttp: number;
-  readonly nameNodeRpc: number;
+  readonly nameNodeHttp: number
+  readonly nameNodeRpc: number
   /** One of each DataNode: for data, HTTP and RPC. */
-  readonly dataNodes: readonly { readonly data: number; readonly http: number; readonly rpc: number }[];
+  readonly dataNodes: readonly { readonly data: number; readonly http: number; readonly rpc: number }[]
 }
 
 export interface Configuration {
-  readonly directory: string;
-  readonly replication: number;
-  readonly superuser: string;
-  readonly ports: Ports;
+  readonly directory: string
+  readonly replication: number
+  readonly superuser: string
+  readonly ports: Ports
 }
 
-export const HOST = '127.0.0.1';
+export const HOST = '127.0.0.1'
 
 /** Writes `conf/` with one directory for each daemon. */
 export function writeConfiguration(configuration: Configuration): void {
-  const conf = join(configuration.directory, 'conf');
-  for (const name of ['hdfs', 'datanode', 'static']) mkdirSync(join(conf, 'webapps', name), { recursive: true });
-  writeFileSync(join(conf, 'core-site.xml'), properties(coreSite(configuration)));
-  writeFileSync(join(conf, 'log4j.properties'), log4j);
-  writeSite(join(conf, 'namenode'), nameNodeSite(configuration));
+  const conf = join(configuration.directory, 'conf')
+  for (const name of ['hdfs', 'datanode', 'static']) mkdirSync(join(conf, 'webapps', name), { recursive: true })
+  writeFileSync(join(conf, 'core-site.xml'), properties(coreSite(configuration)))
+  writeFileSync(join(conf, 'log4j.properties'), log4j)
+  writeSite(join(conf, 'namenode'), nameNodeSite(configuration))
   configuration.ports.dataNodes.forEach((_, index) => {
-    writeSite(join(conf, `datanode${index}`), dataNodeSite(configuration, index));
-  });
+    writeSite(join(conf, `datanode${index}`), dataNodeSite(configuration, index))
+  })
 }
 
 const log4j = `log4j.rootLogger=INFO,out
@@ -38,11 +38,11 @@ log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.target=System.err
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
-`;
+`
 
 function writeSite(directory: string, site: Record<string, string | number>): void {
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'hdfs-site.xml'), properties(site));
+  mkdirSync(directory, { recursive: true })
+  writeFileSync(join(directory, 'hdfs-site.xml'), properties(site))
 }
 
 function coreSite({ directory, ports }: Configuration): Record<string, string | number> {
@@ -53,7 +53,7 @@ function coreSite({ directory, ports }: Configuration): Record<string, string | 
     // DataNodes find a NameNode that came back at once.
     'ipc.client.connect.retry.interval': 200,
     'ipc.client.connect.max.retries': 50,
-  };
+  }
 }
 
 function nameNodeSite({ directory, replication, ports }: Configuration): Record<string, string | number> {
@@ -82,11 +82,11 @@ function nameNodeSite({ directory, replication, ports }: Configuration): Record<
     // Hadoop's 400 ms would be the time of many a close.
     'dfs.client.block.write.locateFollowingBlock.initial.delay.ms': 20,
     'dfs.namenode.lease-recheck-interval-ms': 500,
-  };
+  }
 }
 
 function dataNodeSite(configuration: Configuration, index: number): Record<string, string | number> {
-  const { data, http, rpc } = configuration.ports.dataNodes[index];
+  const { data, http, rpc } = configuration.ports.dataNodes[index]
   return {
     ...nameNodeSite(configuration),
     'dfs.datanode.data.dir': `file://${configuration.directory}/data${index}`,
@@ -95,12 +95,12 @@ function dataNodeSite(configuration: Configuration, index: number): Record<strin
     'dfs.datanode.address': `${HOST}:${data}`,
     'dfs.datanode.http.address': `${HOST}:${http}`,
     'dfs.datanode.ipc.address': `${HOST}:${rpc}`,
-  };
+  }
 }
 
 function properties(values: Record<string, string | number>): string {
   const lines = Object.entries(values).map(([name, value]) => {
-    return `  <property><name>${name}</name><value>${value}</value></property>\n`;
-  });
-  return `<configuration>\n${lines.join('')}</configuration>\n`;
+    return `  <property><name>${name}</name><value>${value}</value></property>\n`
+  })
+  return `<configuration>\n${lines.join('')}</configuration>\n`
 }

@@ -1,4 +1,4 @@
-export { HdfsCluster } from './cluster.ts';
-export type { ClusterOptions } from './cluster.ts';
-export type { Daemon } from './daemon.ts';
-export { missingForHdfs } from './jars.ts';
+export { HdfsCluster } from './cluster.ts'
+export type { ClusterOptions } from './cluster.ts'
+export type { Daemon } from './daemon.ts'
+export { missingForHdfs } from './jars.ts'
