@@ -15,6 +15,8 @@ export class Child {
   /** Resolves once the process was reaped and all that it said has been heard; how it ended. */
   readonly ended: Promise<string>
   readonly loaded: Promise<boolean>
+  /** Resolves once it is as ready for its turn as it will be; false when it ended before. */
+  readonly standsBy: Promise<boolean>
   isReady = false
   isRetiring = false
   readonly #process: ChildProcess
@@ -31,11 +33,13 @@ export class Child {
     })
     this.pid = this.#process.pid ?? 0
     this.ended = this.#end()
-    let isLoaded: (value: boolean) => void = () => undefined
-    this.loaded = new Promise((resolve) => (isLoaded = resolve))
-    void this.ended.then(() => isLoaded(false))
+    const [loaded, standsBy] = [Promise.withResolvers<boolean>(), Promise.withResolvers<boolean>()]
+    this.loaded = loaded.promise
+    this.standsBy = standsBy.promise
+    void this.ended.then(() => (loaded.resolve(false), standsBy.resolve(false)))
     this.#process.on('message', (message: ToSupervisor) => {
-      if (message.type === 'loaded') isLoaded(true)
+      if (message.type === 'loaded') loaded.resolve(true)
+      if (message.type === 'standsBy') standsBy.resolve(true)
       if (message.type === 'took') this.#taken(message.client)
       receive(message)
     })

@@ -141,10 +141,8 @@ export class Supervisor {
   #receive(child: Child, message: ToSupervisor): void {
     switch (message.type) {
       case 'loaded':
-      case 'took':
-        return
       case 'standsBy':
-        if (this.#standby === child) this.#options.log(`process ${child.pid} stands by`)
+      case 'took':
         return
       case 'ready':
         return this.#ready(child)
@@ -234,6 +232,9 @@ export class Supervisor {
     void child.loaded.then((isLoaded) => {
       if (isLoaded && this.#standby === child) child.send({ type: 'standBy' })
     })
+    void child.standsBy.then((standsBy) => {
+      if (standsBy && this.#standby === child) this.#options.log(`process ${child.pid} stands by`)
+    })
     void child.ended.then(() => {
       if (this.#standby === child) this.#standby = null
     })
@@ -242,7 +243,7 @@ export class Supervisor {
   /** A planned replacement: by a process of the code as it is now, with devices for mounts to come. */
   async #replace(serving: Child, ifIdle: boolean): Promise<void> {
     const next = ifIdle && this.#hasFreshStandby ? this.#standby! : this.#renewStandby()
-    if (!await next.loaded || this.#standby !== next || this.#serving !== serving) return
+    if (!await next.standsBy || this.#standby !== next || this.#serving !== serving) return
     serving.send({ type: 'retire', waits: !ifIdle })
   }
 
