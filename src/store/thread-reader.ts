@@ -15,6 +15,12 @@ import { RecordOverlay } from './record-overlay.ts'
 import { RecordReader } from './record-reader.ts'
 import { AbsentChunk, type RecordSource, fetchEach } from './record-source.ts'
 
+/**
+ * An entry may be missing for some milliseconds: a collector takes the old one of a record that was put again away,
+ * and sees then that the new one has come. So long is waited before it is looked for once more.
+ */
+const lookAgainMs = [1, 10, 100]
+
 /** wait: read blocks until the source has answered. tell: read throws AbsentChunk at once. */
 export type AbsentPolicy = 'wait' | 'tell'
 
@@ -49,7 +55,8 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
     try {
       return this.#reader.read(id)
     } catch (error) {
-      if (this.source === undefined || !isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+      if (!isCode(error, 'NOT_FOUND', 'DAMAGED')) throw error
+      if (this.source === undefined) return this.#readAgain(id, error)
       if (this.absentPolicy === 'tell') throw new AbsentChunk(id, error)
       return this.#fetched(this.source, id)
     }
@@ -131,9 +138,24 @@ export class ThreadReader implements ChunkReader, AsyncDisposable {
   }
 
   #fetched(source: RecordSource, id: ChunkId): Buffer {
-    const records = source.fetch([id])
-    assert(records.length > 0, 'a source gives records or throws')
-    this.admit(records)
+    try {
+      const records = source.fetch([id])
+      assert(records.length > 0, 'a source gives records or throws')
+      this.admit(records)
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND')) throw error
+      return this.#readAgain(id, error)
+    }
     return this.#reader.read(id)
+  }
+
+  #readAgain(id: ChunkId, error: unknown): Buffer {
+    if (!isCode(error, 'NOT_FOUND')) throw error
+    const cell = new Int32Array(new SharedArrayBuffer(4))
+    for (const ms of lookAgainMs) {
+      Atomics.wait(cell, 0, 0, ms)
+      if (this.#reader.has(id)) return this.#reader.read(id)
+    }
+    throw error
   }
 }
