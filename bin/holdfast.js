@@ -7,6 +7,7 @@
  */
 import { existsSync } from 'node:fs'
 import module from 'node:module'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -29,7 +30,7 @@ async function handOver() {
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => child.kill('SIGTERM'))
   await new Promise((resolve) => child.once('exit', (code, signal) => {
-    process.exitCode = code ?? 128 + { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }[signal]
+    process.exitCode = code ?? 128 + constants.signals[signal]
     resolve()
   }))
   process.exit()
