@@ -12,10 +12,10 @@ import { decodeInode } from '../format/inode.ts'
 import type { InodeRecord } from '../format/inode.ts'
 import { recordType } from '../format/log.ts'
 import type { Manifest } from '../format/manifest.ts'
-import { chunkBytes } from '../limits.ts'
 import { ExtentMap } from './extents.ts'
 import type { LogRecord } from './log-window.ts'
 import type { NamedInode } from './names.ts'
+import { bytesOf, offsetOf } from './offset.ts'
 import { get } from './tree/get.ts'
 import type { NodeReader } from './tree/nodes.ts'
 
@@ -95,7 +95,7 @@ export class Changes {
   }
 
   #data(changed: ChangedInode, record: LogRecord): void {
-    const start = BigInt(record.chunk) * BigInt(chunkBytes) + BigInt(record.within)
+    const start = bytesOf(record)
     const { extents } = changed
     switch (record.type) {
       case recordType.write: {
@@ -107,9 +107,8 @@ export class Changes {
       }
       case recordType.zero: {
         if (record.payload.length !== 8) throw new HoldfastError('DAMAGED', 'the log zeroes a range without a length')
-        const end = start + record.payload.readBigUInt64LE(0)
-        extents.zero(record.chunk, record.within, Number(end / BigInt(chunkBytes)), Number(end % BigInt(chunkBytes)),
-          record.segment)
+        const end = offsetOf(start + record.payload.readBigUInt64LE(0))
+        extents.zero(record.chunk, record.within, end.chunk, end.within, record.segment)
         return
       }
       case recordType.truncate:

@@ -1,6 +1,5 @@
 /**
- * Data operations on the head: read, write, truncate, zero, seek. Offsets are (chunk number, offset within
- * the chunk), because 8 EiB exceeds what a number holds exactly.
+ * Data operations on the head: read, write, truncate, zero, seek. Offsets are as `offset.ts` has them.
  */
 import { Buffer } from 'node:buffer'
 import { constants } from 'node:os'
@@ -8,22 +7,10 @@ import { recordType, logRecordHeaderBytes } from '../format/log.ts'
 import { chunkBytes } from '../limits.ts'
 import type { Head } from './head.ts'
 import type { InodeState } from './inode-state.ts'
+import { type Offset, bytesOf, offsetOf } from './offset.ts'
 import { get, nextGap, nextKey } from './tree/get.ts'
 
 const { ENXIO } = constants.errno
-
-export interface Offset {
-  chunk: number
-  within: number
-}
-
-export function offsetOf(bytes: bigint): Offset {
-  return { chunk: Number(bytes / BigInt(chunkBytes)), within: Number(bytes % BigInt(chunkBytes)) }
-}
-
-export function bytesOf(offset: Offset): bigint {
-  return BigInt(offset.chunk) * BigInt(chunkBytes) + BigInt(offset.within)
-}
 
 /** Reads up to `bytesMax` into `into`; returns the bytes, fewer only at the end. Throws DAMAGED, IO. */
 export function readData(

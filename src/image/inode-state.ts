@@ -4,29 +4,31 @@
  */
 import { Buffer } from 'node:buffer'
 import type { InodeRecord } from '../format/inode.ts'
-import { chunkBytes } from '../limits.ts'
 import { ExtentMap } from './extents.ts'
 import type { NameOverlay } from './names.ts'
 import { fileType, typeOf } from './modes.ts'
+import { bytesOf, offsetOf } from './offset.ts'
 import type { Lane } from '../format/log.ts'
+
+const noTarget = Buffer.alloc(0)
 
 export class InodeState {
   readonly number: number
-  mode: number
-  uid: number
-  gid: number
-  linkCount: number
-  deviceNumber: number
-  sizeChunk: number
-  sizeWithin: number
-  accessedNs: bigint
-  modifiedNs: bigint
-  changedNs: bigint
+  mode = 0
+  uid = 0
+  gid = 0
+  linkCount = 0
+  deviceNumber = 0
+  sizeChunk = 0
+  sizeWithin = 0
+  accessedNs = 0n
+  modifiedNs = 0n
+  changedNs = 0n
   /** A machine's memory: its own lane, its own rules (see DESIGN.md). */
-  isMemory: boolean
+  isMemory = false
   /** It was made without a name and may be given its first. */
-  isLinkable: boolean
-  target: Buffer
+  isLinkable = false
+  target: Buffer = noTarget
   /** Root of the committed data: chunks of a file, names of a directory. */
   dataRoot: Buffer | null
   /** Chunk of the committed extended attributes. */
@@ -44,19 +46,7 @@ export class InodeState {
 
   constructor(number: number, record: InodeRecord, names: NameOverlay) {
     this.number = number
-    this.mode = record.mode
-    this.uid = record.uid
-    this.gid = record.gid
-    this.linkCount = record.linkCount
-    this.deviceNumber = record.deviceNumber
-    this.sizeChunk = chunkOf(record.size)
-    this.sizeWithin = withinOf(record.size)
-    this.accessedNs = record.accessedNs
-    this.modifiedNs = record.modifiedNs
-    this.changedNs = record.changedNs
-    this.isMemory = record.isMemory
-    this.isLinkable = record.isLinkable
-    this.target = record.target
+    this.setAttributes(record)
     this.dataRoot = record.dataRoot
     this.attributesRoot = record.attributesRoot
     this.names = names
@@ -75,7 +65,7 @@ export class InodeState {
   }
 
   get size(): bigint {
-    return BigInt(this.sizeChunk) * BigInt(chunkBytes) + BigInt(this.sizeWithin)
+    return bytesOf({ chunk: this.sizeChunk, within: this.sizeWithin })
   }
 
   /** The file ends at the offset at least. */
@@ -101,8 +91,9 @@ export class InodeState {
     this.gid = record.gid
     this.linkCount = record.linkCount
     this.deviceNumber = record.deviceNumber
-    this.sizeChunk = chunkOf(record.size)
-    this.sizeWithin = withinOf(record.size)
+    const { chunk, within } = offsetOf(record.size)
+    this.sizeChunk = chunk
+    this.sizeWithin = within
     this.accessedNs = record.accessedNs
     this.modifiedNs = record.modifiedNs
     this.changedNs = record.changedNs
@@ -117,14 +108,4 @@ export class InodeState {
     return { mode, uid, gid, linkCount, isLinkable, sizeChunk, sizeWithin, accessedNs, modifiedNs, changedNs,
       attributeBlock: this.attributeBlock }
   }
-}
-
-const chunkBits = BigInt(Math.log2(chunkBytes))
-
-function chunkOf(size: bigint): number {
-  return Number(size >> chunkBits)
-}
-
-function withinOf(size: bigint): number {
-  return Number(size & BigInt(chunkBytes - 1))
 }
