@@ -40,6 +40,8 @@ export interface ReplicaImages {
 
 /** A history that was left behind can be taken over and left behind again: the last generation is the group's. */
 const keyPattern = /^([0-9a-f]{32})(?:\.fenced-(\d{1,15}))*$/
+/** Of one image, while its owner merges batches faster than they can be read. */
+const listingsMax = 10
 /** What a listing of one damaged image may say. */
 const passable = ['DAMAGED', 'BAD_FORMAT', 'NEWER_VERSION', 'REPLICA_FAULT', 'KEY_NEEDED', 'WRONG_DOMAIN']
 
@@ -110,18 +112,21 @@ export interface EpochRange {
 
 /**
  * Numbers of epochs from first to last that batches can hold are read from as few of them as will do. Their owner may
- * merge them meanwhile: the last one is looked for in a second listing before it counts as absent.
+ * merge them meanwhile: they are listed again where one is gone, and once more before the last number counts as absent.
  */
 export async function readReplicaEpochs(
   replica: Replica, image: ReplicaImage, wanted: EpochRange, options?: CallOptions,
 ): Promise<Map<number, StoredEpoch>> {
-  const epochs = await readEpochs(replica, image, wanted, options).catch((error: unknown) => {
-    if (!isCode(error, 'NOT_FOUND')) throw error
-    return new Map<number, StoredEpoch>()
-  })
-  if (epochs.has(wanted.last)) return epochs
-  const again = await readReplicaImage(replica, image.key, options)
-  return again === null ? epochs : readEpochs(replica, again, wanted, options)
+  for (let listed: ReplicaImage | null = image, listings = 1; listed !== null; listings++) {
+    try {
+      const epochs = await readEpochs(replica, listed, wanted, options)
+      if (epochs.has(wanted.last) || listings > 1) return epochs
+    } catch (error) {
+      if (!isCode(error, 'NOT_FOUND') || listings === listingsMax) throw error
+    }
+    listed = await readReplicaImage(replica, image.key, options)
+  }
+  return new Map()
 }
 
 async function readEpochs(

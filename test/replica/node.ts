@@ -21,6 +21,7 @@ import { Ownership, newestGeneration } from '../../src/replica/feed/ownership.ts
 import { prefixOf } from '../../src/replica/feed/pack-feed.ts'
 import * as layout from '../../src/replica/layout.ts'
 import type { ReplicationLimits } from '../../src/replica/limits.ts'
+import { type RecordBatch, outermost } from '../../src/replica/image-list.ts'
 import { openReplica } from '../../src/replica/open.ts'
 import { readObject } from '../../src/replica/read-object.ts'
 import { ReplicaRegistry } from '../../src/replica/registry.ts'
@@ -103,29 +104,36 @@ export async function publishedNumbers(replica: Replica, key: string): Promise<n
   return (await epochsOn(replica, key)).map(({ number }) => number)
 }
 
+/** As readers see them: a batch within another one, which a collector that died has not removed yet, counts for nothing. */
 export async function epochsOn(replica: Replica, key: string) {
-  const found = new Map<number, ReturnType<typeof decodeEpochBatch>['epochs'][number]>()
+  return unchanged(async () => {
+    const batches = await batchesOn(replica, key)
+    const counted = new Set(outermost(batches))
+    const found = new Map<number, ReturnType<typeof decodeEpochBatch>['epochs'][number]>()
+    const ids = new Map<number, Buffer>()
+    for (const batch of batches) {
+      for (const epoch of decodeEpochBatch(await readObject(replica, batch.path, 2 ** 23), batch.path).epochs) {
+        if (!(ids.get(epoch.number) ?? epoch.id).equals(epoch.id)) throw new Error(`two epochs ${epoch.number}`)
+        ids.set(epoch.number, epoch.id)
+        if (counted.has(batch)) found.set(epoch.number, epoch)
+      }
+    }
+    return [...found.values()].sort((a, b) => a.number - b.number)
+  })
+}
+
+async function batchesOn(replica: Replica, key: string): Promise<RecordBatch[]> {
+  const batches: RecordBatch[] = []
   const newest = await newestGeneration(replica, key, {})
   for (let generation = 1; generation <= (newest?.number ?? 0); generation++) {
     for (const part of layout.generationParts(key, generation)) {
       if (await replica.stat(part) === null) continue
-      for (const epoch of await unchanged(() => epochsIn(replica, part))) {
-        const twin = found.get(epoch.number)
-        if (twin !== undefined && !twin.id.equals(epoch.id)) throw new Error(`two epochs ${epoch.number}`)
-        found.set(epoch.number, epoch)
+      for (const name of await settledNames(replica, part)) {
+        if (name !== layout.ownerName) batches.push({ ...layout.parseBatchName(name)!, path: `${part}/${name}` })
       }
     }
   }
-  return [...found.values()].sort((a, b) => a.number - b.number)
-}
-
-async function epochsIn(replica: Replica, part: string) {
-  const epochs: ReturnType<typeof decodeEpochBatch>['epochs'][number][] = []
-  for (const name of await settledNames(replica, part)) {
-    if (name === layout.ownerName) continue
-    epochs.push(...decodeEpochBatch(await readObject(replica, `${part}/${name}`, 2 ** 23), name).epochs)
-  }
-  return epochs
+  return batches
 }
 
 /** Reads again where what was listed had been merged, or its pack had become whole, before it was read. */
