@@ -5,7 +5,7 @@ import { digest } from '../../src/chunk/digest.ts'
 import { xorInto, xorOf } from '../../src/chunk/xor.ts'
 import { isZero, zeroChunk } from '../../src/chunk/zero.ts'
 import { chunkBytes, deltaPoorBytes } from '../../src/limits.ts'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 
 test('the digest is BLAKE3: test vectors of its authors', (t) => {
   const vector = (length: number) => digest(Buffer.from(Array.from({ length }, (_, at) => at % 251))).toString('hex')
@@ -15,7 +15,7 @@ test('the digest is BLAKE3: test vectors of its authors', (t) => {
 })
 
 test('zeros are found at every length, and nothing else is', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   t.true(isZero(zeroChunk))
   t.true(isZero(new Uint8Array(chunkBytes)))
   for (let round = 0; round < 200; round++) {
@@ -29,7 +29,7 @@ test('zeros are found at every length, and nothing else is', (t) => {
 })
 
 test('XOR is the same on words and on bytes, at every offset and length', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const pool = random.bytes(4096)
   for (let round = 0; round < 300; round++) {
     const target = Buffer.from(pool.subarray(random.below(9), 100 + random.below(3000)))
@@ -43,10 +43,10 @@ test('XOR is the same on words and on bytes, at every offset and length', (t) =>
 })
 
 test('what is compressed comes back, whole and as a delta', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (let round = 0; round < 30; round++) {
     const base = random.chunk().subarray(0, 1 + random.below(chunkBytes))
-    const plain = random.mutated(base)
+    const plain = random.laterVersion(base)
     const whole = compressWhole(plain)
     if (whole !== undefined) t.true(decompressWhole(whole, plain.length).equals(plain))
     const delta = compressDelta(plain, base)
@@ -75,7 +75,7 @@ test('a hostile length prefix is refused before it is believed', (t) => {
 })
 
 test('damaged blocks are refused or decode to the right length', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const plain = random.chunk()
   const whole = compressWhole(plain)
   t.truthy(whole)

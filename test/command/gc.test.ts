@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { DaemonStatus } from '../../src/daemon/verb.ts'
 import type { GarbageReport } from '../../src/image/collection/types.ts'
 import type { CheckReport, EpochSummary } from '../../src/image/types.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { RealStore } from './real-store.ts'
 
 const filesMax = 12

@@ -4,8 +4,8 @@
  */
 import process from 'node:process'
 import test from 'ava'
-import { Random } from '../tree/random.ts'
 import { isEncrypted } from '../image/variant.ts'
+import { Random } from '../random.ts'
 import { powerLossNames } from './power-losses.ts'
 import { CrashRun } from './run.ts'
 import { collected, comingAndGoing, everyVerb, manyPacks, manySegments, nameless, repaired, replicated, shortly } from './scripts.ts'

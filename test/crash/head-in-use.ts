@@ -12,7 +12,7 @@ import type { Operation } from '../image/model.ts'
 import { randomOperation } from '../image/random-operations.ts'
 import { openHead } from '../image/rig.ts'
 import type { HeadRig } from '../image/rig.ts'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import type { ImageHistory } from './history.ts'
 import { recordedFile } from './recording-env.ts'
 

@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Level } from 'level'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 
 /** The index as it was after so many operations. */
 export interface IndexCopy {

@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import test from 'ava'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { powerLossNames } from './power-losses.ts'
 import { QuickDirectory } from './quick-directory.ts'
 

@@ -9,8 +9,8 @@ import test from 'ava'
 import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import { isCode } from '../../src/errors.ts'
 import { scratch } from '../mount/served.ts'
+import { Random } from '../random.ts'
 import { undone } from '../run/undone.ts'
-import { Random } from '../tree/random.ts'
 import { judge, prepare, SyncedWriter } from './synced-writes.ts'
 
 const kills = Number(process.env.HOLDFAST_KILLS ?? 16)

@@ -3,8 +3,9 @@
  *
  *   npm run crash -- [ARGUMENTS OF AVA...]
  *
- * HOLDFAST_CRASHES: recordings of each use of a store, default 3. HOLDFAST_KILLS: times that processes are killed in each
- * test that does so, default 100. HOLDFAST_SEED repeats a run. Exit codes as of `npm test`.
+ * HOLDFAST_CRASHES: recordings of each use of a store, default 3. HOLDFAST_KILLS: times that processes are killed in
+ * each test that does so, default 100. Each run is another one, unless HOLDFAST_SEED repeats it. Exit codes as of
+ * `npm test`.
  */
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
@@ -16,6 +17,7 @@ const root = join(import.meta.dirname, '..', '..')
 const environment = { ...process.env }
 environment.HOLDFAST_CRASHES ??= '3'
 environment.HOLDFAST_KILLS ??= '100'
+environment.HOLDFAST_SEED ??= 'random'
 
 const sums = { points: 0, states: 0, faults: 0, killed: 0 }
 

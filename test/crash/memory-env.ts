@@ -4,7 +4,7 @@ import { relative } from 'node:path'
 import type { Env, EnvFile, OpenMode, PathStat } from '../../src/env/env.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import { locate, resized } from './tree.ts'
 import type { NodeNumber, Tree } from './tree.ts'
 

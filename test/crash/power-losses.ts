@@ -1,5 +1,5 @@
 /** The ways in which the power goes: each says of the operations that were not synced what becomes of them. */
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import type { Fate, PowerLoss } from './volume.ts'
 
 type Maker = (random: Random, pending: readonly number[]) => Omit<PowerLoss, 'name'>

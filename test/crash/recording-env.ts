@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer'
 import { relative } from 'node:path'
 import type { Env, EnvFile, OpenMode } from '../../src/env/env.ts'
 import type { Syncable } from '../../src/mount/lane-sync.ts'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import { applyEdits, emptyTree, locate } from './tree.ts'
 import type { Edit, NodeNumber, Tree } from './tree.ts'
 

@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { Aftermath } from './aftermath.ts'
 import type { Crash, Expected } from './aftermath.ts'
 import { IndexCopies, indexVariants } from './index-variants.ts'

@@ -4,7 +4,7 @@ import type { Env } from '../../src/env/env.ts'
 import { packHeaderBytes } from '../../src/format/pack-header.ts'
 import { chunkBytes } from '../../src/limits.ts'
 import { readFooter, scanRecords } from '../../src/store/pack-scan.ts'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 
 /** Packs by their numbers; the last are the open ones. */
 export function packsOf(env: Env, directory: string): string[] {

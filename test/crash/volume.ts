@@ -5,7 +5,7 @@
  * part and in any order.
  */
 import { Buffer } from 'node:buffer'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import type { RecordedOperation } from './recording-env.ts'
 import { applyEdits, emptyTree, namesOf, overlaid, resized } from './tree.ts'
 import type { Edit, NodeNumber, Tree } from './tree.ts'

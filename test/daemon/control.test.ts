@@ -11,8 +11,8 @@ import { controlPaths, SocketPath } from '../../src/daemon/socket-path.ts'
 import { controlProtocol } from '../../src/daemon/version.ts'
 import type { Progress } from '../../src/image/types.ts'
 import { isCode } from '../../src/errors.ts'
+import { Random } from '../random.ts'
 import { openFakeHost } from './fake-host.ts'
-import { Random } from './random.ts'
 import { fakeStore } from './scratch.ts'
 
 const greeting = `{"hello":{"protocol":${controlProtocol},"version":"test","pid":1}}\n`
@@ -152,8 +152,7 @@ test('another protocol is told to restart the daemon, and nothing is run', async
 })
 
 test('hostile lines are answered with an error and a closed connection; others are served on', async (t) => {
-  const random = new Random()
-  t.log(`seed ${random.seed}`)
+  const random = Random.announced(t)
   const { client, store } = await served(t)
   const hostile: (() => string | Buffer)[] = [
     () => random.bytes(1 + random.below(200)),
@@ -172,7 +171,7 @@ test('hostile lines are answered with an error and a closed connection; others a
     const bytes = hostile[round % hostile.length]()
     socket.write(bytes)
     socket.write('\n')
-    t.like(await lastWord(socket), { error: { code: 'DAEMON' } }, `seed ${random.seed} round ${round}`)
+    t.like(await lastWord(socket), { error: { code: 'DAEMON' } }, `round ${round}`)
     t.deepEqual(await client.call('images', {}), [])
   }
 })

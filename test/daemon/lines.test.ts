@@ -2,11 +2,10 @@ import test from 'ava'
 import { isCode } from '../../src/errors.ts'
 import { LineReader } from '../../src/daemon/lines.ts'
 import { decodeClientLine, decodeDaemonLine } from '../../src/daemon/protocol.ts'
-import { Random } from './random.ts'
+import { Random } from '../random.ts'
 
 test('lines come out whole however the bytes are cut', (t) => {
-  const random = new Random()
-  t.log(`seed ${random.seed}`)
+  const random = Random.announced(t)
   const wanted = Array.from({ length: 200 }, (_, index) => `${index} ${'é€'.repeat(random.below(20))}`)
   const bytes = Buffer.from(wanted.map((line) => `${line}\n${random.below(4) === 0 ? '\n' : ''}`).join(''))
   const reader = new LineReader(1000)
@@ -32,8 +31,7 @@ test('bytes that are not UTF-8 are refused', (t) => {
 })
 
 test('any document is a message or DAEMON, on both sides', (t) => {
-  const random = new Random()
-  t.log(`seed ${random.seed}`)
+  const random = Random.announced(t)
   const values = ['1', '-1', '1.5', '1e99', 'null', 'true', '""', '"images"', '{}', '[]', '{"protocol":1}', '[[[]]]']
   const fields = ['id', 'verb', 'args', 'abort', 'hello', 'result', 'error', 'progress', 'detached', '__proto__']
   for (let round = 0; round < 5000; round++) {
@@ -43,7 +41,7 @@ test('any document is a message or DAEMON, on both sides', (t) => {
       try {
         decode(line)
       } catch (error) {
-        if (!isCode(error, 'DAEMON')) t.fail(`seed ${random.seed}: ${line}: ${String(error)}`)
+        if (!isCode(error, 'DAEMON')) t.fail(`${line}: ${String(error)}`)
       }
     }
   }

@@ -3,7 +3,7 @@ import test from 'ava'
 import { isCode } from '../../src/errors.ts'
 import { checkedArguments, verbNamed, verbNames } from '../../src/daemon/verbs.ts'
 import { version } from '../../src/daemon/version.ts'
-import { Random } from './random.ts'
+import { Random } from '../random.ts'
 
 test('the version is the package’s', (t) => {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
@@ -55,8 +55,7 @@ test('defaults are filled in', (t) => {
 })
 
 test('random arguments are checked or refused, never anything else', (t) => {
-  const random = new Random()
-  t.log(`seed ${random.seed}`)
+  const random = Random.announced(t)
   const values: unknown[] = [
     undefined, null, true, false, 0, -1, 1.5, NaN, 2 ** 60, '', 'a', 'a@1', 'a@1:/x', '/x', '-', [], ['/x'], [[]], {}, { length: 3 },
   ]
@@ -67,7 +66,7 @@ test('random arguments are checked or refused, never anything else', (t) => {
     try {
       checkedArguments(verb, given)
     } catch (error) {
-      if (!isCode(error, 'USAGE', 'BAD_NAME')) t.fail(`seed ${random.seed}: ${JSON.stringify(given)}: ${String(error)}`)
+      if (!isCode(error, 'USAGE', 'BAD_NAME')) t.fail(`${JSON.stringify(given)}: ${String(error)}`)
     }
   }
   t.pass()

@@ -1,11 +1,11 @@
 import test from 'ava'
 import { duplexPair } from 'node:stream'
 import type { Duplex } from 'node:stream'
-import { randomInt } from 'node:crypto'
 import { isDriverError } from '../../drivers/errors.ts'
 import { limits } from '../../drivers/limits.ts'
 import { LineDecoder } from '../../drivers/qemu/lines.ts'
 import { QmpClient } from '../../drivers/qemu/qmp.ts'
+import { Random } from '../random.ts'
 import { codeOf } from './rig.ts'
 
 const greeting = '{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}\r\n'
@@ -128,16 +128,14 @@ test('a server that says nothing, or nothing sensible, is not waited for', async
 })
 
 test('the decoder gives the same lines whatever the pieces, and nothing for a line that is too long', (t) => {
-  const seed = randomInt(2 ** 31)
-  t.log(`seed ${seed}`)
-  const random = generator(seed)
+  const random = Random.announced(t)
   for (let round = 0; round < 200; round++) {
-    const lines = Array.from({ length: random(20) }, () => 'x'.repeat(random(60)) + (random(2) ? 'é' : 'y'))
+    const lines = Array.from({ length: random.below(20) }, () => 'x'.repeat(random.below(60)) + (random.below(2) ? 'é' : 'y'))
     const bytes = Buffer.from(lines.map((line) => `${line}\r\n`).join(''))
     const decoder = new LineDecoder(100)
     const found: string[] = []
     for (let at = 0; at < bytes.length;) {
-      const end = at + 1 + random(40)
+      const end = at + 1 + random.below(40)
       found.push(...decoder.push(bytes.subarray(at, end)))
       at = end
     }
@@ -153,9 +151,7 @@ test('the decoder gives the same lines whatever the pieces, and nothing for a li
 })
 
 test('hostile bytes end the connection or change nothing: a command is answered rightly or rejected', async (t) => {
-  const seed = randomInt(2 ** 31)
-  t.log(`seed ${seed}`)
-  const random = generator(seed)
+  const random = Random.announced(t)
   let answered = 0
   for (let round = 0; round < 300; round++) {
     const server = new Server(({ id }) => {
@@ -178,21 +174,8 @@ test('hostile bytes end the connection or change nothing: a command is answered 
   t.true(answered > 0 && answered < 300, `${answered} of 300 were answered`)
 })
 
-type Random = (below: number) => number
-
 function mutated(random: Random, bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes)
-  for (let change = random(4); change > 0; change--) copy[random(copy.length)] = random(256)
-  return random(4) === 0 ? copy.subarray(0, random(copy.length)) : copy
-}
-
-/** xorshift32, so that a seed gives the same test everywhere. */
-function generator(seed: number): Random {
-  let state = seed | 1
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
+  for (let change = random.below(4); change > 0; change--) copy[random.below(copy.length)] = random.below(256)
+  return random.below(4) === 0 ? copy.subarray(0, random.below(copy.length)) : copy
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { pathBytes, pathText } from '../../src/env/path-text.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 
 test('text is text, and each other byte a lone surrogate', (t) => {
   t.is(pathText(Buffer.from('ünïcode 😀')), 'ünïcode 😀')

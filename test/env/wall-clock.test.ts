@@ -1,7 +1,7 @@
 import test from 'ava'
 import { systemEnv } from '../../src/env/system.ts'
 import { WallClock } from '../../src/env/wall-clock.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 
 const millisecondNs = 1_000_000n
 

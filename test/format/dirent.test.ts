@@ -3,7 +3,7 @@ import test from 'ava'
 import { treeKeyMax } from '../../src/limits.ts'
 import { decodeDirents, encodeDirents, isName, nameKey } from '../../src/format/dirent.ts'
 import type { Dirent } from '../../src/format/dirent.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { checkMutants, checkNoise } from './mutants.ts'
 
 const dirents: Dirent[] = [

@@ -4,7 +4,7 @@ import { decodeEffects, encodeEffects } from '../../src/format/effects.ts'
 import type { Effect } from '../../src/format/effects.ts'
 import { xattrTotalBytesMax } from '../../src/limits.ts'
 import { goldenEffects, goldenInode } from '../golden/log-v1.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { checkMutants, checkNoise } from './mutants.ts'
 
 const again = (bytes: Buffer): Buffer => encodeEffects(decodeEffects(bytes))

@@ -9,7 +9,7 @@ import { decodeEpoch, encodeEpoch } from '../../src/format/epoch.ts'
 import type { EpochRecord } from '../../src/format/epoch.ts'
 import { epochRecordBytesMax, machineStateBytesMax } from '../../src/limits.ts'
 import { goldenEpoch } from '../golden/epoch-v1.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 
 const golden = fs.readFileSync(join(import.meta.dirname, '../golden/epoch-v1.bin'))
 const localBytes = 48

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { decodeAttributes, decodeInode, encodeAttributes, encodeInode } from '../../src/format/inode.ts'
 import type { Attribute, InodeRecord } from '../../src/format/inode.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { checkMutants, checkNoise } from './mutants.ts'
 
 const file: InodeRecord = {

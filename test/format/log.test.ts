@@ -11,7 +11,7 @@ import {
 import type { LogRecordHeader } from '../../src/format/log.ts'
 import { logRecordBytesMax } from '../../src/limits.ts'
 import { goldenRecords, goldenSegment } from '../golden/log-v1.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 
 const golden = fs.readFileSync(join(import.meta.dirname, '../golden/log-v1.bin'))
 const { nonce } = goldenSegment

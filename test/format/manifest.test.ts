@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { decodeManifest, encodeManifest } from '../../src/format/manifest.ts'
 import type { Manifest } from '../../src/format/manifest.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { checkMutants, checkNoise } from './mutants.ts'
 
 const manifest: Manifest = { inodes: Buffer.alloc(32, 0xaa), nextInode: 1000, inodeCount: 5, orphans: [2, 129, 2 ** 52 - 1] }

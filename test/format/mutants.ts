@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import type { ExecutionContext } from 'ava'
 import { HoldfastError } from '../../src/errors.ts'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 
 const codes = ['BAD_FORMAT', 'NEWER_VERSION', 'DAMAGED']
 

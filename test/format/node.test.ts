@@ -3,7 +3,7 @@ import test from 'ava'
 import { decodeNode, encodeInner, encodeLeaf } from '../../src/format/node.ts'
 import { heavyWeight } from '../../src/format/node-partition.ts'
 import type { ChildReference } from '../../src/format/node.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { randomModel, shapes, sorted } from '../tree/shapes.ts'
 import { checkMutants, checkNoise } from './mutants.ts'
 

@@ -8,7 +8,7 @@ import {
   type RunEntry, RunTable, compareEntries, decodeRunTrailer, encodeIndexRun, entriesOfRun, indexRunTrailerBytes,
 } from '../../src/format/index-run.ts'
 import { goldenEpoch } from '../golden/epoch-v1.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { checkMutants } from './mutants.ts'
 
 const { domainId, keyId, imageId } = goldenEpoch
@@ -45,7 +45,7 @@ test('a batch refuses what does not belong into it', (t) => {
 })
 
 test('a batch that was changed is refused', (t) => {
-  const random = new Random(Number(process.env.SEED ?? 1))
+  const random = Random.announced(t)
   const bytes = encodeEpochBatch({ domainId, keyId, imageId, packs, records: records([1, 2, 3]) })
   checkMutants(t, random, bytes, 2000, (mutant) => {
     return encodeEpochBatch({ domainId, keyId, imageId, ...decodeEpochBatch(mutant, 'x') })
@@ -84,7 +84,7 @@ test('a run gives back its entries, and finds each through its table', (t) => {
 })
 
 test('a run that was changed is refused', (t) => {
-  const random = new Random(Number(process.env.SEED ?? 2))
+  const random = Random.announced(t)
   const bytes = encodeIndexRun({ domainId, keyId }, entries(random, 40))
   checkMutants(t, random, bytes, 3000, (mutant) => encodeIndexRun({ domainId, keyId }, [...entriesOfRun(mutant)]))
   t.true(isCode(t.throws(() => [...entriesOfRun(Buffer.alloc(10))]), 'BAD_FORMAT'))

@@ -1,50 +1,37 @@
 /** Malformed messages: whatever the bytes are, the answer is an errno or a proper reply. */
 import test from 'ava'
-import { randomInt } from 'node:crypto'
 import { opcodeTable } from '../../fuse/protocol/opcodes.ts'
 import { traceRequest } from '../../fuse/protocol/trace.ts'
+import { Random } from '../random.ts'
 import { Bench, kernelMessage } from './kernel-message.ts'
 import type { Answer } from './kernel-message.ts'
 
 const ROUNDS = 20_000
 
-/** A small generator (mulberry32), so that the printed seed repeats a failure. */
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
-
-function randomBytes(random: (below: number) => number, bytes: number): Buffer {
-  const shape = random(3)
-  return Buffer.from(Array.from({ length: bytes }, () => (shape === 0 ? random(256) : shape === 1 ? random(3) : 255)))
+function randomBytes(random: Random, bytes: number): Buffer {
+  const shape = random.below(3)
+  return Buffer.from(Array.from({ length: bytes }, () => (shape === 0 ? random.below(256) : shape === 1 ? random.below(3) : 255)))
 }
 
 test('no bytes make the dispatcher throw', (t) => {
-  const seed = Number(process.env['HOLDFAST_SEED'] ?? randomInt(2 ** 31))
-  t.log(`seed ${seed}`)
-  const random = generator(seed)
+  const random = Random.announced(t)
   const bench = new Bench()
   for (let round = 0; round < ROUNDS; round++) {
-    const row = opcodeTable[random(opcodeTable.length)]
-    const opcode = random(20) === 0 ? random(2 ** 16) : row.opcode
-    const body = randomBytes(random, random(4) === 0 ? random(row.fixed.bytes + 1) : row.fixed.bytes + random(64))
-    const node = random(4) === 0 ? randomBytes(random, 8).readBigUInt64LE() : 1n
-    const unique = random(4) === 0 ? randomBytes(random, 8).readBigUInt64LE() : 2n
+    const row = opcodeTable[random.below(opcodeTable.length)]
+    const opcode = random.below(20) === 0 ? random.below(2 ** 16) : row.opcode
+    const body = randomBytes(random, random.below(4) === 0 ? random.below(row.fixed.bytes + 1) : row.fixed.bytes + random.below(64))
+    const node = random.below(4) === 0 ? randomBytes(random, 8).readBigUInt64LE() : 1n
+    const unique = random.below(4) === 0 ? randomBytes(random, 8).readBigUInt64LE() : 2n
     const bytes = kernelMessage({ opcode, node, unique, tail: body })
-    const length = random(10) === 0 ? random(bytes.length + 100) : bytes.length
-    const where = `seed ${seed} round ${round} opcode ${opcode}`
+    const length = random.below(10) === 0 ? random.below(bytes.length + 100) : bytes.length
+    const where = `round ${round} opcode ${opcode}`
     const answers: Answer[] = []
     t.notThrows(() => answers.push(bench.ask(bytes, length)), where)
     const isOwed = opcodeTable.find((each) => each.opcode === opcode)?.reply !== 'none'
     if (isOwed && length >= 40) t.true(answers[0].isSent, where)
     bytes.copy(bench.message.buffer)
     bench.message.start(length)
-    t.notThrows(() => traceRequest(bench.message), `trace: seed ${seed} round ${round} opcode ${opcode}`)
+    t.notThrows(() => traceRequest(bench.message), `trace: round ${round} opcode ${opcode}`)
   }
   t.true(bench.dispatcher.counts.malformedCount > ROUNDS / 100)
 })

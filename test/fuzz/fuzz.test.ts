@@ -7,7 +7,7 @@ import { Buffer } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import type { FuzzJob, FuzzResult } from './worker.ts'
 
 const seconds = Number(process.env.HOLDFAST_FUZZ_SECONDS ?? 5)

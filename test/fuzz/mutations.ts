@@ -1,6 +1,6 @@
 /** Bytes made a little wrong: in single bits, numbers, lengths, order. */
 import { Buffer } from 'node:buffer'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 
 const numbers = [0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff]
 const bytesMax = 256 * 1024

@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer'
 import { parentPort, workerData } from 'node:worker_threads'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { formatTargets } from './format-targets.ts'
 import { mutated } from './mutations.ts'
 import { peerTargets } from './peer-targets.ts'

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { HoldfastError } from '../../src/errors.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { Work } from './work.ts'
 import { isEncrypted, openLocalEngine } from './variant.ts'
 

@@ -6,7 +6,7 @@ import { removeAttribute, setAttribute } from '../../src/image/head-attributes.t
 import { link, make, remove, rename } from '../../src/image/head-names.ts'
 import { rootInode } from '../../src/image/ingest.ts'
 import { fileType } from '../../src/image/modes.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { temporaryRig, Work } from './work.ts'
 
 test('an empty image has epoch 0, and nothing in it but its root', async (t) => {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { Work } from './work.ts'
 
 const mebibyte = 1_048_576

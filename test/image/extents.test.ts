@@ -7,7 +7,7 @@ import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { ExtentMap } from '../../src/image/extents.ts'
 import { chunkBytes } from '../../src/limits.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 
 type Step =
   | { do: 'write'; at: number; length: number }

@@ -7,7 +7,7 @@ import { logRecordHeaderBytes } from '../../src/format/log.ts'
 import { writeData } from '../../src/image/head-data.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { chunkBytes } from '../../src/limits.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { type Rig, makeRig, openHead } from './rig.ts'
 
 /** An image whose file changes from epoch to epoch. */

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import test from 'ava'
 import { machineStateBytesMax, noteBytesMax } from '../../src/limits.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { Work } from './work.ts'
 
 test('a machine’s state comes back, and its next version costs what changed', async (t) => {

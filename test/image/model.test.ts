@@ -3,7 +3,7 @@
  * rollbacks. A seed repeats a run: HOLDFAST_SEED.
  */
 import test from 'ava'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { makeRig } from './rig.ts'
 import { Session } from './session.ts'
 

@@ -1,7 +1,7 @@
 /** Random operations that a kernel could ask for, on what a model holds. */
 import { Buffer } from 'node:buffer'
 import { chunkBytes } from '../../src/limits.ts'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import { modelRoot } from './model.ts'
 import type { Model, Node, Operation } from './model.ts'
 

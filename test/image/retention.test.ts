@@ -1,6 +1,6 @@
 import test from 'ava'
 import { type RetentionRules, decide, defaultThinning, risingTimes } from '../../src/image/collection/retention.ts'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 
 const hourMs = 3_600_000
 const start = Date.UTC(2030, 0, 7)
@@ -38,7 +38,7 @@ test('a clock that is set back deletes nothing, and time goes on from there', (t
 })
 
 test('thinning keeps less the older it is, and what it keeps now it would have kept before', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   let left: { number: number; wallMs: number }[] = []
   const times: number[] = []
   let timeMs = start

@@ -8,7 +8,7 @@ import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { MIB } from '../../src/limits.ts'
 import { systemEnv } from '../../src/env/system.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { Work } from './work.ts'
 import { initStore, openLocalEngine } from './variant.ts'
 

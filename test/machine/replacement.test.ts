@@ -6,8 +6,8 @@ import test from 'ava'
 import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import type { MachineSummary } from '../../src/daemon/host.ts'
 import { isUnbroken, writeBootDisk } from '../drivers/guests.ts'
-import { Random } from '../tree/random.ts'
 import { scratch } from '../mount/served.ts'
+import { Random } from '../random.ts'
 import { until } from './rig.ts'
 
 const kills = 5

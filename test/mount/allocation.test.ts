@@ -3,8 +3,8 @@ import { countKeys } from '../../src/image/allocation.ts'
 import { NodeReader, NodeStore, update } from '../../src/image/tree/index.ts'
 import type { Change } from '../../src/image/tree/index.ts'
 import { digestBytes } from '../../src/limits.ts'
+import { Random } from '../random.ts'
 import { MemoryChunks } from '../tree/memory-chunks.ts'
-import { Random } from '../tree/random.ts'
 
 test('the ids of a file are counted by the weights of its tree as by looking at each', (t) => {
   const random = Random.announced(t)

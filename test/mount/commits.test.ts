@@ -6,7 +6,7 @@ import type { Engine } from '../../src/image/engine.ts'
 import type { CommitRequest, CommitResult } from '../../src/image/types.ts'
 import { Commits } from '../../src/mount/commits.ts'
 import type { OpenCommit } from '../../src/mount/commits.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 
 /** An engine whose commits end when the test says so. */
 class SlowEngine {

@@ -8,7 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import { cleanStaleMount, cleanStaleMountsBelow } from '../../src/mount/stale.ts'
 import { mountAt } from '../../fuse/index.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { ServedStore } from './served.ts'
 import { contract } from './transports.ts'
 

@@ -12,7 +12,7 @@ import { KilledDaemon } from '../../bench/rig/killed-daemon.ts'
 import { NamespaceLoad } from '../../bench/rig/namespace-load.ts'
 import { crashesMax } from '../../src/daemon/limits.ts'
 import { controlPaths } from '../../src/daemon/socket-path.ts'
-import { Random } from '../tree/random.ts'
+import { Random } from '../random.ts'
 import { started, startedWithHook } from './doomed.ts'
 import { linkOpen, oTmpfile } from './unnamed.ts'
 

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import type { Random } from '../tree/random.ts'
+import type { Random } from '../random.ts'
 import { resize, writeInto } from './tree-model.ts'
 import type { DirectoryNode, FileNode, Path, TreeModel, TreeNode } from './tree-model.ts'
 

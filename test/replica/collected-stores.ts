@@ -19,7 +19,7 @@ import { initStore, readIdentity } from '../../src/store/identity.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { Work } from '../image/work.ts'
-import type { Random } from '../store/support.ts'
+import type { Random } from '../random.ts'
 import { type DyingReplica, dyingReplicas } from './dying-replica.ts'
 import { ReplicatedNode, epochsOn, imageKeys } from './node.ts'
 

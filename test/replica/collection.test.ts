@@ -1,7 +1,7 @@
 import test from 'ava'
 import { beginCollector, stepCollector } from '../../src/replica/protocol/collector.ts'
 import { beginWriter, stepWriter } from '../../src/replica/protocol/writer.ts'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 import { type Budget, type Flaw, explore, firstWorld, movesOf, wrongIn } from './collection-model.ts'
 
 const once: Budget = {
@@ -89,7 +89,7 @@ test('events that do not fit change nothing', (t) => {
 
 test('model: a long walk at random, of two writers and two collectors', (t) => {
   t.timeout(3_600_000)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 20_000)
   const budget: Budget = {
     batches: 6, collections: 6, batchRecords: 2, losses: 4, crashes: 2, suspicions: 2, fences: 0, packs: 'all',

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 import { CollectorWalk } from './collector-walk.ts'
 
 /** HOLDFAST_GC_STEPS=1000000: some minutes. */
@@ -7,7 +7,7 @@ const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 20_000)
 
 test('a long walk of writers, forks and collectors, with the code that runs', async (t) => {
   t.timeout(3_600_000)
-  const walk = new CollectorWalk(seeded(t))
+  const walk = new CollectorWalk(Random.announced(t))
   await walk.run(stepsWanted)
   t.log(JSON.stringify(walk.counts))
   t.is(walk.fault, null)

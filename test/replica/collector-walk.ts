@@ -11,7 +11,7 @@ import { CollectorRun } from '../../src/replica/collection/collector-run.ts'
 import { batchName, generationDirectory, imageDirectory, parseBatchName } from '../../src/replica/layout.ts'
 import { packOfMarker } from '../../src/replica/protocol/collection.ts'
 import { Publisher } from '../../src/replica/publisher.ts'
-import type { Random } from '../store/support.ts'
+import type { Random } from '../random.ts'
 import { MemoryReplica, type Waiting } from './memory-replica.ts'
 
 const writersMax = 4

@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib'
 import { HoldfastError, codeOf } from '../../src/errors.ts'
 import { MIB } from '../../src/limits.ts'
 import type { Replica, ReplicaEntry } from '../../src/replica/replica.ts'
-import { Random, seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 
 export interface Subject {
   /** Stands before each test's name. */
@@ -37,7 +37,7 @@ type Law = (title: string, body: (t: ExecutionContext, replica: Replica) => Prom
 
 function objects(law: Law): void {
   law('what is put is read, whole and in ranges, of all sizes', async (t, replica) => {
-    const random = seeded(t)
+    const random = Random.announced(t)
     for (const size of [0, 1, 511, 512, 513, 4096, 65_536 + 7, 3 * MIB + 5]) {
       const bytes = filled(random, size)
       t.deepEqual(await replica.put(`o${size}`, bytes), { bytes: size, crc32: crc32(bytes) })
@@ -178,7 +178,7 @@ function generations(law: Law): void {
   })
 
   law('an intent is published or taken away, never both, each time', async (t, replica) => {
-    const random = seeded(t)
+    const random = Random.announced(t)
     await replica.makeDirectory('intents')
     await replica.openGeneration('g1', 'owner', Buffer.from('me'))
     let publishedCount = 0
@@ -223,7 +223,7 @@ function generations(law: Law): void {
   })
 
   law('whoever closes sees exactly what was published, each time', async (t, replica) => {
-    const random = seeded(t)
+    const random = Random.announced(t)
     let publishedCount = 0
     for (let round = 0; round < rounds; round++) {
       const directory = `r${round}`

@@ -11,7 +11,7 @@ import type { WebHdfsReplica } from '../../src/replica/webhdfs/webhdfs-replica.t
 import type { Daemon } from '../../rig/hdfs/index.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { openReplica } from '../../src/replica/open.ts'
-import { type Random, seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 import { codeFrom, filled, names, readAll } from './contract.ts'
 import { hdfs, hdfsReplica, hdfsTest, testLimits, whyNot } from './hdfs.ts'
 
@@ -153,7 +153,7 @@ async function withFault(t: ExecutionContext, body: (replica: WebHdfsReplica, ra
   t.timeout(480_000)
   const replica = await hdfsReplica(t)
   try {
-    await body(replica, seeded(t))
+    await body(replica, Random.announced(t))
   } finally {
     await hdfs().revive()
   }

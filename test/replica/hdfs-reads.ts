@@ -1,6 +1,6 @@
 /** Reads of many ranges from a real HDFS, and reads that break off. */
 import { MIB } from '../../src/limits.ts'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 import { ChaosProxy } from './chaos-proxy.ts'
 import { codeFrom, filled, readAll } from './contract.ts'
 import { CuttingRelays } from './cutting-relays.ts'
@@ -12,7 +12,7 @@ export function readTests(): void {
   hdfsTest(`hdfs: who reads many ranges of an object asks the NameNode once${whyNot}`, async (t) => {
     const proxy = await ChaosProxy.start(t, hdfs().address)
     const replica = await hdfsReplica(t, { address: proxy.address })
-    const bytes = filled(seeded(t), 3 * MIB)
+    const bytes = filled(Random.announced(t), 3 * MIB)
     await replica.put('o', bytes)
     const offsets = [0, MIB, 2 * MIB, 17, 3 * MIB - 5]
     const read = async (offset: number) => readAll(replica, 'o', { offset, bytes: 1000 })
@@ -27,11 +27,11 @@ export function readTests(): void {
 
   hdfsTest(`hdfs: an object that was removed is not there, wherever it was${whyNot}`, async (t) => {
     const replica = await hdfsReplica(t)
-    await replica.put('o', filled(seeded(t), MIB))
+    await replica.put('o', filled(Random.announced(t), MIB))
     await readAll(replica, 'o', { offset: 5, bytes: 10 })
     await replica.remove('o')
     t.is(await codeFrom(readAll(replica, 'o', { offset: 7, bytes: 10 })), 'NOT_FOUND')
-    const other = filled(seeded(t), 2 * MIB)
+    const other = filled(Random.announced(t), 2 * MIB)
     await replica.put('o', other)
     t.true(other.subarray(MIB, MIB + 10).equals(await readAll(replica, 'o', { offset: MIB, bytes: 10 })))
   })
@@ -39,7 +39,7 @@ export function readTests(): void {
   hdfsTest(`hdfs: a DataNode that fails where the last range came from is left for what the NameNode says${whyNot}`, async (t) => {
     const relays = await CuttingRelays.start(t, hdfs())
     const replica = await hdfsReplica(t, { address: relays.address })
-    const bytes = filled(seeded(t), 2 * MIB)
+    const bytes = filled(Random.announced(t), 2 * MIB)
     await replica.put('o', bytes)
     await readAll(replica, 'o', { offset: 1, bytes: 10 })
     relays.cut = { afterBytes: 0, times: 1 }
@@ -52,7 +52,7 @@ export function readTests(): void {
       t.timeout(480_000)
       const relays = await CuttingRelays.start(t, hdfs())
       const replica = await hdfsReplica(t, { address: relays.address })
-      const bytes = filled(seeded(t), objectBytes)
+      const bytes = filled(Random.announced(t), objectBytes)
       await replica.put('o', bytes)
       relays.cut = { afterBytes: 3 * MIB + 12_345, times }
       t.true(bytes.equals(await readAll(replica, 'o')))

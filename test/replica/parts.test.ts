@@ -8,7 +8,7 @@ import { formatWebHdfsUrl, parseWebHdfsUrl } from '../../src/replica/webhdfs/add
 import { HdfsChecksum } from '../../src/replica/webhdfs/checksum.ts'
 import { crc32c, crc32cOfWords } from '../../src/replica/webhdfs/crc32c.ts'
 import { followRedirect } from '../../src/replica/webhdfs/redirect.ts'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 
 test('URLs', (t) => {
   t.deepEqual(parseWebHdfsUrl('webhdfs://nn1:50070,[::1]/a/b/?user=hdfs'), {
@@ -28,13 +28,13 @@ test('CRC-32C is that of RFC 3720', (t) => {
   t.is(crc32c(Buffer.from('123456789')) >>> 0, 0xe306_9283)
   t.is(crc32c(Buffer.alloc(32)) >>> 0, 0x8a91_36aa)
   t.is(crc32c(Buffer.alloc(32, 0xff)) >>> 0, 0x62a8_ab43)
-  const bytes = seeded(t).bytes(4096)
+  const bytes = Random.announced(t).bytes(4096)
   const words = new Int32Array(Uint8Array.from(bytes).buffer)
   t.is(crc32cOfWords(words, 128, 256), crc32c(bytes.subarray(512, 1536)))
 })
 
 test('a checksum does not depend on how the bytes came', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const bytes = random.bytes(20_000)
   const whole = new HdfsChecksum()
   whole.update(bytes)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
 import { openReplica } from '../../src/replica/open.ts'
-import { seeded } from '../store/support.ts'
+import { Random } from '../random.ts'
 import { CollectedStore, type Expected, allRestore } from './collected-stores.ts'
 import { place } from './places.ts'
 import { epochsOn, imageKeys } from './node.ts'
@@ -16,7 +16,7 @@ const stepsBetweenLooks = 12
 
 test('whatever is written, forked, taken over and collected beside each other, and dies, what is there is whole', async (t) => {
   t.timeout(480_000 + stepsWanted * 5_000)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const expected: Expected = new Map()
   const counts: Record<string, number> = {}
   const count = (what: string, by = 1): void => { counts[what] = (counts[what] ?? 0) + by }

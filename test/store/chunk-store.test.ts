@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { once } from 'node:events'
 import { chunkBytes, pendingRecordsMax } from '../../src/limits.ts'
-import { Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { Random } from '../random.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 import { digest, initStore, openChunkReader, openChunkStore, rebuildIndex } from './variant.ts'
 
 test('what is put is read: at once, after a sync, after opening again', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const chunks = [random.chunk(), random.bytes(chunkBytes), Buffer.alloc(chunkBytes, 7), Buffer.alloc(chunkBytes)]
   const nodes = [Buffer.from('x'), random.bytes(4096), Buffer.alloc(chunkBytes, 1)]
   const ids: Buffer[] = []
@@ -35,7 +36,7 @@ test('what is put is read: at once, after a sync, after opening again', async (t
 
 test('a chunk is stored once, within a sync and across sessions', async (t) => {
   const directory = temporaryStore(t)
-  const chunk = seeded(t).chunk()
+  const chunk = Random.announced(t).chunk()
   {
     await using store = await openChunkStore(env, directory)
     t.true(store.put(chunk, 'data').storedBytes > 0)
@@ -51,9 +52,9 @@ test('a chunk is stored once, within a sync and across sessions', async (t) => {
 
 test('versions of a chunk become deltas, at most three deep, and stay readable', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const versions = [random.chunk()]
-  for (let n = 0; n < 30; n++) versions.push(random.mutated(versions[n]))
+  for (let n = 0; n < 30; n++) versions.push(random.laterVersion(versions[n]))
   const ids: Buffer[] = []
   {
     await using store = await openChunkStore(env, directory)
@@ -75,7 +76,7 @@ test('versions of a chunk become deltas, at most three deep, and stay readable',
 
 test('node chunks of different lengths are deltas of each other', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const long = random.bytes(4096)
   const short = Buffer.from(long.subarray(0, 3000))
   const longer = Buffer.concat([long, random.bytes(200)])
@@ -93,7 +94,7 @@ test('node chunks of different lengths are deltas of each other', async (t) => {
 
 test('a base that is not there is no base', async (t) => {
   const directory = temporaryStore(t)
-  const chunk = seeded(t).chunk()
+  const chunk = Random.announced(t).chunk()
   await using store = await openChunkStore(env, directory)
   const { id } = store.put(chunk, 'data', digest(Buffer.from('nowhere')))
   t.true(store.read(id).equals(chunk))
@@ -127,7 +128,7 @@ test('what is no store says so, and a newer one too', async (t) => {
 
 test('a deleted or broken index is made again and equal', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const plains = Array.from({ length: 40 }, () => random.bytes(1 + random.below(3000)))
   {
     await using store = await openChunkStore(env, directory)
@@ -164,7 +165,7 @@ async function listing(directory: string): Promise<string[]> {
 
 test('a reader in another thread sees what a sync published', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   await using store = await openChunkStore(env, directory)
   const worker = new Worker(new URL('reading-worker.ts', import.meta.url), { workerData: directory })
   t.teardown(() => worker.terminate())

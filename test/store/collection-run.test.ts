@@ -8,7 +8,8 @@ import { setImmediate } from 'node:timers/promises'
 import { digest } from '../../src/chunk/digest.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import { openChunkReader, openChunkStore } from '../../src/store/open.ts'
-import { type Random, env, seeded, temporaryStore } from './support.ts'
+import { Random } from '../random.ts'
+import { env, temporaryStore } from './support.ts'
 
 const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 6000)
 const rootsMax = 12
@@ -86,7 +87,7 @@ class Run {
       return at
     }
     const before = this.#contents.length === 0 ? null : this.#random.pick(this.#contents)
-    const fresh = before === null || this.#random.below(3) === 0 ? this.#random.bytes(200 + this.#random.below(1000)) : this.#random.mutated(before, 2)
+    const fresh = before === null || this.#random.below(3) === 0 ? this.#random.bytes(200 + this.#random.below(1000)) : this.#random.laterVersion(before, 2)
     // A base may be garbage by now: then it is none.
     this.#store.put(fresh, 'node', before === null ? undefined : digest(before))
     return this.#contents.push(fresh) - 1
@@ -110,7 +111,7 @@ class Run {
 
 test('nothing that is named is collected, whatever is written meanwhile', async (t) => {
   t.timeout(3_600_000)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const directory = temporaryStore(t)
   {
     await using store = await openChunkStore(env, directory)

@@ -8,11 +8,12 @@ import { IdSet } from '../../src/store/collection/id-set.ts'
 import { planPacks } from '../../src/store/collection/pack-plan.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import { openChunkReader, openChunkStore, rebuildIndex } from '../../src/store/open.ts'
+import { Random } from '../random.ts'
 import { FailingEnv, type Operation } from './failing-env.ts'
-import { Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 
 test('a set of ids holds what was added, with depths apart, however it grows', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (const idBytes of [8, 16] as const) {
     const set = new IdSet(10, idBytes, random.below(2 ** 31))
     const expected = new Set<string>()
@@ -68,7 +69,7 @@ async function filled(t: ExecutionContext, random: Random, versionCount: number)
         continue
       }
       const isNew = last === undefined || random.below(2) === 0
-      const chunk = isNew ? random.chunk() : random.mutated(chunks[last])
+      const chunk = isNew ? random.chunk() : random.laterVersion(chunks[last])
       store.put(chunk, 'data', isNew ? undefined : digest(chunks[last]))
       current.push(chunks.push(chunk) - 1)
     }
@@ -99,7 +100,7 @@ async function checkReadable(t: ExecutionContext, directory: string, plains: rea
 }
 
 test('what is needed stays, with what it builds on; the rest goes, also from an index made again', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (let round = 0; round < 6; round++) {
     const made = await filled(t, random, 8)
     const { directory, chunks } = made
@@ -126,7 +127,7 @@ test('what is needed stays, with what it builds on; the rest goes, also from an 
 })
 
 test('what is put while garbage is collected stays, also what was about to go', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (let round = 0; round < 6; round++) {
     const made = await filled(t, random, 6)
     const { directory, chunks } = made
@@ -138,7 +139,7 @@ test('what is put while garbage is collected stays, also what was about to go', 
     const putting = async (): Promise<void> => {
       while (isBusy) {
         const plain = random.pick(chunks)
-        const fresh = random.mutated(plain)
+        const fresh = random.laterVersion(plain)
         store.put(plain, 'data')
         store.put(fresh, 'data', digest(plain))
         late.push(plain, fresh)
@@ -163,7 +164,7 @@ test('what is put while garbage is collected stays, also what was about to go', 
 })
 
 test('a collection that fails anywhere costs nothing, and the next one ends it', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const made = await filled(t, random, 9)
   const kept = needed(made, [8])
   let failures = 0
@@ -199,7 +200,7 @@ test('a collection that fails anywhere costs nothing, and the next one ends it',
 })
 
 test('without any space what is dead goes all the same, and the rest waits', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const made = await filled(t, random, 6)
   const { directory } = made
   let freeBytes = 0

@@ -3,11 +3,12 @@ import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { decodePackHeader, packHeaderBytes } from '../../src/format/pack-header.ts'
+import { Random } from '../random.ts'
 import { openChunkReader, openChunkStore } from './variant.ts'
 import { recordsOf, StoreSource } from './store-source.ts'
 import { AbsentChunk } from '../../src/store/record-source.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
-import { env, packPaths, type Random, seeded, temporaryStore } from './support.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 
 /** Versions of one chunk in a store, each stored on the one before. */
 async function versionsIn(store: LocalChunkStore, random: Random, count: number): Promise<Buffer[]> {
@@ -15,14 +16,14 @@ async function versionsIn(store: LocalChunkStore, random: Random, count: number)
   let plain = random.chunk()
   for (let at = 0; at < count; at++) {
     ids.push(store.put(plain, 'data', ids.at(-1)).id)
-    plain = random.mutated(plain)
+    plain = random.laterVersion(plain)
   }
   await store.sync()
   return ids
 }
 
 test('a chunk that is not here comes from the source, with its bases, once and for good', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const there = temporaryStore(t)
   const here = temporaryStore(t)
   await using first = await openChunkStore(env, there)
@@ -43,7 +44,7 @@ test('a chunk that is not here comes from the source, with its bases, once and f
 })
 
 test('copied records lie in packs of their own, which go on after a reopen beside the others', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const there = temporaryStore(t)
   const here = temporaryStore(t)
   await using first = await openChunkStore(env, there)
@@ -67,7 +68,7 @@ test('copied records lie in packs of their own, which go on after a reopen besid
 })
 
 test('a damaged record is healed by the source', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const there = temporaryStore(t)
   const here = temporaryStore(t)
   await using first = await openChunkStore(env, there)
@@ -93,7 +94,7 @@ test('a damaged record is healed by the source', async (t) => {
 })
 
 test('a source that gives something else is not believed', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const there = temporaryStore(t)
   await using first = await openChunkStore(env, there)
   const [id, other] = await versionsIn(first, random, 2)
@@ -122,7 +123,7 @@ test('a source that gives something else is not believed', async (t) => {
 })
 
 test('a thread that may not wait is told, and reads what it is then given', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const there = temporaryStore(t)
   const here = temporaryStore(t)
   await using first = await openChunkStore(env, there)

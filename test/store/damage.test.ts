@@ -8,7 +8,8 @@ import { isCode } from '../../src/errors.ts'
 import { codecRaw, kindNode, recordBytesMax, writeRecord } from '../../src/format/pack-record.ts'
 import { chunkBytes, packBytesMax } from '../../src/limits.ts'
 import type { ChunkReader } from '../../src/store/chunks.ts'
-import { type Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { Random } from '../random.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 import { digest, initStore, openChunkReader, openChunkStore, rebuildIndex, sealOfPack } from './variant.ts'
 
 interface Filled {
@@ -23,7 +24,7 @@ async function filledStore(t: ExecutionContext, random: Random, count: number): 
   await using store = await openChunkStore(env, directory)
   for (let n = 0; n < count; n++) {
     const base = plains.length > 0 && random.below(4) > 0 ? random.pick(plains) : undefined
-    const plain = base === undefined ? fresh(random) : random.mutated(base, 3)
+    const plain = base === undefined ? fresh(random) : random.laterVersion(base, 3)
     plains.push(plain)
     store.put(plain, plain.length === chunkBytes ? 'data' : 'node', base && digest(base))
     if (random.below(5) === 0) await store.sync()
@@ -63,7 +64,7 @@ async function healsAll(t: ExecutionContext, { directory, plains }: Filled): Pro
 }
 
 test('a pack cut at any byte keeps what lies before, and grows on', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (let round = 0; round < 12; round++) {
     const filled = await filledStore(t, random, 30)
     const [path] = packPaths(filled.directory)
@@ -83,7 +84,7 @@ test('a pack cut at any byte keeps what lies before, and grows on', async (t) =>
 })
 
 test('garbage behind the last sync is cut off or stepped over', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (let round = 0; round < 8; round++) {
     const { directory, plains } = await filledStore(t, random, 20)
     const [path] = packPaths(directory)
@@ -115,7 +116,7 @@ function strayRecord(pack: Buffer, plain: Buffer): Buffer {
 }
 
 test('a flipped bit anywhere in a pack is found, never served, and healed', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const filled = await filledStore(t, random, 40)
   const [path] = packPaths(filled.directory)
   const sound = fs.readFileSync(path)
@@ -139,7 +140,7 @@ test('a flipped bit anywhere in a pack is found, never served, and healed', asyn
 })
 
 test('a flipped bit anywhere in the index never makes a wrong byte', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const { directory, plains } = await filledStore(t, random, 40)
   await rebuildIndex(env, directory)
   const index = join(directory, 'index')
@@ -162,7 +163,7 @@ test('a flipped bit anywhere in the index never makes a wrong byte', async (t) =
 })
 
 test('an index whose every block is spoilt is made again when the store is opened', async (t) => {
-  const { directory, plains } = await filledStore(t, seeded(t), 40)
+  const { directory, plains } = await filledStore(t, Random.announced(t), 40)
   await rebuildIndex(env, directory)
   const index = join(directory, 'index')
   {
@@ -179,7 +180,7 @@ test('an index whose every block is spoilt is made again when the store is opene
 })
 
 test('an index that turns out to be damaged in use is made again when the store is opened next', async (t) => {
-  const { directory, plains } = await filledStore(t, seeded(t), 40)
+  const { directory, plains } = await filledStore(t, Random.announced(t), 40)
   // Opened again, so that what is in LevelDB's log comes into a table.
   await (await openChunkStore(env, directory)).close()
   const index = join(directory, 'index')
@@ -197,7 +198,7 @@ test('an index that turns out to be damaged in use is made again when the store 
 })
 
 test('an index whose opening ended the process is made again', async (t) => {
-  const { directory, plains } = await filledStore(t, seeded(t), 10)
+  const { directory, plains } = await filledStore(t, Random.announced(t), 10)
   const index = join(directory, 'index')
   fs.writeFileSync(join(index, 'of the old one'), '')
   fs.writeFileSync(join(directory, 'index.opening'), '')
@@ -220,7 +221,7 @@ testAsRoot('a full file system refuses before damage, and takes more once there 
   })
   const directory = join(mount, 'store')
   initStore(env, directory)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const ballast = join(mount, 'ballast')
   fs.writeFileSync(ballast, Buffer.alloc(4 * 2 ** 20))
   const plains: Buffer[] = []
@@ -248,7 +249,7 @@ testAsRoot('a full file system refuses before damage, and takes more once there 
 
 test('packs are closed at their size, found by their footers, and scanned where those are broken', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const plain = random.bytes(chunkBytes)
   const count = Math.ceil(packBytesMax / chunkBytes) + 20
   const nth = (n: number) => {
@@ -280,7 +281,7 @@ test('packs are closed at their size, found by their footers, and scanned where 
 })
 
 test('verifying and opening stop on request', async (t) => {
-  const { directory } = await filledStore(t, seeded(t), 10)
+  const { directory } = await filledStore(t, Random.announced(t), 10)
   const signal = AbortSignal.abort()
   {
     await using store = await openChunkStore(env, directory)

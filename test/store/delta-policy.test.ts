@@ -5,7 +5,7 @@ import { digest } from '../../src/chunk/digest.ts'
 import { codecDelta, recordHeaderBytesFor } from '../../src/format/pack-record.ts'
 import { chunkBytes, deltaDepthMax } from '../../src/limits.ts'
 import { type ChunkForm, type Version, chooseForm, wholeForm } from '../../src/store/delta-policy.ts'
-import { Random, seeded } from './support.ts'
+import { Random } from '../random.ts'
 
 const generations = 50
 
@@ -99,7 +99,7 @@ function simulate(plains: readonly Buffer[], policy: Policy, check: (form: Chunk
 
 for (const [name, make] of Object.entries(workloads)) {
   test(`stored bytes of ${generations} generations: ${name}`, (t) => {
-    const plains = make(seeded(t))
+    const plains = make(Random.announced(t))
     const stored: Record<string, number> = {}
     for (const [label, policy] of Object.entries(policies)) {
       stored[label] = simulate(plains, policy, ({ depth, baseDepth }) => {
@@ -113,7 +113,7 @@ for (const [name, make] of Object.entries(workloads)) {
 }
 
 test('what does not compress against its base is stored whole', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const [first, second] = [random.bytes(65_536), random.chunk()]
   const base: Version = { id: digest(first), depth: 0, paidBytes: 0, plain: () => first }
   t.is(chooseForm(second, [base]).depth, 0)

@@ -1,10 +1,10 @@
 /** What a collection has found of what is needed. */
 import test from 'ava'
 import { LiveRecords } from '../../src/store/collection/live-records.ts'
-import { seeded } from './support.ts'
+import { Random } from '../random.ts'
 
 test('what is needed and was not found is counted, however large the set became meanwhile', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const live = new LiveRecords(10, 7)
   const ids = Array.from({ length: 5_000 }, () => random.bytes(32))
   for (const [at, id] of ids.entries()) {
@@ -19,7 +19,7 @@ test('what is needed and was not found is counted, however large the set became 
 })
 
 test('a base is found where its record is, or a shallower one, in any order', (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const [deep, shallow, absent] = [random.bytes(32), random.bytes(32), random.bytes(32)]
   const live = new LiveRecords(10, 7)
   for (const id of [deep, shallow, absent]) live.keepBase(id, 1)

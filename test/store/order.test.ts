@@ -2,8 +2,9 @@ import test from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { basename, join } from 'node:path'
+import { Random } from '../random.ts'
 import { FailingEnv, type Operation } from './failing-env.ts'
-import { Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 import { digest, initStore, openChunkReader, openChunkStore } from './variant.ts'
 
 test('a pack’s header and name are durable before records, records before sync returns', async (t) => {
@@ -26,7 +27,7 @@ test('a pack’s header and name are durable before records, records before sync
 test('a pack’s records are durable before the footer that vouches for them is written', async (t) => {
   const directory = temporaryStore(t)
   const watched = new FailingEnv()
-  const random = seeded(t)
+  const random = Random.announced(t)
   await using store = await openChunkStore(watched.env, directory, { packBytesMax: 256 * 1024 })
   store.put(random.bytes(65_536), 'data')
   watched.calls.length = 0
@@ -58,7 +59,7 @@ test('a store’s identity is published last', (t) => {
 for (const operation of ['write', 'sync', 'createNew', 'syncDirectory'] satisfies Operation[]) {
   test(`after a failed ${operation} the store only closes, and opens again with all that was synced`, async (t) => {
     const directory = temporaryStore(t)
-    const random = seeded(t)
+    const random = Random.announced(t)
     const synced: Buffer[] = []
     const watched = new FailingEnv()
     if (operation === 'write' || operation === 'sync') {
@@ -116,9 +117,9 @@ test('records that reached the pack but not the index are found again', async (t
 
 test('a chunk found bad is no hit, and is healed where its dependants find it', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const versions = [random.bytes(3000)]
-  for (let n = 0; n < 3; n++) versions.push(random.mutated(versions[n], 2))
+  for (let n = 0; n < 3; n++) versions.push(random.laterVersion(versions[n], 2))
   {
     await using store = await openChunkStore(env, directory)
     for (const [n, plain] of versions.entries()) store.put(plain, 'node', n > 0 ? digest(versions[n - 1]) : undefined)

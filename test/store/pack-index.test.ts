@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { HoldfastError } from '../../src/errors.ts'
 import type { RecordLocation } from '../../src/format/keys.ts'
 import { type IndexOperation, PackIndex, putRecord } from '../../src/store/pack-index.ts'
-import { seeded, type Random } from './support.ts'
+import { Random } from '../random.ts'
 
 const storeId = Buffer.alloc(16, 7)
 const location: RecordLocation = { packNumber: 1, offset: 80, recordBytes: 100, kind: 1, codec: 0, depth: 0 }
@@ -55,7 +55,7 @@ async function drained(entries: AsyncIterable<unknown>): Promise<void> {
 }
 
 test('each way of reading tells of the damage', async (t) => {
-  const { index, ids, told } = await spoilt(t, seeded(t))
+  const { index, ids, told } = await spoilt(t, Random.announced(t))
   t.is(await codeOf(() => drained(index.records())), 'DAMAGED')
   t.is(await codeOf(() => drained(index.keysWithin(new Set([1])))), 'DAMAGED')
   t.is(told(), 2)
@@ -64,7 +64,7 @@ test('each way of reading tells of the damage', async (t) => {
 })
 
 test('a write that LevelDB refuses because it met the damage while merging tells of it, too', async (t) => {
-  const { index, ids, told } = await spoilt(t, seeded(t))
+  const { index, ids, told } = await spoilt(t, Random.announced(t))
   // Tables that overlap are merged when some more of them have come.
   for (let round = 0; round < 4; round++) {
     await codeOf(() => index.claim(storeId))
@@ -79,7 +79,7 @@ test('a write that LevelDB refuses because it met the damage while merging tells
 })
 
 test('a file of the index that is gone when it is first read is damage; a call that comes after the close is none', async (t) => {
-  const { index, ids, told, directory } = await spoilt(t, seeded(t))
+  const { index, ids, told, directory } = await spoilt(t, Random.announced(t))
   for (const name of fs.readdirSync(directory).filter((each) => each.endsWith('.ldb'))) fs.rmSync(join(directory, name))
   t.is(await codeOf(async () => ids.forEach((id) => index.locate(id, 0))), 'DAMAGED')
   t.is(told(), 1)

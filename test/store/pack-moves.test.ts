@@ -6,7 +6,8 @@ import { PackFiles } from '../../src/store/pack-files.ts'
 import type { IndexedRecord } from '../../src/store/pack-index.ts'
 import { RecordReader } from '../../src/store/record-reader.ts'
 import { goldenHeader, goldenPlains } from '../golden/pack-v1.ts'
-import { env, packPaths, seeded, temporaryStore } from './support.ts'
+import { Random } from '../random.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 import { digest, openChunkReader, openChunkStore, rebuildIndex } from './variant.ts'
 
 const goldenPath = join(import.meta.dirname, '../golden/pack-v1.bin')
@@ -54,7 +55,7 @@ test('a pack that is cut, damaged or newer is not taken', async (t) => {
 
 test('records move out of a pack that is then dropped; what stayed is gone, and stays gone', async (t) => {
   const directory = temporaryStore(t)
-  const random = seeded(t)
+  const random = Random.announced(t)
   const own = random.bytes(900)
   const [raw, text, changed] = goldenPlains
   {

@@ -12,9 +12,10 @@ import type { ChunkReader } from '../../src/store/chunks.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import { scanRecords } from '../../src/store/pack-scan.ts'
 import type { RepairReport } from '../../src/store/repair.ts'
+import { Random } from '../random.ts'
 import { FailingEnv } from './failing-env.ts'
 import { StoreSource } from './store-source.ts'
-import { type Random, env, packPaths, seeded, temporaryStore } from './support.ts'
+import { env, packPaths, temporaryStore } from './support.ts'
 import { digest, openChunkReader, openChunkStore, rebuildIndex } from './variant.ts'
 
 /** Chains of versions of small nodes, and a chunk here and there; the pack is closed where asked. */
@@ -25,7 +26,7 @@ async function filled(t: ExecutionContext, random: Random, count: number): Promi
   for (let n = 0; n < count; n++) {
     const base = plains.length > 0 && random.below(4) > 0 ? random.pick(plains) : undefined
     const fresh = random.below(8) === 0 ? random.chunk() : random.bytes(500 + random.below(1500))
-    const plain = base === undefined ? fresh : random.mutated(base, 3)
+    const plain = base === undefined ? fresh : random.laterVersion(base, 3)
     plains.push(plain)
     store.put(plain, plain.length === chunkBytes ? 'data' : 'node', base && digest(base))
     if (random.below(5) === 0) await store.sync()
@@ -81,7 +82,7 @@ function sourceOf(plains: Buffer[]): ChunkSource {
 
 for (const kind of ['open', 'closed'] as const) {
   test(`one flipped bit in an ${kind} pack is found and healed by the record’s own checksum`, async (t) => {
-    const random = seeded(t)
+    const random = Random.announced(t)
     const { directory, plains } = await filled(t, random, 40)
     if (kind === 'closed') await closeOpenPack(directory)
     const [path] = packPaths(directory)
@@ -116,7 +117,7 @@ for (const kind of ['open', 'closed'] as const) {
 }
 
 test('larger damage costs what it hits; the rest moves, and a source brings back what is lost', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   let lostBefore = 0
   for (let round = 0; round < 12; round++) {
     const { directory, plains } = await filled(t, random, 40)
@@ -156,7 +157,7 @@ test('larger damage costs what it hits; the rest moves, and a source brings back
 })
 
 test('a chunk is found again in a pack that the index does not lead to, and in quarantine', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   for (const place of ['packs', 'quarantine']) {
     const { directory, plains } = await filled(t, random, 30)
     const [path] = packPaths(directory)
@@ -173,7 +174,7 @@ test('a chunk is found again in a pack that the index does not lead to, and in q
 })
 
 test('what no copy here has comes from a replica, and stays', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const { directory, plains } = await filled(t, random, 40)
   const replica = `${directory}-replica`
   fs.cpSync(directory, replica, { recursive: true })
@@ -201,7 +202,7 @@ test('what no copy here has comes from a replica, and stays', async (t) => {
 })
 
 test('who reads in another thread reads on while packs are mended and moved', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const { directory, plains } = await filled(t, random, 40)
   const [path] = packPaths(directory)
   const bytes = fs.readFileSync(path)
@@ -216,7 +217,7 @@ test('who reads in another thread reads on while packs are mended and moved', as
 })
 
 test('a repair that fails half-way loses nothing, and the next one goes on', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const { directory, plains } = await filled(t, random, 20)
   const [path] = packPaths(directory)
   const bytes = fs.readFileSync(path)
@@ -246,7 +247,7 @@ test('a repair that fails half-way loses nothing, and the next one goes on', asy
 })
 
 test('a sample reads a share, a time box says what it left out', async (t) => {
-  const random = seeded(t)
+  const random = Random.announced(t)
   const { directory } = await filled(t, random, 60)
   await closeOpenPack(directory)
   await using store = await openChunkStore(env, directory)

@@ -5,7 +5,8 @@ import { PackFiles } from '../../src/store/pack-files.ts'
 import { PackIndex } from '../../src/store/pack-index.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { ThreadReader } from '../../src/store/thread-reader.ts'
-import { env, seeded, temporaryStore } from './support.ts'
+import { Random } from '../random.ts'
+import { env, temporaryStore } from './support.ts'
 import { domainKeys, openChunkStore } from './variant.ts'
 
 interface Reading {
@@ -19,7 +20,7 @@ interface Reading {
 /** A reader whose index lacks everything for as many times as it is asked. */
 async function reading(t: ExecutionContext, lacking: number): Promise<Reading> {
   const directory = temporaryStore(t)
-  const chunk = seeded(t).chunk()
+  const chunk = Random.announced(t).chunk()
   const layout = new StoreLayout(directory)
   let id: Buffer
   {

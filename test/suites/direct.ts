@@ -3,8 +3,8 @@
  * punched, each read compared with a copy in memory. fsx knows no direct I/O, so this is beside it. Its seed is
  * printed with a failure.
  */
-import { randomInt } from 'node:crypto'
 import type { ServedMount } from '../mount/served.ts'
+import { seedOf } from '../random.ts'
 import type { Extent, Suite } from './suite.ts'
 import { execute, missingProgram } from './suite.ts'
 
@@ -14,7 +14,7 @@ export const direct: Suite = {
   name: 'direct',
   missing: () => missingProgram('python3', 'python3'),
   async run(mounted: ServedMount, extent: Extent) {
-    const seed = randomInt(2 ** 31)
+    const seed = seedOf('direct') % 2 ** 31
     const count = operations[extent]
     const output = await execute('python3', ['-c', program, mounted.path('direct'), `${seed}`, `${count}`], {
       limitMs: 1_800_000,

@@ -2,11 +2,11 @@
  * fsx: random reads, writes, maps, truncations and holes of one file, each read checked. Its seed is printed
  * with a failure. https://github.com/asomers/fsx-rs
  */
-import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { ServedMount } from '../mount/served.ts'
+import { seedOf } from '../random.ts'
 import type { Extent, Suite } from './suite.ts'
 import { crateProgram, execute, missingCrate } from './suite.ts'
 
@@ -45,7 +45,7 @@ export const fsx: Suite = {
   name: 'fsx',
   missing: () => missingCrate(fsxCrate),
   async run(mounted: ServedMount, extent: Extent) {
-    const seed = randomInt(2 ** 31)
+    const seed = seedOf('fsx') % 2 ** 31
     const around = join(mounted.directory, '..')
     const file = join(around, 'fsx.toml')
     writeFileSync(file, configuration)

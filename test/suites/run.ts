@@ -4,8 +4,10 @@
  *   npm run suites -- [--short] [--list] [SUITE...]
  *
  * Crates that are missing are built first where Rust is there. A suite that cannot run is named with what is
- * missing. The exit code is 0 when none failed.
+ * missing. The exit code is 0 when none failed. What is random is so each time, unless HOLDFAST_SEED repeats a run.
  */
+import process from 'node:process'
+
 import { direct } from './direct.ts'
 import { fio } from './fio.ts'
 import { fsx, fsxCrate } from './fsx.ts'
@@ -16,6 +18,8 @@ import { qemuIo } from './qemu-io.ts'
 import { installCrate, missingCrate, missingProgram } from './suite.ts'
 import type { Extent, Suite } from './suite.ts'
 import { ServedStore } from '../mount/served.ts'
+
+process.env['HOLDFAST_SEED'] ??= 'random'
 
 const suites: readonly Suite[] = [pjdfstest, fsx, direct, fio, qemuIo, qemuImg, posixtest]
 

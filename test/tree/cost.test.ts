@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { NodeReader, NodeStore, build, diff, get, nextGap, removeFrom, removeRange, update } from '../../src/image/tree/index.ts'
+import { Random } from '../random.ts'
 import { MemoryChunks } from './memory-chunks.ts'
-import { Random } from './random.ts'
 
 /** A file of 64 GiB without holes: leaves of 128 ids, and inner nodes of levels 1 and 2. */
 const entryCount = 1024 * 1024

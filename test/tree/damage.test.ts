@@ -4,8 +4,8 @@ import test from 'ava'
 import { encodeInner, encodeLeaf } from '../../src/format/node.ts'
 import { heavyWeight } from '../../src/format/node-partition.ts'
 import { NodeReader, NodeStore, diff, entries, get, nextKey, update } from '../../src/image/tree/index.ts'
+import { Random } from '../random.ts'
 import { MemoryChunks } from './memory-chunks.ts'
-import { Random } from './random.ts'
 
 const damaged = { name: 'HoldfastError', code: 'DAMAGED' }
 

@@ -2,8 +2,8 @@ import type { Buffer } from 'node:buffer'
 import test from 'ava'
 import { treeKeyMax } from '../../src/limits.ts'
 import { NodeReader, NodeStore, diff, entries, get, nextGap, nextKey, nodes, update, walk } from '../../src/image/tree/index.ts'
+import { Random } from '../random.ts'
 import { MemoryChunks } from './memory-chunks.ts'
-import { Random } from './random.ts'
 import { applyTo, built, randomChanges, randomModel, shapes, sorted } from './shapes.ts'
 
 for (const shape of shapes) {

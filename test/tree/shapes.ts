@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { treeKeyMax } from '../../src/limits.ts'
 import { build } from '../../src/image/tree/index.ts'
 import type { NodeStore } from '../../src/image/tree/index.ts'
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 
 export interface Shape {
   name: string

@@ -1,9 +1,22 @@
-/** Repeatable randomness for property tests: the seed is printed with each run, and can be given. */
+/**
+ * Repeatable randomness for property tests. A test draws the same numbers each time, from its title: what fails was
+ * changed by somebody. `HOLDFAST_SEED=random` looks further, `HOLDFAST_SEED=N` repeats what that found; each run says
+ * its seed.
+ */
 import { Buffer } from 'node:buffer'
+import { randomInt } from 'node:crypto'
 import process from 'node:process'
+import { crc32 } from 'node:zlib'
+import { chunkBytes } from '../src/limits.ts'
 
-interface Log {
+interface Titled {
+  readonly title: string
   log(...values: unknown[]): void
+}
+
+export function seedOf(title: string): number {
+  const given = process.env['HOLDFAST_SEED'] ?? String(crc32(title))
+  return given === 'random' ? randomInt(2 ** 32) : Number(given)
 }
 
 export class Random {
@@ -13,10 +26,9 @@ export class Random {
     this.#state = seed >>> 0
   }
 
-  /** A random seed (or HOLDFAST_SEED), told to the test's log. */
-  static announced(t: Log): Random {
-    const given = process.env.HOLDFAST_SEED
-    const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given)
+  /** From the test's seed, which its log tells. */
+  static announced(t: Titled): Random {
+    const seed = seedOf(t.title)
     t.log(`HOLDFAST_SEED=${seed}`)
     return new Random(seed)
   }
@@ -57,5 +69,22 @@ export class Random {
       else if (mutant.length > 0) mutant[at % mutant.length] = this.pick([0, 1, 127, 128, 255, this.below(256)])
     }
     return mutant
+  }
+
+  /** A chunk that compresses to about a third, as machine code does. */
+  chunk(): Buffer {
+    const chunk = Buffer.alloc(chunkBytes)
+    const words = Array.from({ length: 200 }, () => this.bytes(4 + this.below(12)))
+    for (let at = 0; at < chunkBytes; ) at += this.pick(words).copy(chunk, at)
+    return chunk
+  }
+
+  /** A later version of the same length: `places` changes of up to 64 bytes. */
+  laterVersion(bytes: Buffer, places = 1 + this.below(20)): Buffer {
+    const changed = Buffer.from(bytes)
+    for (let place = 0; place < places; place++) {
+      this.bytes(1 + this.below(64)).copy(changed, this.below(bytes.length))
+    }
+    return changed
   }
 }
