@@ -5,7 +5,8 @@
  *
  * One line is written to the descriptor: {"ready":{"pid":1}} or {"error":{"code":...}}.
  */
-import { closeSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { messageOf } from '../errors.ts'
 import { DaemonLog } from './daemon-log.ts'
 import { faultOf } from './faults.ts'
@@ -31,7 +32,7 @@ export async function runDaemonProcess({ store, readyFd, entry }: DaemonProcessO
   })
   const { HOLDFAST_NO_RESEND: noResend, HOLDFAST_NO_STANDBY: noStandby } = process.env
   const supervisor = new Supervisor({
-    store, entry, log, root: readyFd === null ? null : rootFromInput(),
+    store, entry, log, root: readyFd === null ? null : await rootFromInput(),
     canResend: noResend === undefined, hasStandby: noStandby === undefined,
   })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -54,9 +55,9 @@ export async function runDaemonProcess({ store, readyFd, entry }: DaemonProcessO
   process.exit(0)
 }
 
-/** Null where nothing comes: the store is not encrypted. */
-function rootFromInput(): string | null {
-  const root = readFileSync(process.stdin.fd, 'latin1').trim()
+/** Null where nothing comes: the store is not encrypted. Who starts the daemon may take a while to write it. */
+async function rootFromInput(): Promise<string | null> {
+  const root = (await text(process.stdin)).trim()
   return root === '' ? null : root
 }
 

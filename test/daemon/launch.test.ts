@@ -1,8 +1,12 @@
 /** Starting daemons, and their log. */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import test from 'ava'
 import { DaemonLog } from '../../src/daemon/daemon-log.ts'
 import { startDaemon } from '../../src/daemon/launch.ts'
@@ -27,7 +31,7 @@ test('a daemon is started once, also where the path is longer than a socket’s 
   t.regex(readFileSync(`/proc/${pid}/environ`, 'utf8'), /UV_THREADPOOL_SIZE=16/)
   await first.client.call('daemon stop', {})
   await Promise.all([first.client.closed, second.client.closed])
-  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (isAlive(pid)) await sleep(5)
   t.false(existsSync(socket))
 })
 
@@ -52,6 +56,16 @@ test('a daemon that dies without a word is told with the end of its log', async 
   const error = await t.throwsAsync(startDaemon(store, pathToFileURL(broken)))
   t.true(isCode(error, 'DAEMON'))
   t.regex(error?.message ?? '', /broken on purpose/)
+})
+
+test('a daemon waits for the root of its keys, however late it comes', async (t) => {
+  const store = fakeStore(t)
+  const child = spawn(process.execPath, [fileURLToPath(entry), store, '3'], { stdio: ['pipe', 'ignore', 'inherit', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const word = text(child.stdio[3] as Readable)
+  while (!isNonBlocking(child.pid)) await sleep(5)
+  child.stdin?.end('late\n')
+  t.deepEqual(JSON.parse(await word), { ready: { pid: child.pid } })
 })
 
 test('a directory that is no store is left as it is', async (t) => {
@@ -81,3 +95,9 @@ test('lines that cannot be written are counted, not thrown', (t) => {
   t.notThrows(() => log.write('lost'))
   closeSync(fd)
 })
+
+/** Its standard input: so it is as soon as Node has made a stream of it. */
+function isNonBlocking(pid?: number): boolean {
+  const flags = /^flags:\s+([0-7]+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/0`, 'latin1'))
+  return (parseInt(flags![1], 8) & constants.O_NONBLOCK) !== 0
+}
