@@ -29,9 +29,8 @@ export async function openThreadEngine(directory: string, options: ThreadEngineO
 
 const methods: readonly EngineMethod[] = [
   'createImage', 'images', 'log', 'show', 'diff', 'stats', 'pin', 'remove', 'fork', 'rollback', 'exportFile', 'check',
-  'rebuildIndex', 'collectGarbage', 'keys', 'rotateKeys', 'openHead', 'commit', 'closeHead', 'sealHead',
-  'machineState', 'recentChunks',
-  'saveWorkingSet', 'durablePacks', 'fence',
+  'rebuildIndex', 'collectGarbage', 'keys', 'rotateKeys', 'openHead', 'commit', 'retired', 'closeHead',
+  'sealHead', 'machineState', 'recentChunks', 'saveWorkingSet', 'durablePacks', 'fence',
   'readerSecret', 'sources', 'addSource', 'unfinished', 'finishRestore', 'joinDomain', 'installImage', 'installFork',
   'addEpochs', 'keepRecords',
   'absentChunks',

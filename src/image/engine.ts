@@ -51,6 +51,8 @@ export interface Engine extends RestoringEngine {
   openHead(args: { image: string; takeover?: boolean }, options?: CallOptions): Promise<HeadStart>
   /** Commits segments of an open head; on return they are durable in packs and retired. */
   commit(request: CommitRequest, options?: CallOptions): Promise<CommitResult>
+  /** The server of an open head reads by the manifest of the commit that covered this segment, or by a later one. */
+  retired(args: { image: string; segment: number }): Promise<void>
   /** Gives the head back; the log stays and is recovered by the next `openHead`. */
   closeHead(args: { image: string }): Promise<void>
   /** Seals the head of an image that is not mounted. */

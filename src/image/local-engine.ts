@@ -212,13 +212,16 @@ class LocalEngine extends KeyCalls implements Engine {
   async commit(request: CommitRequest, options: CallOptions = {}): Promise<CommitResult> {
     const image = this.#catalog.image(request.image)
     return image.inOrder(async () => {
-      if (request.retired !== undefined) image.served.retired(request.retired)
       if (request.kind === 'head') return image.commitHead(request.segment, false, options)
       return image.seal(request.segment, {
         note: request.note ?? '', wallMs: Math.round(request.wallMs ?? this.#env.wallMs()),
         machine: request.machine ?? null,
       }, options)
     })
+  }
+
+  async retired(args: { image: string; segment: number }): Promise<void> {
+    this.#catalog.image(args.image).served.retired(args.segment)
   }
 
   async closeHead(args: { image: string }): Promise<void> {

@@ -138,8 +138,6 @@ export interface CommitRequest {
   image: string
   /** Segments up to this number are covered. */
   segment: number
-  /** The server reads by the manifest of the commit that covered this segment, or by a later one. */
-  retired?: number
   kind: 'head' | 'epoch'
   note?: string
   wallMs?: number

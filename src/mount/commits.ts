@@ -33,8 +33,6 @@ export class Commits {
   readonly #options: CommitsOptions
   #queue: Promise<unknown> = Promise.resolve()
   #committedTo: number
-  /** The server has told that it reads by what was committed up to this segment. */
-  #retiredTo: number | undefined
   /** The last in the queue, where it may still grow. */
   #waiting: { segment: number } | null = null
   #retry: NodeJS.Timeout | null = null
@@ -90,8 +88,13 @@ export class Commits {
     }
   }
 
+  /**
+   * The server reads by what was committed up to this segment. Said at once, not with the next commit: on an idle mount
+   * there is none, and what the manifest before held would stay garbage that no collection may take.
+   */
   retired(segment: number): void {
-    this.#retiredTo = segment
+    const { engine, image, onDelay } = this.#options
+    this.#enqueue(() => engine.retired({ image, segment })).catch((error: unknown) => onDelay(messageOf(error)))
   }
 
   /** Resolves when what was asked for is done; nothing is tried again. */
@@ -111,7 +114,7 @@ export class Commits {
     if (request.kind === 'head' && request.segment <= this.#committedTo) {
       return { image, segment: this.#committedTo, manifest: '', writtenBytes: 0, storedBytes: 0 }
     }
-    const result = await engine.commit({ ...request, retired: this.#retiredTo })
+    const result = await engine.commit(request)
     this.#committedTo = result.segment
     onCommitted(result)
     return result

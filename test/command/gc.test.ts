@@ -106,6 +106,23 @@ test('a collection beside a mount that is written and read', async (t) => {
   t.is((await store.run(['check', '--read-data'])).code, 0)
 })
 
+test('what was removed from a mount is garbage once the mount is idle again', async (t) => {
+  t.timeout(120_000)
+  const store = await RealStore.make(t)
+  await store.json(['create', 'web'])
+  const mount = store.mountPoint()
+  await store.json(['mount', 'web', mount])
+  fs.writeFileSync(join(mount, 'large'), Random.announced(t).bytes(fileBytes))
+  await store.json(['seal', 'web'])
+  fs.rmSync(join(mount, 'large'))
+  await store.json(['seal', 'web'])
+  const collect = () => store.json<GarbageReport>(['gc', '--keep-last', '1', '--max-unused', '0'])
+  let freedBytes = 0
+  // The server says a moment after a commit that it reads by it.
+  while (freedBytes < fileBytes) freedBytes += (await collect()).freedBytes
+  t.is((await store.run(['check', '--read-data'])).code, 0)
+})
+
 test('what would go is told before, in words and as JSON', async (t) => {
   t.timeout(480_000)
   const store = await RealStore.make(t)

@@ -46,7 +46,6 @@ export class Session {
   /** The state when a segment ended, until it is committed. */
   readonly #rotated = new Map<number, Model>()
   #retirable: CommitResult[] = []
-  #retiredTo: number | undefined
   /** Bytes of each file of the disk lane that a sync covered. */
   readonly #synced = new Map<number, number>()
 
@@ -120,7 +119,7 @@ export class Session {
     if (this.#rotated.size === 0) this.rotate()
     const segment = this.#random.pick([...this.#rotated.keys()])
     let isDone = false
-    const running = this.#engine.commit({ image: this.image, segment, kind, retired: this.#retiredTo }).finally(() => (isDone = true))
+    const running = this.#engine.commit({ image: this.image, segment, kind }).finally(() => (isDone = true))
     running.catch(() => undefined)
     for (let steps = 0; !isDone && steps < 20; steps += 1) {
       this.step()
@@ -141,7 +140,7 @@ export class Session {
     const result = this.#retirable.shift()
     if (result === undefined) return
     this.#head.head.retire(result.segment, Buffer.from(result.manifest, 'hex'))
-    this.#retiredTo = result.segment
+    void this.#engine.retired({ image: this.image, segment: result.segment })
   }
 
   /** Collects garbage while more is written and committed. */
@@ -189,7 +188,6 @@ export class Session {
     const start = await this.#engine.openHead({ image: this.image, takeover: true })
     this.#head = await openHead(start)
     this.#retirable = []
-    this.#retiredTo = undefined
     this.#rotated.set(start.segment - 1, this.model.clone())
     // So many references that forgets never use them up: nobody knows how many there are.
     for (const inode of this.model.nodes.keys()) {
@@ -275,7 +273,6 @@ export class Session {
     this.#rotated.clear()
     this.#synced.clear()
     this.#retirable = []
-    this.#retiredTo = undefined
   }
 
   async #close(): Promise<void> {
