@@ -253,6 +253,7 @@ export class DirectoryReplica implements Replica {
 
   /** A place for something without a name. Never makes the root, so that a mistyped one leaves nothing behind. */
   #temporary(): string {
+    if (!this.#env.exists(this.#root)) throw rootless(this.#root)
     ensureDirectory(this.#env, join(this.#root, temporaryDirectory))
     return join(this.#root, joinPath(temporaryDirectory, temporaryName(this.#env)))
   }
@@ -288,6 +289,10 @@ export class DirectoryReplica implements Replica {
   #begin(options: CallOptions | undefined, timeoutMs = this.#limits.callTimeoutMs): Call {
     return new Call({ env: this.#env, limits: this.#limits, closing: this.#closing.signal }, options, timeoutMs)
   }
+}
+
+function rootless(root: string): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `there is no directory ${root}: mount the disk that it lies on, or make it`)
 }
 
 function absent(path: string): HoldfastError {

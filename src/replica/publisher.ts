@@ -78,9 +78,15 @@ export class Publisher {
     throw new HoldfastError('FENCED', `${generation} was closed: another writer took over`)
   }
 
+  /** What is known of the replica is found out again: another one may lie there now. */
+  forget(): void {
+    this.#beginAgain()
+  }
+
   /** What was asked for may come late: no name is used again, and nothing is known. */
   #beginAgain(): void {
     const { self, count } = this.#state
+    this.#isReady = false
     this.#state = { ...beginWriter(self), count: count + 1 }
   }
 

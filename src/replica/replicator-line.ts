@@ -32,6 +32,12 @@ export function poke(line: Line): void {
   line.wake()
 }
 
+export function noteSuccess(line: Line): void {
+  line.lastError = null
+  line.failures = 0
+  line.hasWorked = true
+}
+
 export function unknownReplica(name: string): HoldfastError {
   return new HoldfastError('NOT_FOUND', `there is no replica ${name}: see 'holdfast replica list'`)
 }

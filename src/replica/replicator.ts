@@ -17,7 +17,7 @@ import { replicationLimits } from './limits.ts'
 import type { Outbox } from './outbox.ts'
 import type { ReplicaEntry, ReplicaNote, ReplicaRegistry } from './registry.ts'
 import type { Replica } from './replica.ts'
-import { type Line, isRefused, poke, unknownReplica } from './replicator-line.ts'
+import { type Line, isRefused, noteSuccess, poke, unknownReplica } from './replicator-line.ts'
 
 export interface ReplicatorOptions {
   readonly env: Env
@@ -93,6 +93,8 @@ export class Replicator implements AsyncDisposable {
         while ((await this.#step(line, call)).epochs > 0);
         await line.feed.merge(call)
         await line.feed.settle(call)
+        noteSuccess(line)
+        this.#noteCaughtUp(line)
       })
     }
   }
@@ -182,9 +184,7 @@ export class Replicator implements AsyncDisposable {
   async #attempt(line: Line, signal: AbortSignal): Promise<void> {
     try {
       await this.#inTurn(line, () => this.#step(line, { signal }))
-      line.lastError = null
-      line.failures = 0
-      line.hasWorked = true
+      noteSuccess(line)
       // An empty step would only make the next epoch wait for its second.
       if (line.feed.pending().length > 0) poke(line)
       await this.#inTurn(line, () => line.feed.merge({ signal }))

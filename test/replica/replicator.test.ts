@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { systemEnv } from '../../src/env/system.ts'
+import { stayingBy } from '../../src/image/collection/replica-retention.ts'
 import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { newestGeneration } from '../../src/replica/feed/ownership.ts'
 import { openReplica } from '../../src/replica/open.ts'
@@ -91,6 +92,33 @@ test('a replica that is emptied is refused, as it may not be mounted, and filled
   await made.replicator.sync('r0', {})
   t.deepEqual(await levelOf(made, 2), { have: 1, of: 1 })
   await isWhole(t, made, at, { 'vm@1': 'one', 'vm@2': 'two' })
+})
+
+test('a replica that is emptied beside its replicator is filled again on request, and no failure is told any more', async (t) => {
+  const { node: made, places: [at] } = await directoryNode(t)
+  await made.seal('one')
+  await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
+  fs.renameSync(at.root, `${at.root}.away`)
+  await made.seal('two')
+  await until('a failure', () => made.replicator.status()[0].lastError !== null)
+  await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'NOT_FOUND', message: /no directory .*mount the disk/ })
+  fs.mkdirSync(at.root)
+  await made.replicator.sync('r0', {})
+  t.like(made.replicator.status()[0], { state: 'current', lastError: null, alarm: null, behindSinceMs: null })
+  t.deepEqual(await levelOf(made, 2), { have: 1, of: 1 })
+  await isWhole(t, made, at, { 'vm@1': 'one', 'vm@2': 'two' })
+})
+
+test('a collection on one replica waits for the authority to tell whose the images are', async (t) => {
+  const { node: made, places: [authority] } = await directoryNode(t, 2)
+  await made.seal('one')
+  await until('one epoch', async () => (await levelOf(made, 1)).have === 2)
+  fs.renameSync(authority.root, `${authority.root}.away`)
+  await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'NOT_FOUND' })
+  const [first, second] = await made.replicator.collect({ decide: stayingBy({}), isComplete: true, dryRun: null }, {})
+  t.regex(first.error ?? '', /is empty/)
+  t.regex(second.error ?? '', /who owns vm is known when the replica that decides/)
+  t.deepEqual(second.skipped, [])
 })
 
 test('a replica that is not there is told, tried again, and caught up', async (t) => {

@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { Env } from '../../env/env.ts'
-import { isCode } from '../../errors.ts'
+import { HoldfastError, isCode } from '../../errors.ts'
 import {
   batchedBytes, decodeEpochBatch, emptyBatchBytes, encodeEpochBatch,
 } from '../../format/epoch-batch.ts'
@@ -183,11 +183,15 @@ export class ImageFeed {
     return { generation, publish, published, batches, merged: [] }
   }
 
-  /** Errors: FENCED: somebody owns this replica's copy who does not own the authority's. */
+  /**
+   * Errors: FENCED: somebody owns this replica's copy who does not own the authority's. REPLICA_UNREACHABLE: the
+   * authority has not told yet who owns it.
+   */
   async #follow(generation: number, call: CallOptions): Promise<Place> {
     const { replica, publisher, image: { key } } = this.#parts
     const claim = { ...this.#claim(), last: -1 }
-    if (generation === 0 || !await followTo(replica, key, generation, claim, call)) throw fenced(key)
+    if (generation === 0) throw unknownOwner(this.#parts.image)
+    if (!await followTo(replica, key, generation, claim, call)) throw fenced(key)
     const directory = generationDirectory(key, generation)
     const publish = (batch: Publication, options: CallOptions) => publisher.publish(directory, [batch], options)
     let published = -1
@@ -257,6 +261,11 @@ export class ImageFeed {
     const { env, self, outbox: { storeId }, image: { imageId, shown, origin, createdMs } } = this.#parts
     return { self, storeId, imageId, image: shown, origin, createdMs, openedMs: Math.round(env.wallMs()) }
   }
+}
+
+function unknownOwner({ image }: LocalImage): HoldfastError {
+  const message = `who owns ${image} is known when the replica that decides who may write is there again`
+  return new HoldfastError('REPLICA_UNREACHABLE', message)
 }
 
 interface Batch {

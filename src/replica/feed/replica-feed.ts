@@ -170,6 +170,7 @@ export class ReplicaFeed {
     this.#runs.forget()
     this.#images.clear()
     this.#door.forget()
+    this.#publisher.forget()
     this.#note = emptyNote
   }
 
