@@ -20,7 +20,7 @@ import { writeJournal } from './journal.ts'
 import { machineContext, type MachinesOptions } from './machines-options.ts'
 import { powerDown } from './power-down.ts'
 import { findEpoch, firstReads, resumeLife } from './resume.ts'
-import type { FirstReads, ResumableEpoch } from './resume.ts'
+import type { FirstReads, ResumableEpoch, ResumedLife } from './resume.ts'
 import { ForkHead, RolledBackHead } from './resumed-head.ts'
 import type { ResumedHead } from './resumed-head.ts'
 import { startLife } from './start.ts'
@@ -107,8 +107,8 @@ export class Machines implements AsyncDisposable {
     machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, first: FirstReads, stopwatch: Stopwatch,
     call: CallOptions,
   ): Promise<ResumeResult> {
-    const life = await this.#live(machine, epoch, head, first, stopwatch, call)
-    const ran = { resumeMs: stopwatch.totalMs, ranMs: this.#context.env.wallMs() }
+    const { life, ranForMs } = await this.#live(machine, epoch, head, first, stopwatch, call)
+    const ran = { resumeMs: stopwatch.totalMs - ranForMs, ranMs: this.#context.env.wallMs() - ranForMs }
     const { summary } = await epoch.stored()
     machine.begin(life)
     this.#journal(machine)
@@ -207,7 +207,7 @@ export class Machines implements AsyncDisposable {
   async #live(
     machine: ImageMachine, epoch: ResumableEpoch, head: ResumedHead, first: FirstReads, stopwatch: Stopwatch,
     call: CallOptions,
-  ): Promise<Incarnation> {
+  ): Promise<ResumedLife> {
     try {
       const as = { image: machine.image, touchedBefore: machine.workingSet, head, first }
       return await resumeLife(this.#context, epoch, as, stopwatch, call)

@@ -4,7 +4,7 @@
  * hypervisor starts on it and waits in the kernel for its first file, while the head is made, is served, and the
  * chunks that the guest will want first are pushed.
  */
-import type { Attachment, Machine, MachineSpec, Plan, Prepared } from '../../drivers/index.ts'
+import type { Attachment, Machine, MachineSpec, Plan, Prepared, ResumeInfo } from '../../drivers/index.ts'
 import { assert, messageOf } from '../errors.ts'
 import type { FileChunks } from '../image/machine-state.ts'
 import type { RecordParcel } from '../image/remote/messages.ts'
@@ -83,13 +83,19 @@ export interface ResumeAs {
   readonly first: FirstReads
 }
 
+export interface ResumedLife {
+  readonly life: Incarnation
+  /** The guest has run for so long; what was left to tidy up was done beside it. */
+  readonly ranForMs: number
+}
+
 /**
  * The machine runs on return. Errors: as Incarnation.open and ResumedHead.make, and MACHINE, MACHINE_TIMEOUT,
  * MACHINE_GONE, ABORTED; no mount and no process is left then.
  */
 export async function resumeLife(
   context: MachineContext, epoch: ResumableEpoch, as: ResumeAs, stopwatch: Stopwatch, { signal }: CallOptions,
-): Promise<Incarnation> {
+): Promise<ResumedLife> {
   const { env, directory, mounting } = context
   await stopwatch.part('clear', as.head.clear())
   const heading = stopwatch.part('head', as.head.make())
@@ -97,8 +103,9 @@ export async function resumeLife(
   const life = await besides(heading, opening)
   try {
     const machine = await loaded(context, epoch, life, as, { heading, stopwatch, signal })
-    await stopwatch.part('cont', driving(`resuming ${as.image}`, goOn(machine)))
-    return life
+    const { contMs, settleMs } = await driving(`resuming ${as.image}`, goOn(machine))
+    stopwatch.parts['cont'] = contMs
+    return { life, ranForMs: settleMs }
   } catch (error) {
     await life.close()
     throw error
@@ -194,6 +201,6 @@ async function push(
   if (failure !== null) life.notices.push(`no pages were pushed ahead, the guest waits for what it reads: ${failure}`)
 }
 
-async function goOn(machine: Machine): Promise<void> {
-  await machine.resume(await machine.quiesce())
+async function goOn(machine: Machine): Promise<ResumeInfo['timings']> {
+  return (await machine.resume(await machine.quiesce())).timings
 }
