@@ -52,23 +52,17 @@ async function storedMachine({ engine }: MachineContext, address: string): Promi
 export function arrivingReads(
   { pusher }: MachineContext, { manifest, facts: { spec } }: ResumableEpoch, { first }: ArrivingEpoch,
 ): FirstReads {
-  // The first parcel has what the hypervisor starts with, and the nodes.
-  const begun = first.then(async ({ parcels: [parcel] }) => {
-    const given = await parcel ?? null
+  const admitted = first.then(({ parcels }) => parcels.map(async (parcel) => {
+    const given = await parcel
     if (given !== null) pusher.admit(given)
     return given
-  })
-  const all = first.then(async ({ parcels: [, ...others], workingSet }) => {
-    await begun
-    for (const parcel of others) {
-      const given = await parcel
-      if (given !== null) pusher.admit(given)
-    }
-    return workingSet
-  })
+  }))
+  // The nodes come first, then what the hypervisor starts with.
+  const begun = admitted.then((parcels) => Promise.all(parcels.slice(0, 2)))
   return {
     boot: begun.then(() => pusher.find({ manifest, paths: bootFiles(spec), isToHold: true })),
-    likely: all, nodes: begun.then((given) => given === null ? [] : [nodesOf(given)]),
+    likely: Promise.all([first, admitted.then((parcels) => Promise.all(parcels))]).then(([{ workingSet }]) => workingSet),
+    nodes: admitted.then(async ([nodes]) => [await nodes ?? null].flatMap((given) => given === null ? [] : nodesOf(given))),
   }
 }
 

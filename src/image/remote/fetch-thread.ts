@@ -65,7 +65,7 @@ class FetchThread {
     port.on('close', () => this.#ports.delete(port))
     port.on('message', (request: FetchRequest) => {
       void this.#answer(request, keeps).then((answer) => {
-        port.postMessage(answer, 'parcel' in answer ? [answer.parcel.bytes.buffer as ArrayBuffer] : [])
+        port.postMessage(answer)
         Atomics.add(cell, 0, 1)
         Atomics.notify(cell, 0)
       })
@@ -74,15 +74,22 @@ class FetchThread {
 
   async #answer({ id, ids, hints, isAhead }: FetchRequest, keeps: boolean): Promise<FetchAnswer> {
     try {
-      const before = this.#gatherer.readBytes
       const places = hints === undefined ? [] : hintsFrom(hints)
-      const records = await (isAhead === true
-        ? this.#gatherer.gatherAhead(places) : this.#gatherer.gather(idsFrom(ids), places))
-      if (!keeps) this.#owner.postMessage({ type: 'gathered', parcel: parcelOf(records) } satisfies FromFetcher)
-      return { id, parcel: parcelOf(records), readBytes: this.#gatherer.readBytes - before }
+      const { records, readBytes } = await (isAhead === true
+        ? this.#gatherer.gatherAhead(places) : this.#gather(idsFrom(ids), places))
+      const parcel = parcelOf(records)
+      // What was in memory already its owner was given before.
+      if (!keeps && readBytes > 0) this.#owner.postMessage({ type: 'gathered', parcel } satisfies FromFetcher)
+      return { id, parcel, readBytes }
     } catch (error) {
       return { id, code: error instanceof HoldfastError ? error.code : 'REPLICA_FAULT', message: messageOf(error) }
     }
+  }
+
+  async #gather(ids: Buffer[], places: readonly RunEntry[]): Promise<{ records: Buffer[]; readBytes: number }> {
+    const before = this.#gatherer.readBytes
+    const records = await this.#gatherer.gather(ids, places)
+    return { records, readBytes: this.#gatherer.readBytes - before }
   }
 
   #damaged(replica: Replica, message: string, entry?: RunEntry): void {

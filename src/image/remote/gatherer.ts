@@ -50,7 +50,7 @@ export class Gatherer {
   readonly #gathering = new Map<string, Promise<Buffer[]>>()
   /** By the id in hex: what is read ahead now. */
   readonly #ahead = new Map<string, Promise<unknown>>()
-  /** Read from replicas since the start. */
+  /** Read from replicas since the start, and not ahead. */
   readBytes = 0
 
   /** The reader is used to verify, with what is in the store already. Neither it nor the replicas become ours. */
@@ -88,16 +88,20 @@ export class Gatherer {
    * The records at these places, bases first, as they lie on the first replica that gives them: whoever uses one proves
    * it. What cannot be had so is gathered. Errors: as `gather`.
    */
-  async gatherAhead(places: readonly RunEntry[]): Promise<Buffer[]> {
-    const reading = this.#readAhead(places).then((records) => {
+  async gatherAhead(places: readonly RunEntry[]): Promise<{ records: Buffer[]; readBytes: number }> {
+    let readBytes = 0
+    const reading = this.#readAhead(places, (bytes) => {
+      readBytes += bytes
+    }).then((records) => {
       this.#reader.admit(records.map(({ bytes }) => bytes))
       return records
     })
     const found = await this.#whileAhead(places, reading)
     const there = new Set(found.map(({ header: { id } }) => id.toString('hex')))
     const absent = places.filter(({ id }) => !there.has(id.toString('hex'))).map(({ id }) => id)
+    const before = this.readBytes
     const rest = absent.length === 0 ? [] : await this.gather(absent)
-    return [...found.map(({ bytes }) => bytes), ...rest]
+    return { records: [...found.map(({ bytes }) => bytes), ...rest], readBytes: readBytes + this.readBytes - before }
   }
 
   /** Who asks for one of them meanwhile waits for this. */
@@ -112,14 +116,12 @@ export class Gatherer {
   }
 
   /** Rejects nobody. */
-  async #readAhead(places: readonly RunEntry[]): Promise<Collected[]> {
+  async #readAhead(places: readonly RunEntry[], onBytes: (bytes: number) => void): Promise<Collected[]> {
     const [place] = this.#inOrder()
     const found: Collected[] = []
     try {
       const call = { signal: AbortSignal.timeout(tryTimeoutMs), timeoutMs: tryTimeoutMs }
-      const { records } = await place.records.read(places, call, (bytes) => {
-        this.readBytes += bytes
-      }, aheadGapBytesMax)
+      const { records } = await place.records.read(places, call, onBytes, aheadGapBytesMax)
       for (const { entry, bytes } of records) {
         const sound = this.#sound(place, entry, bytes, [])
         if (sound !== undefined) found.push(sound)

@@ -29,7 +29,7 @@ export const windowsMax = 3
 export const unkeptBytesMax = 128 * MIB
 /**
  * Records of a prefetch list at once: few, large reads. What they give is held in memory in one piece. The first piece
- * has what a hypervisor starts with, a kernel included; it starts while the others come.
+ * of chunks has what a hypervisor starts with, a kernel included; it starts while the others come.
  */
 export const aheadBytesMax = 16 * MIB
 /** Such records are read in one go if no more lies between them: a request costs as much as these bytes. */

@@ -3,6 +3,7 @@ import { isCode } from '../../errors.ts'
 import type { RunEntry } from '../../format/index-run.ts'
 import { decodePrefetchList } from '../../format/prefetch-list.ts'
 import type { PrefetchList } from '../../format/prefetch-list.ts'
+import { kindNode } from '../../format/pack-record.ts'
 import { prefetchListBytesMax } from '../../limits.ts'
 import type { ReplicaImage } from '../../replica/image-list.ts'
 import { prefetchPath } from '../../replica/layout.ts'
@@ -17,7 +18,10 @@ import type { RemoteRecords } from './remote-records.ts'
 export interface ListedRecords {
   /** Null where there is none of use. */
   readonly list: Promise<PrefetchList | null>
-  /** Its first records, in few large reads, of which one begins when the one before is done. */
+  /**
+   * Its first records, in few large reads: nodes come in the first, beside the second; each of the others begins when
+   * the one before is done.
+   */
   readonly windows: Promise<readonly Promise<Fetched>[]>
 }
 
@@ -31,14 +35,17 @@ export function fetchListed(
 ): ListedRecords {
   const list = readList(replica, image, number, notify, options)
   const windows = list.then((read) => {
-    const fetched: Promise<Fetched>[] = []
-    for (const window of read === null ? [] : windowsOf(read.entries.slice(0, read.firstCount))) {
-      const before = fetched.at(-1) ?? Promise.resolve()
+    const first = read?.entries.slice(0, read.firstCount) ?? []
+    const [nodes, others] = [first.filter(isNode), first.filter((entry) => !isNode(entry))]
+    const fetched = nodes.length === 0 ? [] : [remote.fetchAhead(nodes)]
+    let before: Promise<unknown> = Promise.resolve()
+    for (const window of windowsOf(others)) {
       const next = before.then(() => remote.fetchAhead(window))
-      // Whoever waits for it is told.
-      next.catch(() => undefined)
       fetched.push(next)
+      before = next
     }
+    // Whoever waits for one is told.
+    for (const each of fetched) each.catch(() => undefined)
     return fetched
   })
   for (const each of [list, windows]) each.catch(() => undefined)
@@ -59,6 +66,11 @@ async function readList(
     notify(`the epoch's prefetch list is of no use: ${path} is damaged`)
     return null
   }
+}
+
+/** Small, and the way to all else: whoever serves the image waits for nodes alone. */
+function isNode({ place }: RunEntry): boolean {
+  return place.kind === kindNode
 }
 
 function windowsOf(entries: readonly RunEntry[]): RunEntry[][] {
