@@ -55,11 +55,15 @@ export class RemoteReading implements AsyncDisposable {
   ): Promise<RestoreResult> {
     const { openReplica } = await import('../replica/open.ts')
     const { systemEnv } = await import('../env/system.ts')
+    const { listReplicaImages } = await import('../replica/image-list.ts')
     await using replica = openReplica(systemEnv(), request.url)
+    // Asked for beside the domain, which is seldom encrypted: then this is of no use.
+    const listing = listReplicaImages(replica, options)
+    listing.catch(() => undefined)
     const { keys, isNew } = await this.#join(replica, { passphrase, keyFile }, options)
     // What was begun for the domain before reads with its keys.
     if (isNew) await this.#end()
-    return await (await this.#restoring()).restore(request, replica, keys, options)
+    return await (await this.#restoring()).restore(request, replica, keys, options, keys === null ? listing : undefined)
   }
 
   /** Idempotent. To be called before the engine is closed. */

@@ -16,6 +16,7 @@ import type { UnfinishedRestore } from '../image/source-list.ts'
 import type { CallOptions } from '../image/types.ts'
 import { Superseded, notResumed } from '../machine/arrival.ts'
 import type { Machines } from '../machine/machines.ts'
+import type { ReplicaImages } from '../replica/image-list.ts'
 import { openReplica } from '../replica/open.ts'
 import type { Replica } from '../replica/replica.ts'
 import { unsealedReplica } from '../replica/sealed-replica.ts'
@@ -47,11 +48,13 @@ export class Restorer implements AsyncDisposable {
   }
 
   /**
-   * `place` is the replica of the request, `keys` are the domain's, of which the store is.
+   * `place` is the replica of the request, `keys` are the domain's, of which the store is; `images` are what it lists,
+   * where that was asked for before.
    * Errors: as restoreImage; with `resume` as Machines.resume: the image is here then.
    */
   async restore(
     request: RestoreRequest, place: Replica, keys: DomainKeys | null, call: CallOptions = {},
+    images?: Promise<ReplicaImages>,
   ): Promise<RestoreResult> {
     const { engine, remote } = this.#options
     const env = systemEnv()
@@ -62,7 +65,7 @@ export class Restorer implements AsyncDisposable {
       resuming.catch(() => undefined)
     }
     const replica = unsealedReplica(env, place, keys)
-    const context = { env, engine, remote, replica, ...this.#hints(arrives === undefined), arrives }
+    const context = { env, engine, remote, replica, images, ...this.#hints(arrives === undefined), arrives }
     const restored = await restoreImage(context, request, call).catch(async (error: unknown) => {
       await resuming?.catch(() => undefined)
       throw error

@@ -58,11 +58,13 @@ export function arrivingReads(
     return given
   }))
   // The nodes come first, then what the hypervisor starts with.
+  const nodes = admitted.then(async ([parcel]) => await parcel ?? null)
   const begun = admitted.then((parcels) => Promise.all(parcels.slice(0, 2)))
+  const all = admitted.then((parcels) => Promise.all(parcels))
   return {
     boot: begun.then(() => pusher.find({ manifest, paths: bootFiles(spec), isToHold: true })),
-    likely: Promise.all([first, admitted.then((parcels) => Promise.all(parcels))]).then(([{ workingSet }]) => workingSet),
-    nodes: admitted.then(async ([nodes]) => [await nodes ?? null].flatMap((given) => given === null ? [] : nodesOf(given))),
+    likely: Promise.all([first, all]).then(([{ workingSet }]) => workingSet),
+    nodes: nodes.then((given) => given === null ? [] : [nodesOf(given)]),
   }
 }
 

@@ -18,11 +18,11 @@ import { Call } from './call.ts'
 import {
   attempt, entryOf, makeDirectories, nextTurn, sizesBelow, sortedNames, unlinkDurably,
 } from './directory-parts.ts'
-import { closedPart, openPart } from './generation.ts'
+import { closedPart, notOpened, openPart } from './generation.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from './limits.ts'
 import { checkName, checkPath, isObjectName, joinPath } from './paths.ts'
 import type {
-  CallOptions, CloseOutcome, Copies, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from './replica.ts'
 import { sourceOf } from './source.ts'
 import { temporaryDirectory, temporaryName } from './temporary.ts'
@@ -157,9 +157,10 @@ export class DirectoryReplica implements Replica {
     })
   }
 
-  async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
+  async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: OpenOptions): Promise<void> {
     const place = this.#at(checkPath(directory))
     checkName(name)
+    if (await options?.after === false) throw notOpened(directory)
     await this.#call(options, async (call) => {
       const prepared = this.#temporary()
       try {

@@ -9,6 +9,7 @@
  * slept since before generation N was opened and closed must still find its name taken. (Were `g<N>` itself renamed,
  * that taker would open N a second time, and there would be two owners; the model in `test/replica/model.ts` shows it.)
  */
+import { HoldfastError } from '../errors.ts'
 import { joinPath } from './paths.ts'
 
 export function openPart(generation: string): string {
@@ -18,4 +19,9 @@ export function openPart(generation: string): string {
 /** Where what was published is listed once the generation is closed. */
 export function closedPart(generation: string): string {
   return joinPath(generation, 'closed')
+}
+
+/** Who asked for it does not want it any more. */
+export function notOpened(directory: string): HoldfastError {
+  return new HoldfastError('ABORTED', `${directory} was not opened, as its opener wanted`)
 }

@@ -8,7 +8,7 @@ import {
   type BatchName, epochsDirectory, generationParts, imageDirectory, ownerName, parseBatchName, parseGenerationName,
 } from './layout.ts'
 import { type OwnerRecord, decodeOwner, ownerRecordBytesMax } from './owner-record.ts'
-import { joinPath } from './paths.ts'
+import { joinPath, nameOf, parentOf } from './paths.ts'
 import { readObject } from './read-object.ts'
 import type { CallOptions, Replica, ReplicaEntry } from './replica.ts'
 
@@ -103,6 +103,12 @@ export function ownedImage(image: ReplicaImage, owner: OwnerRecord, basis: reado
     return batch === undefined ? [] : [{ ...batch, path: joinPath(closed, name) }]
   })
   return { ...image, owner, generation: image.generation + 1, batches: [...older, ...last] }
+}
+
+/** Names of the batches that one of its generations has. */
+export function batchesOf({ key, batches }: ReplicaImage, generation: number): string[] {
+  const parts = generationParts(key, generation)
+  return batches.flatMap(({ path }) => parts.includes(parentOf(path)) ? [nameOf(path)] : [])
 }
 
 export interface EpochRange {

@@ -33,6 +33,14 @@ export interface CallOptions {
   readonly timeoutMs?: number
 }
 
+export interface OpenOptions extends CallOptions {
+  /**
+   * Nothing can be seen of it before this comes to true, and nothing ever of one that comes to false; what can be made
+   * ready is made ready meanwhile. Its rejection is the call's.
+   */
+  readonly after?: Promise<boolean>
+}
+
 export interface ReplicaEntry {
   readonly name: string
   readonly kind: 'object' | 'directory'
@@ -135,9 +143,10 @@ export interface Replica extends AsyncDisposable {
 
   /**
    * Makes a generation with one object in it, both at once. Of any number who ever do it one succeeds, also after it
-   * was closed: this is the choice of the next owner. Its parent must be there. Errors: EXISTS, NOT_FOUND (the parent).
+   * was closed: this is the choice of the next owner. Its parent must be there. Errors: EXISTS, NOT_FOUND (the parent),
+   * ABORTED (`after` was false).
    */
-  openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void>
+  openGeneration(directory: string, name: string, bytes: Uint8Array, options?: OpenOptions): Promise<void>
 
   /**
    * From now on nothing can be published in this generation, and what is listed in its closed part is final. At most

@@ -15,7 +15,7 @@ import { epochsDirectory, intentsDirectory, ownerName, prefetchDirectory } from 
 import { nameOf, joinPath } from './paths.ts'
 import { readObject } from './read-object.ts'
 import type {
-  CallOptions, CloseOutcome, Copies, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from './replica.ts'
 import { CountedSource, sourceOf } from './source.ts'
 
@@ -79,7 +79,7 @@ class SealedReplica implements Replica {
     return this.#replica.move(from, to, options)
   }
 
-  openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
+  openGeneration(directory: string, name: string, bytes: Uint8Array, options?: OpenOptions): Promise<void> {
     return this.#replica.openGeneration(directory, name, this.#seal(joinPath(directory, name), bytes), options)
   }
 

@@ -157,6 +157,21 @@ function generations(law: Law): void {
     t.is(await codeFrom(replica.openGeneration('none/g1', 'owner', Buffer.from('me'))), 'NOT_FOUND')
   })
 
+  law('a generation that is opened after something is there then, and never where that came to nothing', async (t, replica) => {
+    await replica.makeDirectory('epochs/vm')
+    const after = Promise.withResolvers<boolean>()
+    const opening = replica.openGeneration('epochs/vm/g1', 'owner', Buffer.from('me'), { after: after.promise })
+    t.deepEqual(await names(replica, 'epochs/vm'), [])
+    after.resolve(true)
+    await opening
+    t.is(String(await readAll(replica, 'epochs/vm/g1/open/owner')), 'me')
+    const never = replica.openGeneration('epochs/vm/g2', 'owner', Buffer.from('me'), { after: Promise.resolve(false) })
+    t.is(await codeFrom(never), 'ABORTED')
+    t.deepEqual(await names(replica, 'epochs/vm'), ['g1'])
+    await replica.openGeneration('epochs/vm/g2', 'owner', Buffer.from('you'))
+    t.is(String(await readAll(replica, 'epochs/vm/g2/open/owner')), 'you')
+  })
+
   law('an intent is published by its name, once, and not after it was taken away or the generation closed', async (t, replica) => {
     await replica.makeDirectory('intents')
     await replica.openGeneration('g1', 'owner', Buffer.from('me'))

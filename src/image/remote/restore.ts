@@ -10,8 +10,8 @@ import type { Env } from '../../env/env.ts'
 import { HoldfastError } from '../../errors.ts'
 import type { StoredEpoch } from '../../format/epoch.ts'
 import { Ownership, lastOf } from '../../replica/feed/ownership.ts'
-import { listReplicaImages, ownedImage, readReplicaEpochs, shownName } from '../../replica/image-list.ts'
-import type { ReplicaImage } from '../../replica/image-list.ts'
+import { batchesOf, listReplicaImages, ownedImage, readReplicaEpochs, shownName } from '../../replica/image-list.ts'
+import type { ReplicaImage, ReplicaImages } from '../../replica/image-list.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { Engine } from '../engine.ts'
 import type { CallOptions, EpochSummary } from '../types.ts'
@@ -54,6 +54,8 @@ export interface RestoreContext {
   readonly remote: RemoteRecords
   /** Of the store's domain; opened by whoever calls, and closed by them. */
   readonly replica: Replica
+  /** What the replica lists, where that was asked for before. */
+  readonly images?: Promise<ReplicaImages>
   /** The store is of the replica's domain now, and something will be brought into it. */
   readonly begun?: () => void
   /** What a resume of the epoch will want first, for who can make use of that. */
@@ -137,7 +139,7 @@ class Restore {
   /** By its name, or by its key. */
   async #find(name: string): Promise<ReplicaImage> {
     const { replica } = this.#context
-    const { images, damaged } = await listReplicaImages(replica, this.#options)
+    const { images, damaged } = await (this.#context.images ?? listReplicaImages(replica, this.#options))
     const named = images.filter((image) => image.key === name || shownName(image) === name)
     // Of one that was forgotten the name is left; but a new one has no records yet either.
     const withRecords = named.filter(({ batches }) => batches.length > 0)
@@ -180,8 +182,10 @@ class Restore {
       self: env.randomBytes(16).toString('hex'), storeId, imageId: image.imageId, image: owner.image,
       origin: owner.origin, createdMs: owner.createdMs, openedMs: Math.round(env.wallMs()),
     }
-    const ownership = new Ownership(replica, image.key, claim, { generation: image.generation, last: owner.last })
-    if (await ownership.takeOver(image.generation, this.#options)) {
+    const { generation } = image
+    const before = { generation, last: owner.last, batches: batchesOf(image, generation) }
+    const ownership = new Ownership(replica, image.key, claim, before)
+    if (await ownership.takeOver(generation, this.#options)) {
       return ownedImage(image, { ...claim, last: lastOf(ownership.basis, owner.last) }, ownership.basis)
     }
     throw new HoldfastError('FENCED', `another store took ${owner.image} over at the same moment: it owns it now`)
@@ -190,22 +194,23 @@ class Restore {
   /** Puts the epoch's record into the store. */
   async #bring(image: ReplicaImage, ahead: Ahead): Promise<{ summary: EpochSummary; epoch: StoredEpoch }> {
     const epoch = await this.#recordOf(image, ahead)
-    const isFork = this.#request.as !== undefined
-    const bringing = isFork ? this.#fork(image, epoch) : this.#install(image, epoch, await this.#recent(epoch, ahead))
-    return { epoch, summary: await bringing }
+    if (this.#request.as !== undefined) return { epoch, summary: await this.#fork(image, epoch) }
+    return { epoch, summary: await this.#install(image, epoch, await this.#recent(image, epoch, ahead)) }
   }
 
-  async #recordOf(image: ReplicaImage, { number, epochs }: Ahead): Promise<StoredEpoch> {
-    const epoch = (await epochs).get(number)
-    if (epoch !== undefined) return epoch
+  async #recordOf(image: ReplicaImage, { number, epoch }: Ahead): Promise<StoredEpoch> {
+    const found = await epoch
+    if (found !== undefined) return found
     const address = `${shownName(image)}@${Math.max(0, number)}`
     throw new HoldfastError('NOT_FOUND', `${this.#context.replica.url} has no epoch ${address}`)
   }
 
   /** Those before it tell what the guest has touched lately, unless its list does: then they come later. */
-  async #recent(epoch: StoredEpoch, { epochs, listed }: Ahead): Promise<StoredEpoch[]> {
+  async #recent(image: ReplicaImage, epoch: StoredEpoch, { number, listed }: Ahead): Promise<StoredEpoch[]> {
     if (await listed.list.catch(() => null) !== null) return [epoch]
-    return [...(await epochs).values()].sort((left, right) => left.number - right.number)
+    const wanted = { first: Math.max(0, number - recentEpochs), last: number }
+    const epochs = await readReplicaEpochs(this.#context.replica, image, wanted, this.#options)
+    return [...epochs.values()].sort((left, right) => left.number - right.number)
   }
 
   async #install(image: ReplicaImage, epoch: StoredEpoch, records: readonly StoredEpoch[]): Promise<EpochSummary> {
@@ -232,20 +237,20 @@ class Restore {
     return found
   }
 
-  /** An epoch's records, and what its list names as needed first, while the rest goes on. Rejects nobody. */
+  /** An epoch's record, and what its list names as needed first, while the rest goes on. Rejects nobody. */
   #ahead(image: ReplicaImage, number: number): Ahead {
     const { remote, replica } = this.#context
     const listed = fetchListed(remote, replica, image, number, (notice) => this.#notices.push(notice), this.#options)
-    const wanted = { first: Math.max(0, number - recentEpochs), last: number }
-    const epochs = readReplicaEpochs(replica, image, wanted, this.#options)
-    epochs.catch(() => undefined)
-    return { number, epochs, listed }
+    const read = readReplicaEpochs(replica, image, { first: number, last: number }, this.#options)
+    const epoch = read.then((epochs) => epochs.get(number))
+    epoch.catch(() => undefined)
+    return { number, epoch, listed }
   }
 
   /** To who resumes it meanwhile. Rejects nobody: the restore itself says what is wrong. */
   async #announce(image: ReplicaImage, ahead: Ahead, installed: Promise<EpochSummary>): Promise<void> {
     const { arrives } = this.#context
-    const epoch = arrives && (await ahead.epochs.catch(() => null))?.get(ahead.number)
+    const epoch = arrives && await ahead.epoch.catch(() => undefined)
     if (arrives === undefined || epoch?.machine == null) return
     const { as } = this.#request
     arrives({
@@ -276,14 +281,14 @@ class Restore {
   }
 }
 
-/** Records of so many epochs before it come with one. */
+/** Records of so many epochs before it come with one that has no list. */
 const recentEpochs = 4
 
 /** An epoch of a replica that is being read. */
 interface Ahead {
   readonly number: number
-  /** Its record, and of those shortly before it what there is. */
-  readonly epochs: Promise<ReadonlyMap<number, StoredEpoch>>
+  /** Its record. */
+  readonly epoch: Promise<StoredEpoch | undefined>
   readonly listed: ListedRecords
 }
 

@@ -15,7 +15,7 @@ import { joinPath } from '../paths.ts'
 import { type Action, type OwnerEvent, type OwnerState, type Reply, begin, step } from '../protocol/owner.ts'
 import { readObject } from '../read-object.ts'
 import type { Publication, Publisher } from '../publisher.ts'
-import type { CallOptions, Replica } from '../replica.ts'
+import type { CallOptions, OpenOptions, Replica } from '../replica.ts'
 
 /** What is opened with besides the number and what was left before. */
 export type OwnerClaim = Omit<OwnerRecord, 'last'>
@@ -69,6 +69,17 @@ export function lastOf(batches: readonly string[], last = -1): number {
 export interface KnownBefore {
   readonly generation: number
   readonly last: number
+  /** Names of its batches, when they were listed: it may have more by now. */
+  readonly batches: readonly string[]
+}
+
+/** The next generation, which is made ready while the one before is closed. */
+interface OpeningAhead {
+  readonly directory: string
+  /** As its owner will say. */
+  readonly last: number
+  readonly isWanted: PromiseWithResolvers<boolean>
+  readonly opening: Promise<void>
 }
 
 /** Publishes what is to be published into that generation. */
@@ -79,6 +90,7 @@ export class Ownership {
   readonly #key: string
   readonly #claim: OwnerClaim
   readonly #before: KnownBefore | undefined
+  #ahead: OpeningAhead | null = null
   #state: OwnerState
 
   constructor(replica: Replica, key: string, claim: OwnerClaim, before?: KnownBefore) {
@@ -104,7 +116,12 @@ export class Ownership {
 
   /** Closes a generation (0: there is none) and opens the next, if nobody else does. Tells whether it is owned now. */
   async takeOver(from: number, options: CallOptions): Promise<boolean> {
-    await this.#run({ type: 'takeOver', from }, options)
+    if (this.#before?.generation === from) this.#ahead = this.#openAhead(this.#before, options)
+    try {
+      await this.#run({ type: 'takeOver', from }, options)
+    } finally {
+      this.#takeAhead()?.isWanted.resolve(false)
+    }
     return this.isOwner
   }
 
@@ -166,13 +183,35 @@ export class Ownership {
     }
   }
 
+  /** As it will be if the one before has no more than was known. */
+  #openAhead({ generation, last: lastBefore, batches }: KnownBefore, options: CallOptions): OpeningAhead {
+    const directory = generationDirectory(this.#key, generation + 1)
+    const last = lastOf(batches, lastBefore)
+    const isWanted = Promise.withResolvers<boolean>()
+    const opening = this.#openWith(directory, last, { ...options, after: isWanted.promise })
+    // Whoever wants it is told.
+    opening.catch(() => undefined)
+    return { directory, last, isWanted, opening }
+  }
+
+  #takeAhead(): OpeningAhead | null {
+    const ahead = this.#ahead
+    this.#ahead = null
+    return ahead
+  }
+
+  #openWith(directory: string, last: number, options: OpenOptions): Promise<void> {
+    return this.#replica.openGeneration(directory, ownerName, encodeOwner({ ...this.#claim, last }), options)
+  }
+
   async #open(directory: string, basis: readonly string[], options: CallOptions): Promise<Reply> {
     const number = (parseGenerationName(directory.slice(directory.lastIndexOf('/') + 1)) ?? 1) - 1
     const last = lastOf(basis, await this.#lastBefore(number, options))
     if (number === 0) await this.#replica.makeDirectory(imageDirectory(this.#key), options)
-    const opening = this.#replica.openGeneration(
-      directory, ownerName, encodeOwner({ ...this.#claim, last }), options,
-    )
+    const ahead = this.#takeAhead()
+    const isRight = ahead?.directory === directory && ahead.last === last
+    ahead?.isWanted.resolve(isRight)
+    const opening = isRight ? ahead.opening : this.#openWith(directory, last, options)
     return replyTo(opening, { EXISTS: exists })
   }
 

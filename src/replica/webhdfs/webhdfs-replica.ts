@@ -4,9 +4,9 @@ import type { Env } from '../../env/env.ts'
 import { Call } from '../call.ts'
 import { type ReplicaLimits, hdfsCopiesEnough, pieceBytes, replicaLimits } from '../limits.ts'
 import { checkName, checkPath, joinPath, nameOf, parentOf } from '../paths.ts'
-import { closedPart, openPart } from '../generation.ts'
+import { closedPart, notOpened, openPart } from '../generation.ts'
 import type {
-  CallOptions, CloseOutcome, Copies, ObjectSource, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
 } from '../replica.ts'
 import { Slots } from '../slots.ts'
 import { sourceOf } from '../source.ts'
@@ -116,7 +116,7 @@ export class WebHdfsReplica implements Replica {
     throw new HoldfastError('NOT_FOUND', `there is no ${from} on the replica, or no directory for ${to}`)
   }
 
-  async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: CallOptions): Promise<void> {
+  async openGeneration(directory: string, name: string, bytes: Uint8Array, options?: OpenOptions): Promise<void> {
     checkPath(directory)
     checkName(name)
     const outcome = await this.#call(options, async (call) => {
@@ -127,6 +127,10 @@ export class WebHdfsReplica implements Replica {
       const [status, { path, fileId }] = await Promise.all([making, uploadTemporary(place, call, sourceOf(bytes))])
       await this.#move(call, { from: path, fileId, to: joinPath(openPart(prepared), name), mode: 'fail' })
       if (status === null) throw new HoldfastError('REPLICA_UNCLEAR', `what was to become ${directory} is gone`)
+      if (await options?.after === false) {
+        await discardTemporary(this.#nameSpace, call, prepared)
+        throw notOpened(directory)
+      }
       return this.#move(call, { from: prepared, fileId: status.fileId, to: directory, mode: 'fail' })
     })
     if (outcome === 'exists') throw new HoldfastError('EXISTS', `${directory} exists on the replica already`)
