@@ -58,9 +58,8 @@ export const resume: Bench = {
           `${afterKillMs / 1000} s before. Each epoch is resumed ` +
           'several times; the first resume of an epoch has no recorded working set yet.',
         'Cold: no daemon, the page cache of the host dropped; the command starts the daemon.',
-        'Both begin with the start of a process: of the command (the guest runs when the daemon has QEMU’s answer to ' +
-          'cont, a little before the command’s own end), and of a new QEMU with -loadvm (until its word that the ' +
-          'guest runs).',
+        'Both begin with the start of a process: of the command, and of a new QEMU with -loadvm. Both end with QEMU’s ' +
+          'word that the guest runs.',
         `Proved after each: the first number is the epoch's or the one after it, ${numbersSeen} follow without a ` +
           'gap, and nothing of a boot is said.',
         ...faults,

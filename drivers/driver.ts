@@ -26,7 +26,7 @@ export interface Driver {
   /** A machine that runs. @throws REFUSED, START_FAILED, TIMEOUT */
   start(plan: Plan, binding: Binding, limit?: CallLimit): Promise<Machine>
   /** A hypervisor with its memory mapped and nothing loaded, that can never run by itself. @throws as `start` */
-  prepare(plan: Plan, binding: Binding, limit?: CallLimit): Promise<Prepared>
+  prepare(plan: Plan, binding: Binding, limit?: PrepareLimit): Promise<Prepared>
   /**
    * Finds a machine again after its daemon was replaced, with its run state and whether the pause is ours.
    * A save that was under way is cancelled. @throws GONE; WRONG_STATE for one that was prepared and not loaded
@@ -34,6 +34,14 @@ export interface Driver {
   adopt(handle: Handle, limit?: CallLimit): Promise<Machine>
   /** Kills the process of a handle if it is still that process, and waits for its end. */
   reap(handle: Handle): Promise<void>
+}
+
+export interface PrepareLimit extends CallLimit {
+  /**
+   * No file of the binding is read before this has come, however long it takes: the time limit counts from there. What
+   * it rejects with, the call does.
+   */
+  readonly after?: Promise<unknown>
 }
 
 export interface ProbeOptions {
@@ -168,7 +176,7 @@ export interface StateInfo {
 export interface ResumeInfo {
   /** False where there was nothing of ours to undo. */
   readonly resumed: boolean
-  /** The guest runs after `contMs`; the rest is tidying up beside it. */
+  /** The guest runs after `contMs`; then the hypervisor answers, and the rest is tidying up beside it. */
   readonly timings: { readonly contMs: number; readonly settleMs: number }
 }
 

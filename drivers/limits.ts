@@ -20,6 +20,8 @@ export const limits = Object.freeze({
   cancelTimeoutMs: 5_000,
   /** After the control connection closed: how long the end of the process may lag behind. */
   exitLagMs: 3_000,
+  /** How often a hypervisor that was started a moment ago is looked for at its gate: it takes some 30 ms to it. */
+  gatePollMs: 2,
   /** How often an adopted process, which is not our child, is looked at. */
   processPollMs: 100,
   /** How often while its end is expected. */

@@ -9,6 +9,7 @@ import {
   resolveBootFile,
   resolveFile,
 } from './devices.ts'
+import { gateArguments } from './gate.ts'
 import { isMicrovm } from './plan.ts'
 import { runFiles } from './rundir.ts'
 
@@ -19,11 +20,15 @@ export type Role = 'start' | 'prepare'
 export const channels = Object.freeze({ qmp: 3, incoming: 4 })
 export const channelsCount: Readonly<Record<Role, number>> = Object.freeze({ start: 1, prepare: 2 })
 
-/** Every argument after the binary's name. Socket names are resolved in the run directory, where the process starts. */
-export function commandLine(plan: Plan, binding: Binding, role: Role): string[] {
+/**
+ * Every argument after the binary's name. Socket names are resolved in the run directory, where the process starts.
+ * `isGated`: it waits at its gate (`gate.ts`).
+ */
+export function commandLine(plan: Plan, binding: Binding, role: Role, isGated = false): string[] {
   const { spec, machineType } = plan
   return [
     ...['-name', `${spec.name},debug-threads=on`, '-msg', 'timestamp=on'],
+    ...(isGated ? gateArguments() : []),
     ...['-no-user-config', '-nodefaults', '-only-migratable', '-display', 'none'],
     ...[
       '-machine',

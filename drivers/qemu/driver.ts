@@ -1,5 +1,15 @@
 import type { CallLimit } from '../deadline.ts'
-import type { Binding, Driver, DriverFacts, Handle, Machine, Plan, Prepared, ProbeOptions } from '../driver.ts'
+import type {
+  Binding,
+  Driver,
+  DriverFacts,
+  Handle,
+  Machine,
+  Plan,
+  PrepareLimit,
+  Prepared,
+  ProbeOptions,
+} from '../driver.ts'
 import type { Host } from '../host.ts'
 import type { MachineSpec } from '../spec.ts'
 import { linuxHost } from '../linux.ts'
@@ -42,7 +52,7 @@ export class QemuDriver implements Driver {
     return start(this.#host, planned, binding, limit)
   }
 
-  prepare(planned: Plan, binding: Binding, limit?: CallLimit): Promise<Prepared> {
+  prepare(planned: Plan, binding: Binding, limit?: PrepareLimit): Promise<Prepared> {
     return prepare(this.#host, planned, binding, limit)
   }
 

@@ -2,12 +2,13 @@
 import type { Duplex } from 'node:stream'
 import { within } from '../deadline.ts'
 import type { CallLimit } from '../deadline.ts'
-import type { Binding, Plan } from '../driver.ts'
+import type { Binding, Plan, PrepareLimit } from '../driver.ts'
 import { DriverError, messageOf } from '../errors.ts'
 import type { Host, SocketDirectory, SpawnedProcess } from '../host.ts'
 import { limits } from '../limits.ts'
 import { channels, channelsCount, commandLine } from './commandline.ts'
 import type { Role } from './commandline.ts'
+import { passGate } from './gate.ts'
 import { QmpClient } from './qmp.ts'
 import { runFiles, runPath } from './rundir.ts'
 
@@ -27,7 +28,7 @@ export async function launch(
   plan: Plan,
   binding: Binding,
   role: Role,
-  limit: CallLimit = {},
+  limit: PrepareLimit = {},
 ): Promise<Launched> {
   if (plan.refusals.length > 0) throw new DriverError('REFUSED', plan.refusals.map(({ reason }) => reason).join(' '))
   if (limit.signal?.aborted)
@@ -39,11 +40,12 @@ export async function launch(
   try {
     process = await host.spawn({
       binary: plan.binaryPath,
-      argv: commandLine(plan, binding, role),
+      argv: commandLine(plan, binding, role, limit.after !== undefined),
       directory: binding.runDirectory,
       logPath: runPath(binding.runDirectory, 'log'),
       channelsCount: channelsCount[role],
     })
+    if (limit.after !== undefined) await passGate(process, sockets, limit.after, limit)
     const spawnedMs = host.nowMs()
     const qmp = await greet(host, process, binding, limit)
     const timings = { spawnMs: spawnedMs - startMs, greetingMs: host.nowMs() - spawnedMs }

@@ -125,8 +125,7 @@ export class Pausing {
     const startMs = this.#host.nowMs()
     const ours = pause.ours && pause.intact
     // When it fails the pause is as it was, and can be resumed again.
-    if (ours) await this.#control.execute('cont', undefined, limit)
-    const runningMs = this.#host.nowMs()
+    const runningMs = ours ? await this.#continue(limit) : startMs
     // What others paused stays paused, and what was saved of it stays good.
     if (pause.ours || !pause.intact) pause.end()
     await this.#settle()
@@ -237,6 +236,19 @@ export class Pausing {
       await within(end, limits.cancelTimeoutMs, 'Cancelling the save')
     }
     this.#saving = false
+  }
+
+  /**
+   * Since when the guest runs. It is said as the processors are let go; the answer to the command may come later, as the
+   * guest keeps the main loop from giving it.
+   */
+  async #continue(limit: CallLimit): Promise<number> {
+    const said: number[] = []
+    using _listening = this.#control.qmp.events.listen(({ name }) => {
+      if (name === 'RESUME') said.push(this.#host.nowMs())
+    })
+    await this.#control.execute('cont', undefined, limit)
+    return said[0] ?? this.#host.nowMs()
   }
 
   /** What is left to do once the guest runs again. */

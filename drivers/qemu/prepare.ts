@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { within } from '../deadline.ts'
 import type { CallLimit } from '../deadline.ts'
-import type { Binding, Handle, Machine, Plan, Prepared } from '../driver.ts'
+import type { Binding, Handle, Machine, Plan, PrepareLimit, Prepared } from '../driver.ts'
 import { DriverError, isDriverError, messageOf } from '../errors.ts'
 import type { Host, ProcessIdentity } from '../host.ts'
 import { limits } from '../limits.ts'
@@ -21,7 +21,7 @@ import { ignoreShared, isMigrationEnd, prepareSaves } from './save.ts'
 const postmortemMs = 500
 
 /** See `Driver.prepare`. */
-export async function prepare(host: Host, plan: Plan, binding: Binding, limit?: CallLimit): Promise<Prepared> {
+export async function prepare(host: Host, plan: Plan, binding: Binding, limit?: PrepareLimit): Promise<Prepared> {
   const launched = await launch(host, plan, binding, 'prepare', limit)
   const prepared = new QemuPrepared(host, plan, binding, launched)
   try {

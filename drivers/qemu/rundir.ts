@@ -9,6 +9,8 @@ export const runFiles = Object.freeze({
   agentSocket: 'agent.sock',
   /** Where the device state of a save arrives. */
   saveSocket: 'save.sock',
+  /** Where a hypervisor waits that is started before its files are there. */
+  gateSocket: 'gate.sock',
   /** What the hypervisor says on standard error. */
   log: 'qemu.log',
   /** There while a pause is ours: it is written before `stop` and removed after `cont`. */

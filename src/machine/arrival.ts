@@ -61,10 +61,24 @@ export function arrivingReads(
   const nodes = admitted.then(async ([parcel]) => await parcel ?? null)
   const begun = admitted.then((parcels) => Promise.all(parcels.slice(0, 2)))
   const all = admitted.then((parcels) => Promise.all(parcels))
+  const paths = bootFiles(spec)
+  const boot = nodes.then(() => pusher.find({ manifest, paths, want: 'reserved' }))
+  const made = Promise.all([boot, begun]).then(() => pusher.find({ manifest, paths, want: 'made' }))
+  const bootMade = Promise.all([boot, made]).then(([reserved, held]) => requireHeld(reserved, held))
+  // Whoever starts a hypervisor is told.
+  bootMade.catch(() => undefined)
   return {
-    boot: begun.then(() => pusher.find({ manifest, paths: bootFiles(spec), isToHold: true })),
+    boot, bootMade,
     likely: Promise.all([first, all]).then(([{ workingSet }]) => workingSet),
     nodes: nodes.then((given) => given === null ? [] : [nodesOf(given)]),
+  }
+}
+
+/** Errors: MACHINE. */
+function requireHeld(reserved: ReadonlyMap<string, string>, held: ReadonlyMap<string, string>): void {
+  for (const [path, place] of reserved) {
+    if (held.get(path) === place) continue
+    throw new HoldfastError('MACHINE', `${path}, which the hypervisor starts with, could not be read: try again`)
   }
 }
 

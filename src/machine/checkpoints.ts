@@ -175,7 +175,7 @@ export class Checkpoints {
   /** So that even the first resume need not read them from the store. */
   #holdBootFiles(life: Incarnation, manifest: string): void {
     if (life.isEnding) return
-    void this.#context.pusher.find({ manifest, paths: bootFiles(life.machine.plan.spec), isToHold: true })
+    void this.#context.pusher.find({ manifest, paths: bootFiles(life.machine.plan.spec), want: 'made' })
   }
 
   async #inTurn<T>(step: () => Promise<T>): Promise<T> {

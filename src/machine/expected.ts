@@ -43,7 +43,7 @@ export class ExpectedResume {
     const { pusher } = this.#context
     const { spec } = readFacts(facts, 'the epoch')
     for (const parcel of parcels) pusher.admit(parcel)
-    void pusher.find({ manifest, paths: bootFiles(spec), isToHold: true })
+    void pusher.find({ manifest, paths: bootFiles(spec), want: 'made' })
     this.#epoch = { manifest, nodes: parcels.map(nodesOf) }
   }
 

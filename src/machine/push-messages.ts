@@ -21,8 +21,8 @@ export interface FindRequest {
   /** Of the epoch, hex. */
   manifest: string
   paths: string[]
-  /** Makes the copies that are not there yet. */
-  isToHold: boolean
+  /** held: those that are there. reserved: room for the others, too. made: the others are made. */
+  want: 'held' | 'reserved' | 'made'
 }
 
 export interface PushRequest {

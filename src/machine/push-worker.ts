@@ -48,9 +48,16 @@ class Pusher {
     const manifest = this.#manifest(request.manifest)
     return request.paths.map((path) => {
       const { inode } = findPath(this.#nodes, manifest, path)
-      if (request.isToHold) this.#fetch(inode.dataRoot, allChunks(Number(inode.size)))
-      if (request.isToHold) this.#boot.hold(inode, () => this.#pieces(inode))
+      if (request.want === 'reserved') return this.#boot.reserve(inode)
+      if (request.want === 'made') this.#hold(inode)
       return this.#boot.find(inode)
+    })
+  }
+
+  #hold(inode: InodeRecord): void {
+    this.#boot.hold(inode, () => {
+      this.#fetch(inode.dataRoot, allChunks(Number(inode.size)))
+      return this.#pieces(inode)
     })
   }
 

@@ -30,10 +30,12 @@ export interface StoredMachine {
   readonly state: Uint8Array
 }
 
-/** What a resume reads first, as far as it is known; all of it only helps, and rejects nobody. */
+/** What a resume reads first, as far as it is known; all of it only helps, and rejects nobody save `bootMade`. */
 export interface FirstReads {
   /** Copies of files that the hypervisor reads whole, by path. */
   readonly boot: Promise<ReadonlyMap<string, string>>
+  /** Where the copies are still to be made: when they are. Rejects where they cannot be. */
+  readonly bootMade?: Promise<void>
   readonly likely: Promise<readonly FileChunks[]>
   /** Records of manifest nodes that the mount will want and the store may not have yet. */
   readonly nodes: Promise<readonly RecordParcel[]>
@@ -67,7 +69,7 @@ export function firstReads({ engine, pusher }: MachineContext, epoch: ResumableE
   const { address, manifest, facts: { memoryFiles, spec } } = epoch
   const paths = memoryFiles.map(({ path }) => path)
   return {
-    boot: pusher.find({ manifest, paths: bootFiles(spec), isToHold: false }),
+    boot: pusher.find({ manifest, paths: bootFiles(spec), want: 'held' }),
     // An epoch whose likely chunks cannot be told is resumed without.
     likely: engine.recentChunks({ epoch: address, paths }).catch((): FileChunks[] => [])
       .then((recent) => withDevices(epoch.facts, recent)),
@@ -180,7 +182,8 @@ function prepare(
 ): Promise<Prepared> {
   const plain = { ...life.binding, bootFiles: Object.fromEntries(boot) }
   const binding = as.head.isFork ? { ...plain, attachment: forkAttachment(epoch.facts.spec) } : plain
-  const preparing = driver.prepare(epoch.plan, binding, { timeoutMs: limits.startTimeoutMs, signal })
+  const limit = { timeoutMs: limits.startTimeoutMs, signal, after: as.first.bootMade }
+  const preparing = driver.prepare(epoch.plan, binding, limit)
   return driving(`preparing ${as.image}`, preparing)
 }
 

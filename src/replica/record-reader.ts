@@ -92,11 +92,12 @@ export class ReplicaRecordReader {
     const records: ClaimedRecord[] = []
     const failures: unknown[] = []
     const absentPacks = new Set<string>()
-    await Promise.all(readRuns(entries, gapBytesMax).map(async (run) => {
+    // What takes longest begins first.
+    const runs = readRuns(entries, gapBytesMax).sort((left, right) => spanBytes(right) - spanBytes(left))
+    await Promise.all(runs.map(async (run) => {
       const { packId, place: { offset } } = run[0]
-      const last = run[run.length - 1].place
       try {
-        const bytes = await this.#packs.read(packId, offset, last.offset + last.recordBytes - offset, options)
+        const bytes = await this.#packs.read(packId, offset, spanBytes(run), options)
         onBytes?.(bytes.length)
         for (const entry of run) {
           const start = entry.place.offset - offset
@@ -124,6 +125,12 @@ export function readRuns(entries: readonly RunEntry[], gapBytesMax = readGapByte
     else runs.push([entry])
   }
   return runs
+}
+
+/** From the beginning of the first to the end of the last. */
+function spanBytes(run: readonly RunEntry[]): number {
+  const { offset, recordBytes } = run[run.length - 1].place
+  return offset + recordBytes - run[0].place.offset
 }
 
 function fits(run: readonly RunEntry[], next: RunEntry, gapBytesMax: number): boolean {
