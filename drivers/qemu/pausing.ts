@@ -239,8 +239,8 @@ export class Pausing {
   }
 
   /**
-   * Since when the guest runs. It is said as the processors are let go; the answer to the command may come later, as the
-   * guest keeps the main loop from giving it.
+   * Since when the guest runs. It is said as the processors are let go; the answer to the command may come later, as
+   * the guest keeps the main loop from giving it.
    */
   async #continue(limit: CallLimit): Promise<number> {
     const said: number[] = []

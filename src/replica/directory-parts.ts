@@ -78,3 +78,11 @@ function denied(error: unknown): unknown {
   if (!(error instanceof HoldfastError) || !isCode(cause, 'EACCES', 'EPERM', 'EROFS')) return error
   return new HoldfastError('REPLICA_DENIED', error.message, { cause })
 }
+
+export function rootless(root: string): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `there is no directory ${root}: mount the disk that it lies on, or make it`)
+}
+
+export function absent(path: string): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `there is no ${path} on the replica`)
+}

@@ -16,13 +16,14 @@ import { ensureDirectory, removeTree } from '../env/tree.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { Call } from './call.ts'
 import {
-  attempt, entryOf, makeDirectories, nextTurn, sizesBelow, sortedNames, unlinkDurably,
+  absent, attempt, entryOf, makeDirectories, nextTurn, rootless, sizesBelow, sortedNames, unlinkDurably,
 } from './directory-parts.ts'
 import { closedPart, notOpened, openPart } from './generation.ts'
 import { type ReplicaLimits, pieceBytes, replicaLimits } from './limits.ts'
 import { checkName, checkPath, isObjectName, joinPath } from './paths.ts'
 import type {
-  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry,
+  Usage,
 } from './replica.ts'
 import { sourceOf } from './source.ts'
 import { temporaryDirectory, temporaryName } from './temporary.ts'
@@ -290,12 +291,4 @@ export class DirectoryReplica implements Replica {
   #begin(options: CallOptions | undefined, timeoutMs = this.#limits.callTimeoutMs): Call {
     return new Call({ env: this.#env, limits: this.#limits, closing: this.#closing.signal }, options, timeoutMs)
   }
-}
-
-function rootless(root: string): HoldfastError {
-  return new HoldfastError('NOT_FOUND', `there is no directory ${root}: mount the disk that it lies on, or make it`)
-}
-
-function absent(path: string): HoldfastError {
-  return new HoldfastError('NOT_FOUND', `there is no ${path} on the replica`)
 }

@@ -15,7 +15,8 @@ import { epochsDirectory, intentsDirectory, ownerName, prefetchDirectory } from 
 import { nameOf, joinPath } from './paths.ts'
 import { readObject } from './read-object.ts'
 import type {
-  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry,
+  Usage,
 } from './replica.ts'
 import { CountedSource, sourceOf } from './source.ts'
 

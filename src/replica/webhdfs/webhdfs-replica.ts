@@ -6,7 +6,8 @@ import { type ReplicaLimits, hdfsCopiesEnough, pieceBytes, replicaLimits } from 
 import { checkName, checkPath, joinPath, nameOf, parentOf } from '../paths.ts'
 import { closedPart, notOpened, openPart } from '../generation.ts'
 import type {
-  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry, Usage,
+  CallOptions, CloseOutcome, Copies, ObjectSource, OpenOptions, PutOptions, PutResult, ReadRange, Replica, ReplicaEntry,
+  Usage,
 } from '../replica.ts'
 import { Slots } from '../slots.ts'
 import { sourceOf } from '../source.ts'
