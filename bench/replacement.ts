@@ -60,7 +60,8 @@ async function measure(run: BenchRun, load: KilledLoad, kills: number): Promise<
   for (const fault of faults) run.note(fault)
   const takeovers = daemon.takeovers()
   await daemon.stop()
-  return row(load.title, takeovers, daemon.killsMs.map((killMs) => gapMs(killMs, delays)), faults)
+  const gaps = daemon.killsMs.map((killMs, kill) => gapMs(killMs, daemon.servedMs[kill], delays))
+  return row(load.title, takeovers, gaps, faults)
 }
 
 function row(
@@ -73,10 +74,13 @@ function row(
   ]
 }
 
-/** Until the longest operation that was under way at the kill, or began in the gap, was answered. */
-function gapMs(killMs: number, delays: readonly Delay[]): number {
-  return delays.reduce((gap, [beganMs, durationMs]) => {
-    const isOver = beganMs + durationMs <= killMs || beganMs > killMs + gap + 1
-    return isOver ? gap : Math.max(gap, beganMs + durationMs - killMs)
-  }, 0)
+/**
+ * Until the longest operation was answered that was under way between the kill and the moment when another process was
+ * seen to serve: of the load's operations, one after the other, that is the one that waited for it. Without one the
+ * load did nothing then, and the gap cannot be told: it counts as endless.
+ */
+function gapMs(killMs: number, servedMs: number, delays: readonly Delay[]): number {
+  const waited = delays.filter(([beganMs, durationMs]) => beganMs <= servedMs && beganMs + durationMs >= killMs)
+  const [beganMs, durationMs] = waited.reduce((most, each) => each[1] > most[1] ? each : most, [Infinity, -Infinity])
+  return beganMs + durationMs - killMs
 }

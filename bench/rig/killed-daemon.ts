@@ -23,6 +23,8 @@ export class KilledDaemon {
   readonly mountPoint: string
   /** When each kill was, in milliseconds since 1970. */
   readonly killsMs: number[] = []
+  /** When, after each `kill`, another process was seen to serve. */
+  readonly servedMs: number[] = []
 
   private constructor(directory: string) {
     this.store = join(directory, 'store')
@@ -70,6 +72,7 @@ export class KilledDaemon {
     this.killsMs.push(Date.now())
     process.kill(servingPid, signal)
     while ((await this.status()).servingPid === servingPid) await sleep(5)
+    this.servedMs.push(Date.now())
   }
 
   /** Kills the daemon with all its processes; its mount fails. */
