@@ -36,6 +36,9 @@ export async function prepareLocalHost(): Promise<void> {
   await import('./local-host.ts')
   await import('../mount/image-mount.ts')
   await import('../mount/kernel-transport.ts')
+  // A guest whose hypervisor goes on waits for what is said to it with the disk's first sync.
+  await import('../machine/machines.ts')
+  await import('../mount/stale.ts')
   const { servingThreads } = await import('../mount/serving-threads.ts')
   const { engineThreads } = await import('./engine-threads.ts')
   servingThreads.warm()
