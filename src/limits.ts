@@ -114,7 +114,7 @@ export const noteBytesMax = 4 * KIB
 export const segmentBytesMax = 64 * MIB
 /** Written but not yet committed bytes of an image; ordinary writes wait above it. */
 export const logBytesMax = 1024 * MIB
-/** The same for its records: a server that takes over reads each one's header before it answers, 3 us a record. */
+/** The same for its records: who takes over without having read ahead reads each one's header first, 3 us a record. */
 export const logRecordsMax = 64 * KIB
 /** So small writes are committed behind as early as large ones. */
 export const segmentRecordsMax = 16 * KIB
@@ -124,6 +124,8 @@ export const segmentRecordsMax = 16 * KIB
  */
 export const sliceBytesMax = 16 * MIB
 export const sliceRecordsMax = 2 * KIB
+/** Mounts whose logs the process that stands by reads ahead: each has a thread of its own, of some 30 MB. */
+export const followedMountsMax = 4
 /** A lane is synced in the background every so many bytes, so that dirty pages do not throttle our writes. */
 export const laneSyncBytes = 8 * MIB
 /** One request's payload, as negotiated with the kernel, plus headers. */

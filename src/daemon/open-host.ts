@@ -1,5 +1,6 @@
 /** How a store is opened in this process. The host's code is loaded only when it is wanted. */
 import { flushCompileCache } from 'node:module'
+import { resolve } from 'node:path'
 import type { Secret } from '../crypto/secret.ts'
 import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
@@ -43,6 +44,13 @@ export async function prepareLocalHost(): Promise<void> {
   const { engineThreads } = await import('./engine-threads.ts')
   servingThreads.warm()
   engineThreads.warm()
+}
+
+/** Its threads read the logs of these images, which another process serves, as far as they are written. */
+export async function followMounts(store: string, images: readonly string[], secret?: Secret): Promise<void> {
+  const { servingThreads } = await import('../mount/serving-threads.ts')
+  const directory = resolve(store)
+  await servingThreads.expect(images.map((image) => ({ directory, image, secret })))
 }
 
 /** Its threads do once what they will do in a takeover, which is faster the second time. */

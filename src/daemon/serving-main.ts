@@ -1,7 +1,8 @@
 /** Entry of the process that serves: `serving-main.ts STORE`; the supervisor starts it. */
-import { openLocalHost, practiseLocalHost, prepareLocalHost } from './open-host.ts'
+import { followMounts, openLocalHost, practiseLocalHost, prepareLocalHost } from './open-host.ts'
 import { runServingProcess } from './supervisor/serving-process.ts'
 
 await runServingProcess({
   store: process.argv[2], openHost: openLocalHost, prepare: prepareLocalHost, practise: practiseLocalHost,
+  follow: followMounts,
 })

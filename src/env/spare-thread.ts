@@ -31,12 +31,29 @@ export class SpareThread {
 
   /** Has the one that was started get ready as `onDuty` says. Resolves when it is, or is no spare one any more. */
   async practise(): Promise<void> {
+    await this.#ask(practice)
+  }
+
+  async #ask(what: string | object): Promise<void> {
     const thread = this.#spare
     if (thread === null) return
     const isOver = Promise.race([once(thread, 'message'), once(thread, 'exit')])
-    thread.postMessage(practice)
+    thread.postMessage(what)
     // A thread that cannot be loaded is told of by the next one that is started.
     await isOver.catch(() => undefined)
+  }
+
+  /**
+   * Tells the one that was started what it will probably be for, so that it begins with what can be done ahead.
+   * Resolves when that is done as far as it can be, or there is no spare one any more.
+   */
+  async expect(what: object | null): Promise<void> {
+    await this.#ask({ [expected]: what })
+  }
+
+  /** One was started and is not taken. */
+  get isWarm(): boolean {
+    return this.#spare !== null
   }
 
   /** The caller posts it what it is for. */
@@ -49,17 +66,25 @@ export class SpareThread {
 }
 
 const practice = 'practise'
+const expected = 'expected'
 
 /**
  * In such a thread: `begin` gets the message that says what it is for. Before that it may be asked to `practise`, which
- * should let the event loop turn, and end early when it `isWanted`.
+ * should let the event loop turn, and end early when it `isWanted`; and be told what it is `expect`ed to be for.
  */
-export function onDuty<T>(begin: (what: T) => void, practise: (isWanted: () => boolean) => Promise<void>): void {
+export function onDuty<T extends object>(
+  begin: (what: T) => void, practise: (isWanted: () => boolean) => Promise<void>,
+  expect: (what: object | null) => Promise<void> = async () => undefined,
+): void {
   const port = parentPort
   if (port === null) return
   let isWanted = false
-  const receive = (message: T | typeof practice): void => {
+  const done = (): void => {
+    if (!isWanted) port.postMessage(practice)
+  }
+  const receive = (message: T | typeof practice | { [expected]: object | null }): void => {
     if (message === practice) return void getReady()
+    if (expected in message) return void expect(message[expected]).then(done)
     isWanted = true
     port.off('message', receive)
     begin(message)
@@ -67,7 +92,7 @@ export function onDuty<T>(begin: (what: T) => void, practise: (isWanted: () => b
   const getReady = async (): Promise<void> => {
     await practise(() => isWanted)
     flushCompileCache()
-    if (!isWanted) port.postMessage(practice)
+    done()
   }
   port.on('message', receive)
 }

@@ -186,7 +186,7 @@ export class Head {
     const segment = this.log.segment
     transaction.show(segment)
     for (const state of transaction.touched) this.markDirty(state)
-    for (const state of transaction.removed) this.drop(state, segment)
+    for (const { number } of transaction.removed) this.drop(number, segment)
     this.#afterAppend()
     return 0
   }
@@ -223,10 +223,12 @@ export class Head {
   }
 
   /** The inode is gone, as the log says in `segment`. */
-  drop(state: InodeState, segment: number): void {
-    this.#inodes.delete(state.number)
-    this.#dirty.delete(state)
-    this.#gone.set(state.number, segment)
+  drop(number: number, segment: number): void {
+    const state = this.#inodes.get(number)
+    if (state !== undefined) this.#dirty.delete(state)
+    this.#inodes.delete(number)
+    this.#gone.set(number, segment)
+    this.#nextInode = Math.max(this.#nextInode, number + 1)
   }
 
   /** The barrier: what was written so far lies in segments up to the returned number. */

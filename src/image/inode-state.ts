@@ -35,8 +35,8 @@ export class InodeState {
   attributesRoot: Buffer | null
   /** Attribute block that replaced the committed one; empty: none are left. */
   attributeBlock: Buffer | null = null
-  readonly extents = new ExtentMap()
-  readonly names: NameOverlay
+  #extents = new ExtentMap()
+  #names: NameOverlay
   /** Newest segment that holds a change of this inode; 0: none that is not committed. */
   dirtySegment = 0
   /** References that the kernel holds. */
@@ -49,7 +49,23 @@ export class InodeState {
     this.setAttributes(record)
     this.dataRoot = record.dataRoot
     this.attributesRoot = record.attributesRoot
-    this.names = names
+    this.#names = names
+  }
+
+  /** Over the committed data of a file. */
+  get extents(): ExtentMap {
+    return this.#extents
+  }
+
+  /** Over the committed names of a directory. */
+  get names(): NameOverlay {
+    return this.#names
+  }
+
+  /** Takes over what another has collected, in the place of nothing. */
+  lay(extents: ExtentMap, names: NameOverlay): void {
+    this.#extents = extents
+    this.#names = names
   }
 
   get isDirectory(): boolean {

@@ -28,11 +28,6 @@ export interface LogStart {
   sequence: number
   /** The writer still runs, so every record is there. Else a crash may have torn the lanes. */
   isWhole: boolean
-  /**
-   * Only lengths are checked, and payloads of writes are not read: for who is in a hurry, where the records are
-   * read again when they are committed.
-   */
-  isGlance?: boolean
 }
 
 /** How far a lane was read. */
@@ -40,7 +35,6 @@ interface LaneProgress {
   readonly lane: Lane
   lastSequence: number
   isTorn: boolean
-  readonly isGlance: boolean
   /** Null where nothing may be missing. */
   readonly witness: LogWitness | null
   /** Room for a part of a file, used again for the next. */
@@ -79,8 +73,7 @@ export class LogReader {
   *records(segments: readonly number[], start: LogStart): Generator<LogRecord> {
     const witness = start.isWhole ? null : new LogWitness()
     const [disk, memory] = (['disk', 'memory'] as const).map((lane): LaneProgress => ({
-      lane, lastSequence: start.sequence - 1, isTorn: false, isGlance: start.isGlance ?? false, witness,
-      room: Buffer.alloc(0),
+      lane, lastSequence: start.sequence - 1, isTorn: false, witness, room: Buffer.alloc(0),
     }))
     let expected = start.sequence
     for (const segment of segments) {
@@ -139,7 +132,7 @@ export class LogReader {
     const header = file === null ? null : this.#header(file, segment, progress)
     if (file === null || header === null) return new LaneRecords(null, progress, () => undefined)
     const { nonce } = header
-    const { isGlance, witness } = progress
+    const { witness } = progress
     const room = roomFor(progress, file)
     const search = (from: number): void => witness?.search(file, from, nonce, room)
     if (progress.isTorn) {
@@ -148,7 +141,7 @@ export class LogReader {
     }
     const content = this.#contentOf(file, header)
     this.#contents[lane].set(segment, content)
-    return new LaneRecords(new LogWindow({ content, lane, segment, nonce, room, isGlance }), progress, search)
+    return new LaneRecords(new LogWindow({ content, lane, segment, nonce, room, isGlance: false }), progress, search)
   }
 
   /** Errors: KEY_NEEDED, DAMAGED. */

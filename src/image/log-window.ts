@@ -68,7 +68,7 @@ export interface WindowOptions {
   lane: Lane
   segment: number
   nonce: number
-  /** `windowBytes` of them, or the whole file's. */
+  /** `windowBytes` of them, or the whole file's; more than one record's where payloads are not read. */
   room: Buffer
   /** Only lengths are checked, and payloads of writes are not read. */
   isGlance: boolean
@@ -76,7 +76,7 @@ export interface WindowOptions {
 
 export class LogWindow {
   readonly #options: WindowOptions
-  readonly #fileBytes: number
+  #fileBytes: number
   readonly #record: LogRecord
   #bytes: Buffer = Buffer.alloc(0)
   /** Where those bytes begin in the file. */
@@ -107,6 +107,14 @@ export class LogWindow {
     else this.#record.open(this.#bytes, this.#at)
     this.#at += lengthBytes
     return this.#record
+  }
+
+  /** The file may have grown since: what was no whole record may be one now. Not while a record is in use. */
+  refresh(): void {
+    this.#fileBytes = this.#options.content.file.size()
+    this.#start += this.#at
+    this.#at = 0
+    this.#bytes = this.#options.room.subarray(0, 0)
   }
 
   /** Where in the file the next record begins, or what is no record. */

@@ -18,7 +18,6 @@ import {
 } from '../format/log.ts'
 import type { Lane, RecordType } from '../format/log.ts'
 import type { ImageLayout } from './layout.ts'
-import type { LogRecord } from './log-window.ts'
 import { SegmentBytes } from './segment-bytes.ts'
 import type { SyncMark } from './sync-mark.ts'
 
@@ -36,6 +35,19 @@ export interface AppendRequest {
   chunk: number
   within: number
   timeNs: bigint
+}
+
+/** A lane's file of a segment, and what is known of its records. */
+export interface WrittenFile {
+  readonly lane: Lane
+  readonly segment: number
+  /** The taker closes it. */
+  readonly content: SegmentBytes
+  /** Up to the end of its last record. */
+  readonly bytes: number
+  readonly records: number
+  /** Of that record. */
+  readonly lastSequence: number
 }
 
 interface SegmentFile {
@@ -57,8 +69,6 @@ export class LogWriter {
   readonly #files = new Map<string, SegmentFile>()
   /** Those of the current segment. */
   #current: Record<Lane, SegmentFile | null> = { disk: null, memory: null }
-  /** The newest of those that another writer made. */
-  readonly #adopted: Record<Lane, { segment: number; entry: SegmentFile } | null> = { disk: null, memory: null }
   #segment: number
   #sequence: number
   #lastUnique = 0n
@@ -150,28 +160,16 @@ export class LogWriter {
   }
 
   /**
-   * Takes over a record that another writer of the same log appended: it is read back like our own, what we
-   * append comes behind it. Records come in their order, before the first of ours. Errors: NOT_FOUND, IO.
+   * Takes over a file that another writer of the same log made: it is read back like our own, and what we append comes
+   * behind it. Segments come in their order, before the first record of ours.
    */
-  adopt(record: LogRecord): void {
-    const { lane, segment, sequence, position, lengthBytes } = record
-    const entry = this.#adopted[lane]?.segment === segment ? this.#adopted[lane].entry : this.#adoptFile(record)
-    entry.bytes = position + lengthBytes - logRecordHeaderBytes
-    if (record.type === recordType.write) entry.content.note(position, record.counter)
-    this.#lastSequence[lane] = sequence
-    this.#sequence = sequence + 1
+  adopt({ lane, segment, content, bytes, records, lastSequence }: WrittenFile): void {
+    this.#files.set(key(lane, segment), { content, bytes, records, nonce: 0, counter: 0 })
+    this.#lastSequence[lane] = lastSequence
+    this.#sequence = Math.max(this.#sequence, lastSequence + 1)
     this.#firstSequence = this.#sequence
-    entry.records += 1
-    this.#unretiredRecords += 1
-    this.#unretiredBytes += lengthBytes
-  }
-
-  #adoptFile({ lane, segment, content }: LogRecord): SegmentFile {
-    const file = this.#env.open(this.#layout.segment(segment, lane), 'read')
-    const entry = { content: new SegmentBytes(file, content.seal), bytes: 0, records: 0, nonce: 0, counter: 0 }
-    this.#files.set(key(lane, segment), entry)
-    this.#adopted[lane] = { segment, entry }
-    return entry
+    this.#unretiredRecords += records
+    this.#unretiredBytes += bytes - segmentHeaderBytes
   }
 
   /** Ends the current segment of both lanes; returns its number. */

@@ -16,6 +16,7 @@ import { replayLog } from '../image/head-replay.ts'
 import { Head } from '../image/head.ts'
 import { rootInode } from '../image/ingest.ts'
 import { ImageLayout } from '../image/layout.ts'
+import type { LogFollower } from '../image/log-follower.ts'
 import { LogWriter } from '../image/log-writer.ts'
 import { SyncMark } from '../image/sync-mark.ts'
 import { fileType } from '../image/modes.ts'
@@ -44,6 +45,8 @@ export interface HeadServerOptions {
   connection: number
   replies: LateReplies
   post: (message: FromServer) => void
+  /** In a takeover the log as far as it was read before; closed here. */
+  ahead?: LogFollower
   /** Why the server before accepted nothing more, in a takeover. */
   failure?: string | null
   /** Where records come from that the store lacks. */
@@ -182,9 +185,10 @@ export class HeadServer {
 }
 
 /** In a takeover lays what the server before us logged over the head; the requests that it carried out. */
-function takeOver({ head: start, connection, failure }: HeadServerOptions, head: Head): CarriedOut {
+function takeOver({ head: start, connection, failure, ahead }: HeadServerOptions, head: Head): CarriedOut {
+  using _ = ahead
   if (start.takeover === null) return new CarriedOut(new Set())
-  const carriedOut = replayLog(systemEnv(), head, start, start.takeover, connection)
+  const carriedOut = replayLog(systemEnv(), head, start, start.takeover, connection, ahead)
   head.loseReferences()
   if (failure) head.fail(new Error(failure))
   return new CarriedOut(carriedOut)

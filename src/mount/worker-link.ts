@@ -33,7 +33,7 @@ export class WorkerLink {
     this.#kept = kept
     this.#waker = new Waker(kept.descriptor, () => kept.lookUp())
     this.#onMessage = onMessage
-    this.#worker = servingThreads.take()
+    this.#worker = servingThreads.take(start.head.image)
     const { descriptor } = kept
     const transferred = start.source === undefined ? [port2] : [port2, start.source.port]
     this.#worker.postMessage({ ...start, descriptor, port: port2 } satisfies WorkerStart, transferred)

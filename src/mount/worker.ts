@@ -10,6 +10,7 @@ import type { SessionEnd } from '../../fuse/index.ts'
 import { onDuty } from '../env/spare-thread.ts'
 import { messageOf } from '../errors.ts'
 import { HeadServer } from './head-server.ts'
+import { type AheadRequest, LogAhead } from './log-ahead.ts'
 import type { FromServer, ToServer, WorkerStart } from './messages.ts'
 import { practise } from './practice.ts'
 
@@ -22,11 +23,21 @@ const taken = new Uint8Array(1)
 /** Requests and replies as text, with names, for whoever looks for a fault; read when a mount begins to be served. */
 const tracePath = process.env.HOLDFAST_TRACE
 
+/** What this thread reads while it stands by. */
+let ahead: LogAhead | null = null
+
+async function readAhead(request: AheadRequest | null): Promise<void> {
+  ahead?.close()
+  ahead = request === null ? null : new LogAhead(request)
+  await ahead?.caughtUp
+}
+
 async function serve(start: WorkerStart): Promise<void> {
   const { port, descriptor, controlName, head, limits, syncMark, connection, negotiated, failure, source } = start
   const post = (message: FromServer): void => port.postMessage(message)
   await using server = await HeadServer.open({
-    head, limits, syncMark, connection, failure, post, source, replies: new KernelReplies(descriptor),
+    head, limits, syncMark, connection, failure, post, source, ahead: ahead?.take(head),
+    replies: new KernelReplies(descriptor),
     postponed: () => session.postponed,
     requestCounts: () => ({ requests: session.counts.requestCount, resent: session.counts.resentCount }),
   })
@@ -61,4 +72,4 @@ function drain(port: MessagePort, server: HeadServer): Uint8Array {
 }
 
 // The thread may have been started before its mount was wanted; it ends with it.
-onDuty((start: WorkerStart) => void serve(start), practise)
+onDuty((start: WorkerStart) => void serve(start), practise, (what) => readAhead(what as AheadRequest | null))

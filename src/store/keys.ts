@@ -17,13 +17,18 @@ export function keysOf(
   return identity.keyId === 0 ? null : unlockKeys(env, layout, secret).keys
 }
 
+/** Null for a store that is not encrypted. Errors: as keysOf, and NOT_FOUND (no store). */
+export function storeKeys(env: Env, directory: string, secret: Secret | undefined): DomainKeys | null {
+  const layout = new StoreLayout(directory)
+  return keysOf(env, layout, readIdentity(env, layout), secret)
+}
+
 /**
  * Hexadecimal, for whoever goes on with a store that one secret has opened: it spares them the stretching of a
  * passphrase. Null for a store that is not encrypted. Errors: as keysOf, and NOT_FOUND (no store).
  */
 export function rootOf(env: Env, directory: string, secret: Secret | undefined): string | null {
-  const layout = new StoreLayout(directory)
-  return keysOf(env, layout, readIdentity(env, layout), secret)?.root.toString('hex') ?? null
+  return storeKeys(env, directory, secret)?.root.toString('hex') ?? null
 }
 
 /** As a caller names a secret: one of them. */

@@ -13,6 +13,7 @@ const turns: [weight: number, turn: (session: Session, random: Random) => Promis
   [12, (session) => session.commit('head')],
   [12, (session) => session.commit('epoch')],
   [18, (session) => session.retire()],
+  [20, (session) => session.follow()],
   [4, (session) => session.reopen(false)],
   [2, (session) => session.reopen(true)],
   [5, (session) => session.crash()],

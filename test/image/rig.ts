@@ -7,6 +7,7 @@ import type { Engine } from '../../src/image/engine.ts'
 import { Head } from '../../src/image/head.ts'
 import { replayLog } from '../../src/image/head-replay.ts'
 import { ImageLayout } from '../../src/image/layout.ts'
+import type { LogFollower } from '../../src/image/log-follower.ts'
 import { LogWriter } from '../../src/image/log-writer.ts'
 import { SyncMark } from '../../src/image/sync-mark.ts'
 import type { HeadStart } from '../../src/image/types.ts'
@@ -46,19 +47,22 @@ export interface HeadRig {
   close(): Promise<void>
 }
 
-/** A head as a mount's worker makes it. */
-export async function openHead(start: HeadStart, env = systemEnv(), syncMark = new SyncMark()): Promise<HeadRig> {
+/** A head as a mount's worker makes it. `ahead` followed its log. */
+export async function openHead(
+  start: HeadStart, env = systemEnv(), syncMark = new SyncMark(), connection = 1, ahead?: LogFollower,
+): Promise<HeadRig> {
   await using resources = new AsyncDisposableStack()
   const reader = resources.use(await openChunkReader(env, start.directory))
   const log = resources.use(new LogWriter(env, new ImageLayout(start.directory, start.image), {
     imageId: Buffer.from(start.imageId, 'hex'), domainId: Buffer.from(start.domainId, 'hex'), keys: reader.keys,
-  }, { segment: start.segment, sequence: start.sequence, connection: 1, syncMark }))
+  }, { segment: start.segment, sequence: start.sequence, connection, syncMark }))
   const rotated: number[] = []
   const failures: unknown[] = []
   const head = new Head(env, reader, log, start, {
     rotated: (segment) => rotated.push(segment), syncDue: () => undefined, failed: (error) => failures.push(error),
   })
-  const carriedOut = start.takeover === null ? new Set<number>() : replayLog(env, head, start, start.takeover, 1)
+  const { takeover } = start
+  const carriedOut = takeover === null ? new Set<number>() : replayLog(env, head, start, takeover, connection, ahead)
   if (start.takeover !== null) head.loseReferences()
   const held = resources.move()
   return { start, carriedOut, head, rotated, failures, close: () => held.disposeAsync() }

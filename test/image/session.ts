@@ -7,7 +7,9 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { isCode } from '../../src/errors.ts'
-import { parseSegmentName } from '../../src/image/layout.ts'
+import { systemEnv } from '../../src/env/system.ts'
+import { ImageLayout, parseSegmentName } from '../../src/image/layout.ts'
+import { LogFollower } from '../../src/image/log-follower.ts'
 import type { Lane } from '../../src/format/log.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import type { GarbageReport, GarbageRequest } from '../../src/image/collection/types.ts'
@@ -48,6 +50,9 @@ export class Session {
   #retirable: CommitResult[] = []
   /** Bytes of each file of the disk lane that a sync covered. */
   readonly #synced = new Map<number, number>()
+  #connection = 0
+  /** Reads the log ahead, from time to time. */
+  #follower: LogFollower | null = null
 
   private constructor(random: Random, parent: string, directory: string, engine: Engine, image: string) {
     this.#random = random
@@ -186,7 +191,9 @@ export class Session {
       this.#engine = await openLocalEngine(this.#directory)
     }
     const start = await this.#engine.openHead({ image: this.image, takeover: true })
-    this.#head = await openHead(start)
+    using follower = this.#follower
+    this.#follower = null
+    this.#head = await openHead(start, undefined, undefined, this.#connection, follower ?? undefined)
     this.#retirable = []
     this.#rotated.set(start.segment - 1, this.model.clone())
     // So many references that forgets never use them up: nobody knows how many there are.
@@ -197,7 +204,15 @@ export class Session {
     }
   }
 
+  /** Some of the log is read by who will perhaps take over. */
+  follow(): void {
+    const { log: { keys } } = this.#head.head
+    this.#follower ??= new LogFollower(systemEnv(), new ImageLayout(this.#directory, this.image), keys)
+    this.#follower.catchUp(1 + this.#random.below(40))
+  }
+
   async crash(): Promise<void> {
+    this.#stopFollowing()
     this.#count += 1
     const copy = join(this.#parent, `crashed-${this.#count}`)
     fs.cpSync(this.#directory, copy, { recursive: true })
@@ -228,6 +243,7 @@ export class Session {
   async fork(image: string): Promise<void> {
     if (this.epochs.size === 0) return
     const epoch = this.#random.pick([...this.epochs.keys()])
+    this.#stopFollowing()
     await this.#close()
     await this.#engine.fork({ epoch, image })
     this.image = image
@@ -262,17 +278,25 @@ export class Session {
   }
 
   async close(): Promise<void> {
+    this.#stopFollowing()
     await this.#close()
     await this.#engine.close()
   }
 
   async #open(): Promise<void> {
-    this.#head = await openHead(await this.#engine.openHead({ image: this.image }))
+    this.#connection += 1
+    const start = await this.#engine.openHead({ image: this.image })
+    this.#head = await openHead(start, undefined, undefined, this.#connection)
     this.#committed = this.model.clone()
     this.#logged = []
     this.#rotated.clear()
     this.#synced.clear()
     this.#retirable = []
+  }
+
+  #stopFollowing(): void {
+    this.#follower?.close()
+    this.#follower = null
   }
 
   async #close(): Promise<void> {

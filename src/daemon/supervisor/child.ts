@@ -17,6 +17,7 @@ export class Child {
   readonly loaded: Promise<boolean>
   /** Resolves once it is as ready for its turn as it will be; false when it ended before. */
   readonly standsBy: Promise<boolean>
+  isLoaded = false
   isReady = false
   isRetiring = false
   readonly #process: ChildProcess
@@ -38,7 +39,7 @@ export class Child {
     this.standsBy = standsBy.promise
     void this.ended.then(() => (loaded.resolve(false), standsBy.resolve(false)))
     this.#process.on('message', (message: ToSupervisor) => {
-      if (message.type === 'loaded') loaded.resolve(true)
+      if (message.type === 'loaded') loaded.resolve(this.isLoaded = true)
       if (message.type === 'standsBy') standsBy.resolve(true)
       if (message.type === 'took') this.#taken(message.client)
       receive(message)

@@ -7,6 +7,7 @@ import type { FromSupervisor, ToSupervisor } from './messages.ts'
 type Asking = Extract<ToSupervisor, { id: number }>
 type Question = Asking extends infer One ? One extends Asking ? Omit<One, 'id'> : never : never
 type Result = Extract<FromSupervisor, { type: 'answer' }>['result']
+type StandBy = Extract<FromSupervisor, { type: 'standBy' }>
 type Order = Extract<FromSupervisor, { type: 'serve' }>
 
 /** A process that the supervisor started for us. */
@@ -23,7 +24,7 @@ export class SupervisorLink {
   onClient: (socket: Socket) => void = (socket) => socket.destroy()
   onStop: () => void = () => undefined
   onRetire: (waits: boolean) => void = () => undefined
-  onStandBy: () => void = () => undefined
+  onStandBy: (mounted: StandBy) => void = () => undefined
 
   /** `onLost`: the supervisor is gone. */
   constructor(onLost: () => void) {
@@ -78,7 +79,7 @@ export class SupervisorLink {
         this.tell({ type: 'took', client: message.client })
         return socket === undefined ? undefined : this.onClient(socket)
       case 'standBy':
-        return this.onStandBy()
+        return this.onStandBy(message)
       case 'retire':
         return this.onRetire(message.waits)
       case 'stop':

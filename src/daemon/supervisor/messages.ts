@@ -73,8 +73,8 @@ export type FromSupervisor =
   | { type: 'answer'; id: number; fault: Fault | null; result: ProgramEnd | ProcessIdentity | null }
   /** The process that was started for this question has ended. */
   | { type: 'exited'; id: number; exit: ProcessExit }
-  /** Its turn comes later: it may get ready for it. */
-  | { type: 'standBy' }
+  /** Its turn comes later: it may get ready for it. Images that are mounted; told again when they change. */
+  | { type: 'standBy'; images: string[]; root: string | null }
   /** Another process is ready: end if there is nothing to do, or wait until what is under way is done. */
   | { type: 'retire'; waits: boolean }
   /** End as `daemon stop --force` does. */

@@ -3,6 +3,7 @@
  * when it is told to. It may be killed at any moment. A thread that serves a mount sleeps in the kernel and
  * cannot be ended by Node, so the process ends itself with SIGKILL where things went wrong.
  */
+import type { Secret } from '../../crypto/secret.ts'
 import { messageOf } from '../../errors.ts'
 import { HeldDevice } from '../../mount/held-device.ts'
 import { cleanStaleMount } from '../../mount/stale.ts'
@@ -23,11 +24,13 @@ export interface ServingProcessOptions {
   prepare?: () => Promise<void>
   /** Does once what `openHost` will do, while the process waits. */
   practise?: () => Promise<void>
+  /** Reads ahead, while the process waits, what these images' mounts do. */
+  follow?: (store: string, images: readonly string[], secret?: Secret) => Promise<void>
 }
 
 /** Runs until the daemon was stopped, then ends the process. */
 export async function runServingProcess(options: ServingProcessOptions): Promise<never> {
-  const { store, openHost, prepare, practise = async () => undefined } = options
+  const { store, openHost, prepare, practise = nothing, follow = nothing } = options
   process.umask(0o077)
   const log = new DaemonLog(null, process.stdout.fd).write
   process.on('uncaughtException', (error) => {
@@ -46,7 +49,14 @@ export async function runServingProcess(options: ServingProcessOptions): Promise
     die()
   })
   link.onStop = stop
-  link.onStandBy = () => void practise().then(() => link.tell({ type: 'standsBy' }))
+  let [readiness, isOnDuty]: [Promise<void> | null, boolean] = [null, false]
+  void link.order.then(() => (isOnDuty = true))
+  link.onStandBy = ({ images, root }) => {
+    readiness = (readiness ?? practise()).then(async () => {
+      if (!isOnDuty) await follow(store, images, secretOf(root))
+      link.tell({ type: 'standsBy' })
+    })
+  }
   link.onRetire = (waits) => daemon === null ? undefined : void retire(daemon, link, waits)
   await prepare?.()
   link.tell({ type: 'loaded' })
@@ -89,7 +99,7 @@ async function supervisionOf(
   for (const directory of lost) await cleanStaleMount(directory)
   return {
     keeper, spawn: (request) => link.spawn(request), replacements, startedMs,
-    secret: root === null ? undefined : { kind: 'root', root },
+    secret: secretOf(root),
     orphans: orphans.map((mount) => keeper.orphan(slotOf.get(mount.slot)!, mount)),
     front: {
       pid: process.ppid,
@@ -103,6 +113,12 @@ async function supervisionOf(
     replace: (ifIdle) => link.tell({ type: 'replace', ifIdle }),
   }
 }
+
+function secretOf(root: string | null): Secret | undefined {
+  return root === null ? undefined : { kind: 'root', root }
+}
+
+async function nothing(): Promise<void> {}
 
 function die(): never {
   process.kill(process.pid, 'SIGKILL')

@@ -98,6 +98,12 @@ export class Slots {
     return this.#canResend && negotiated.flags.includes('HAS_RESEND')
   }
 
+  /** Images of the mounts that a next process can go on with. */
+  images(): string[] {
+    const states = [...this.#slots.values()]
+    return states.flatMap(({ claim, facts }) => claim && facts && this.survives(facts) ? [claim.image] : [])
+  }
+
   get mountCount(): number {
     return [...this.#slots.values()].filter(({ claim }) => claim !== null).length
   }

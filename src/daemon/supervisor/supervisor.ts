@@ -186,11 +186,13 @@ export class Supervisor {
           const { directory } = message.facts
           this.#options.log(`the mount on ${directory} will not outlive its serving process: this kernel cannot resend`)
         }
-        return this.#slots.served(message.slot, message.facts)
+        await this.#slots.served(message.slot, message.facts)
+        return this.#tellStandby()
       case 'lookUp':
         return this.#slots.lookUp(message.slot, message.paths)
       case 'release':
-        return this.#slots.release(message.slot)
+        await this.#slots.release(message.slot)
+        return this.#tellStandby()
       case 'stopping':
         this.#isStopping = true
         return this.#front.close()
@@ -230,7 +232,7 @@ export class Supervisor {
   #keepStandby(child: Child): void {
     this.#standby = child
     void child.loaded.then((isLoaded) => {
-      if (isLoaded && this.#standby === child) child.send({ type: 'standBy' })
+      if (isLoaded && this.#standby === child) this.#tellStandby()
     })
     void child.standsBy.then((standsBy) => {
       if (standsBy && this.#standby === child) this.#options.log(`process ${child.pid} stands by`)
@@ -238,6 +240,12 @@ export class Supervisor {
     void child.ended.then(() => {
       if (this.#standby === child) this.#standby = null
     })
+  }
+
+  /** What it is to be ready for; one that is not loaded yet is told then. */
+  #tellStandby(): void {
+    if (this.#standby?.isLoaded !== true) return
+    this.#standby.send({ type: 'standBy', images: this.#slots.images(), root: this.#options.root })
   }
 
   /** A planned replacement: by a process of the code as it is now, with devices for mounts to come. */
