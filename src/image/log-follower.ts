@@ -3,7 +3,7 @@
  * takes over has little left to read. Nothing is waited for and nothing locked; what makes it right:
  *
  * - Sequences have no gaps over both lanes, so one record comes next, and nothing is taken out of turn.
- * - A record counts when the file has grown over all of it, and each write to a file grows it after its bytes are there.
+ * - A record counts when the file has grown over all of it, and a write makes it grow after its bytes are there.
  * - A segment is over when a later one begins with the sequence that is expected, and that one was there before the
  *   earlier one was found to have nothing more.
  * - Segments whose files are gone were committed, so what they did is dropped.
