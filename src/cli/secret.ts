@@ -48,10 +48,10 @@ async function fileSecret(path: string): Promise<Secret> {
 async function variable(name: string): Promise<string | undefined> {
   const path = process.env[`${name}_FILE`]
   if (path === undefined || path === '') return process.env[name]
-  const { readWhole } = await import('../env/publish.ts')
+  const { readGiven } = await import('../env/given.ts')
   const { systemEnv } = await import('../env/system.ts')
   const { passphraseBytesMax } = await import('../limits.ts')
-  const text = Buffer.from(readWhole(systemEnv(), path, passphraseBytesMax + 2)).toString()
+  const text = Buffer.from(readGiven(systemEnv(), path, 'passphrase file', passphraseBytesMax + 2)).toString()
   return text.replace(/\r?\n$/, '')
 }
 

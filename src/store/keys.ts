@@ -4,6 +4,7 @@ import { decodeKeysFile, encodeKeysFile, type KeysFile } from '../crypto/keys-fi
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { checkSecret, type Secret } from '../crypto/secret.ts'
 import type { Env } from '../env/env.ts'
+import { readGiven } from '../env/given.ts'
 import { publishFile, readWhole } from '../env/publish.ts'
 import { HoldfastError, isCode } from '../errors.ts'
 import { keyFileBytesMax, keysFileBytesMax } from '../limits.ts'
@@ -45,7 +46,7 @@ export function readSecret(env: Env, { passphrase, keyFile }: GivenSecret): Secr
   }
   const secret: Secret = keyFile === undefined
     ? { kind: 'passphrase', passphrase: passphrase ?? '' }
-    : { kind: 'keyFile', bytes: readWhole(env, keyFile, keyFileBytesMax + 1) }
+    : { kind: 'keyFile', bytes: readGiven(env, keyFile, 'key file', keyFileBytesMax + 1) }
   checkSecret(secret)
   return secret
 }
@@ -74,9 +75,8 @@ export function readKeysFile(env: Env, layout: StoreLayout): KeysFile {
     return decodeKeysFile(readWhole(env, layout.keys, keysFileBytesMax + 1))
   } catch (error) {
     if (!isCode(error, 'NOT_FOUND')) throw error
-    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: nothing can be read without it. Put a copy back`, {
-      cause: error,
-    })
+    const remedy = 'nothing can be read without it. Put a copy back, such as the one that each replica has'
+    throw new HoldfastError('DAMAGED', `${layout.keys} is gone: ${remedy}`, { cause: error })
   }
 }
 
