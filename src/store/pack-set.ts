@@ -8,17 +8,17 @@ import type { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env } from '../env/env.ts'
 import { HoldfastError, assert } from '../errors.ts'
 import type { PackEntry, RecordLocation } from '../format/keys.ts'
-import { FooterTable, type PackFooter } from '../format/pack-footer.ts'
+import type { PackFooter } from '../format/pack-footer.ts'
 import { type PackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import type { RecordContent } from '../format/pack-record.ts'
-import { type PackTotals, addTotals, countRecord, emptyTotals } from '../format/pack-totals.ts'
+import { type PackTotals, addTotals, emptyTotals } from '../format/pack-totals.ts'
 import { storeFreeBytesMin } from '../limits.ts'
 import type { StoreIdentity } from './identity.ts'
 import { type PackName, type StoreLayout, packNumberMax } from './layout.ts'
 import { OpenPack } from './open-pack.ts'
 import type { PackClass } from './pack-class.ts'
 import type { PackFiles, PackSource } from './pack-files.ts'
-import { scanRecords } from './pack-scan.ts'
+import { tableOf } from './pack-table.ts'
 import type { RecoveredPacks } from './recovery.ts'
 
 export interface PackInfo {
@@ -252,7 +252,7 @@ export class PackSet implements PackSource, Disposable {
   #finish(kind: PackClass, pack: OpenPack): void {
     this.#flush(pack)
     const indexedBytes = pack.bytes
-    const { table, totals } = this.#guard(() => tableOf(pack))
+    const { table, totals } = this.#guard(() => tableOf(pack.file, pack.bytes))
     const fileBytes = this.#guard(() => pack.finish(table.encode(totals)))
     const { number, packId } = pack.name
     this.#entries.set(number, { packId, indexedBytes, fileBytes, closed: true, isCopied: kind === 'copied', totals })
@@ -282,16 +282,4 @@ function openEntry(kind: PackClass, pack: OpenPack): PackEntry {
   const totals = structuredClone(pack.totals)
   const { packId } = pack.name
   return { packId, indexedBytes: pack.bytes, fileBytes: 0, closed: false, isCopied: kind === 'copied', totals }
-}
-
-function tableOf(pack: OpenPack): { table: FooterTable; totals: PackTotals } {
-  const table = new FooterTable()
-  const totals = emptyTotals()
-  for (const found of scanRecords(pack.file, packHeaderBytes, pack.bytes)) {
-    if (found.type === 'gap') continue
-    const { header, offset, recordBytes } = found
-    table.add(header.id, { offset, recordBytes, kind: header.kind, codec: header.codec, depth: header.depth })
-    countRecord(totals, header.kind, header.plainBytes, recordBytes)
-  }
-  return { table, totals }
 }

@@ -18,6 +18,7 @@ import type { PackEntry, RecordLocation } from '../format/keys.ts'
 import { type PackHeader, decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import { encodeVoidHeader, voidHeaderBytes } from '../format/pack-record.ts'
 import { countRecord, emptyTotals } from '../format/pack-totals.ts'
+import { storeFreeBytesMin } from '../limits.ts'
 import type { StoreIdentity } from './identity.ts'
 import type { PackName, StoreLayout } from './layout.ts'
 import { OpenPack } from './open-pack.ts'
@@ -25,6 +26,7 @@ import { type PackClass, classOf } from './pack-class.ts'
 import type { PackFiles } from './pack-files.ts'
 import { type IndexOperation, type PackIndex, deletePack, putRecord } from './pack-index.ts'
 import { type ScannedGap, readFooter, scanRecords } from './pack-scan.ts'
+import { tableOf } from './pack-table.ts'
 import { type LongCall, breathe } from './progress.ts'
 import { correctedAt, spoiltRecordBytes } from './spoilt-record.ts'
 
@@ -100,7 +102,8 @@ class Recovery {
       if (await this.#fromFooter(name, file, isCopied)) return file.close()
       const keyId = this.#input.files.keys?.keyId ?? 0
       const mayGrow = header?.keyId === keyId && !this.#open.has(classOf(isCopied)) && entry?.closed !== true
-      await this.#fromRecords(name, file, entry, { isCopied, mayGrow })
+      const isEnding = header !== null && header.keyId !== keyId && entry?.closed !== true && !this.#input.rebuilding
+      await this.#fromRecords(name, file, entry, { isCopied, mayGrow, isEnding })
     } catch (error) {
       file.close()
       throw error
@@ -129,7 +132,8 @@ class Recovery {
   }
 
   async #fromRecords(
-    name: PackName, file: EnvFile, entry: PackEntry | undefined, pack: { isCopied: boolean; mayGrow: boolean },
+    name: PackName, file: EnvFile, entry: PackEntry | undefined,
+    pack: { isCopied: boolean; mayGrow: boolean; isEnding: boolean },
   ): Promise<void> {
     const fileBytes = file.size()
     const isShorter = entry !== undefined && entry.indexedBytes > fileBytes
@@ -159,13 +163,24 @@ class Recovery {
     this.#unsettledBytes += fileBytes - start
     const settled = { packId: name.packId, indexedBytes: end, isCopied: pack.isCopied, totals }
     if (!pack.mayGrow) {
+      const isWhole = pack.isEnding && gaps.length === 0 && end === fileBytes
+      const closedBytes = isWhole ? this.#close(name, file, end) : fileBytes
       file.close()
-      this.#entries.set(name.number, { ...settled, fileBytes, closed: true })
+      this.#entries.set(name.number, { ...settled, fileBytes: closedBytes, closed: true })
       return
     }
     this.#mend(file, gaps, witnessedBytes, end)
     this.#entries.set(name.number, { ...settled, fileBytes: 0, closed: false })
     this.#open.set(classOf(pack.isCopied), new OpenPack(file, name, end, totals, this.#sealOf(name)))
+  }
+
+  /** Gives a pack that may not grow any more, as the keys are other ones now, its footer. The file's length then. */
+  #close(name: PackName, file: EnvFile, end: number): number {
+    const { env, layout } = this.#input
+    const { table, totals } = tableOf(file, end)
+    const footer = table.encode(totals)
+    if (env.freeBytes(layout.packs) < footer.length + storeFreeBytesMin) return file.size()
+    return new OpenPack(file, name, end, totals).finish(footer)
   }
 
   /** A session of its own: what a crash tore off may be written over, never with the same nonces. */

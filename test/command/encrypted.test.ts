@@ -1,8 +1,11 @@
 /** An encrypted store as its user sees it: real commands, a real daemon, real mounts. */
-import { mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
+import { systemEnv } from '../../src/env/system.ts'
+import { beginRotation } from '../../src/image/keys.ts'
 import type { CheckReport, KeyReport } from '../../src/image/types.ts'
+import { openChunkStore } from '../../src/store/open.ts'
 import { daemonPid } from '../daemon/scratch.ts'
 import { RealStore, contentOf, shell } from './real-store.ts'
 
@@ -74,6 +77,38 @@ test('without its secret, or with another, an encrypted store stays shut and who
   }
   t.is((await store.run(['create', 'vm', '--key-file', key])).code, 0)
   t.is((await store.run(['stats'], { HOLDFAST_KEY_FILE: key })).code, 0)
+})
+
+test('a key file may lie behind a link, and must be a file', async (t) => {
+  const store = RealStore.at(t)
+  const link = store.path('link')
+  symlinkSync(store.file('key', Buffer.alloc(32, 7)), link)
+  t.is((await store.run(['init', '--encrypt', '--key-file', link])).code, 0)
+  t.is((await store.run(['stats', '--key-file', link])).code, 0)
+  const none = await store.run(['stats', '--key-file', store.path('none')])
+  t.deepEqual([none.code, /there is no key file .*none \(NOT_FOUND\)/.test(none.err)], [3, true], none.err)
+  const directory = await store.run(['stats', '--key-file', store.root])
+  t.deepEqual([directory.code, /cannot be a key file: it is no file/.test(directory.err)], [2, true], directory.err)
+  symlinkSync(store.file('passphrase', `${passphrase}\n`), store.path('link2'))
+  t.is((await store.run(['key', 'add', '--key-file', link], { HOLDFAST_NEW_PASSPHRASE_FILE: store.path('link2') })).code, 0)
+  t.is((await store.run(['stats'], withPassphrase)).code, 0)
+})
+
+test('a rotation that ended before it sealed anything leaves no damage, and is finished by the next', async (t) => {
+  const store = RealStore.at(t)
+  const bytes = Buffer.alloc(32, 7)
+  const withKey = { HOLDFAST_KEY_FILE: store.file('key', bytes) }
+  t.is((await store.run(['init', '--encrypt'], withKey)).code, 0)
+  t.is((await store.run(['create', 'vm', '--base', store.file('base', 'some text')], withKey)).code, 0)
+  const secret = { kind: 'keyFile', bytes } as const
+  const opened = await openChunkStore(systemEnv(), store.directory, { secret })
+  beginRotation(systemEnv(), opened, secret)
+  await opened.close()
+  const checked = await store.run(['check', '--read-data'], withKey)
+  t.is(checked.code, 0, checked.out)
+  t.is((await store.run(['key', 'rotate-master'], withKey)).code, 0)
+  t.is((await store.run(['check', '--read-data'], withKey)).code, 0)
+  t.is((await store.run(['export', 'vm@0:/base', '-'], withKey)).out, 'some text')
 })
 
 test('keys: added, changed, removed, and rotated to the last byte', async (t) => {
