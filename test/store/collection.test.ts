@@ -218,6 +218,29 @@ test('without any space what is dead goes all the same, and the rest waits', asy
   await checkReadable(t, directory, kept)
 })
 
+test('an open pack that cannot be closed without space holds up no other, and its reason says how much it takes', async (t) => {
+  const random = Random.announced(t)
+  const directory = temporaryStore(t)
+  let freeBytes = 2 ** 40
+  await using store = await openChunkStore({ ...env, freeBytes: () => freeBytes }, directory)
+  const chunks = Array.from({ length: 8 }, () => random.bytes(65_536))
+  for (const chunk of chunks.slice(0, 4)) store.put(chunk, 'data')
+  await store.sync()
+  const filling = store.beginCollection()
+  filling.closePacks(store.packs().map(({ number }) => number))
+  filling.end()
+  for (const chunk of chunks.slice(4)) store.put(chunk, 'data')
+  await store.sync()
+  freeBytes = 0
+  const { plan, done } = await collect(store, [chunks[7]])
+  t.deepEqual([plan.drop.length, plan.rewrite.length], [1, 1])
+  t.is(done.droppedPacks, 1)
+  t.deepEqual(done.kept.map(({ reason }) => /takes 3 MiB of free space/.test(reason)), [true])
+  t.true(store.read(digest(chunks[7])).equals(chunks[7]))
+  freeBytes = 2 ** 40
+  t.is((await collect(store, [chunks[7]])).done.rewrittenPacks, 1)
+})
+
 test('one collection at a time', async (t) => {
   await using store = await openChunkStore(env, temporaryStore(t))
   const first = store.beginCollection()

@@ -14,7 +14,7 @@ import type { Buffer } from 'node:buffer'
 import { isCode, messageOf } from '../../errors.ts'
 import type { RecordLocation } from '../../format/keys.ts'
 import type { RecordContent } from '../../format/pack-record.ts'
-import { collectionGroupBytesMax, collectionGroupPacksMax } from '../../limits.ts'
+import { MIB, collectionGroupBytesMax, collectionGroupPacksMax, storeFreeBytesMin } from '../../limits.ts'
 import { classOf } from '../pack-class.ts'
 import type { PackInfo } from '../pack-set.ts'
 import { type LongCall, breathe } from '../progress.ts'
@@ -112,11 +112,11 @@ export class PackCollection implements Disposable {
   async execute(plan: PackPlan, call: LongCall): Promise<CollectedPacks> {
     const kept: CollectedPacks['kept'] = []
     const done = { droppedPacks: 0, rewrittenPacks: 0, freedBytes: 0, movedBytes: 0, kept }
-    this.closePacks([...plan.drop, ...plan.rewrite].map(({ number }) => number))
+    const [drop, rewrite] = [plan.drop, plan.rewrite].map((packs) => packs.filter((pack) => this.#closes(pack, kept)))
     const infos = new Map(this.#inside.packs.packs().map((pack) => [pack.number, pack]))
     const total = plan.freedBytes
     const progress = (step: string): void => call.progress?.({ step, done: done.freedBytes, total, unit: 'bytes' })
-    for (const group of groupsOf(plan.drop)) {
+    for (const group of groupsOf(drop)) {
       const packs = group.map(({ number }) => infos.get(number)).filter((pack) => pack !== undefined)
       const going = packs.filter(({ number }) => !this.#touched.has(number))
       await this.#removal.remove(going, call)
@@ -124,7 +124,7 @@ export class PackCollection implements Disposable {
       done.freedBytes += sumOf(going)
       progress('dropping packs')
     }
-    for (const group of groupsOf(plan.rewrite)) {
+    for (const group of groupsOf(rewrite)) {
       const { going, movedBytes } = await this.#empty(group, infos, kept, call)
       await this.#removal.remove(going, call)
       done.rewrittenPacks += going.length
@@ -142,6 +142,18 @@ export class PackCollection implements Disposable {
 
   [Symbol.dispose](): void {
     this.end()
+  }
+
+  /** False of one that is open and cannot be closed without space: it stays. Errors: IO. */
+  #closes(pack: SurveyedPack, kept: CollectedPacks['kept']): boolean {
+    try {
+      this.closePacks([pack.number])
+      return true
+    } catch (error) {
+      if (!isCode(error, 'NO_SPACE')) throw error
+      kept.push(lackingRoom(pack))
+      return false
+    }
   }
 
   /** Copies what stays of some packs and syncs it; those that may go then. They are given up in the same turn. */
@@ -162,7 +174,7 @@ export class PackCollection implements Disposable {
       await this.#inside.sync()
     } catch (error) {
       if (!isCode(error, 'NO_SPACE')) throw error
-      for (const { number } of group) kept.push({ pack: number, reason: messageOf(error) })
+      for (const pack of group) kept.push(lackingRoom(pack))
       return { going: [], movedBytes }
     }
     const going = emptied.filter(({ number }) => !this.#touched.has(number))
@@ -227,6 +239,13 @@ export class PackCollection implements Disposable {
     this.#touched.add(location.packNumber)
     if (this.#isOwn(location.packNumber)) this.live.found(id, depth)
   }
+}
+
+/** `free some, or run gc` is no help to whoever runs it. */
+function lackingRoom({ number, liveBytes }: SurveyedPack): CollectedPacks['kept'][number] {
+  const bytes = liveBytes + storeFreeBytesMin
+  const remedy = 'remove something else from its file system, or let more epochs go, and run gc again'
+  return { pack: number, reason: `moving what stays of it takes ${Math.ceil(bytes / MIB)} MiB of free space: ${remedy}` }
 }
 
 /** Packs that are moved, synced and removed together. */
