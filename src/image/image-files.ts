@@ -46,6 +46,16 @@ export class ImageFiles {
     return this.#env.exists(this.layout.identity)
   }
 
+  /** Errors: NOT_FOUND, DAMAGED: there is no image, or nothing that says which it is. */
+  requireThere(): void {
+    if (this.exists()) return
+    if (!this.#env.exists(this.layout.epochs)) {
+      throw new HoldfastError('NOT_FOUND', `there is no image ${this.image}: see 'holdfast images'`)
+    }
+    const remedy = "'holdfast check --repair' makes it again from the image's records"
+    throw new HoldfastError('DAMAGED', `${this.layout.identity} is gone: ${remedy}`)
+  }
+
   /** A link in the place of a directory would have us write elsewhere. Errors: DAMAGED. */
   requireDirectories(): void {
     const { directory, epochs, log, pins, sets } = this.layout
@@ -87,8 +97,18 @@ export class ImageFiles {
     const last = this.epochNumbers().at(-1)
     const head = this.#env.exists(this.layout.head) ? this.head() : null
     if (head !== null && (last === undefined || head.nextNumber > last)) return head
-    if (last !== undefined) return this.epoch(last)
+    if (last !== undefined) return this.#headEpoch(last)
     throw new HoldfastError('DAMAGED', `image ${this.image} has no record: restore it from a replica`)
+  }
+
+  #headEpoch(number: number): StoredEpoch {
+    try {
+      return this.epoch(number)
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || !isCode(error, 'DAMAGED', 'BAD_FORMAT')) throw error
+      const remedy = `'holdfast rollback ${this.image}@N --discard' goes on from an older epoch`
+      throw new HoldfastError(error.code, `${error.message}; the head stands on it: ${remedy}`, { cause: error })
+    }
   }
 
   /** The head's own record, which may be older than the newest epoch's. Errors: as `epoch`. */

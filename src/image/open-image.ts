@@ -65,7 +65,7 @@ export class OpenImage {
   constructor(context: ImageContext, image: string) {
     this.#context = context
     this.files = new ImageFiles(context.env, context.directory, image, context.keys)
-    if (!this.files.exists()) throw new HoldfastError('NOT_FOUND', `there is no image ${image}: see 'holdfast images'`)
+    this.files.requireThere()
     this.files.requireDirectories()
     this.identity = this.files.identity()
     this.fence = readFence(context.env, this.files.layout)

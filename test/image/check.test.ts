@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import test from 'ava'
+import { isCode } from '../../src/errors.ts'
 import { Random } from '../random.ts'
 import { contentsOf, flipOnce, makeStore, packBytesMax } from './spoilt-store.ts'
 import type { FlipTally } from './spoilt-store.ts'
@@ -106,6 +107,19 @@ test('a lost directory, a lost run of inodes and a lost machine state are told o
   t.true(told.has('vm@1') && told.has('vm@2'), [...told].join())
 })
 
+test('a pinned epoch whose record is gone is told of', async (t) => {
+  const work = await Work.start(t)
+  for (const text of ['one', 'two']) {
+    work.write('disk', text)
+    await work.commit('epoch')
+  }
+  await work.close()
+  await work.engine.pin({ epoch: 'vm@1', pinned: true })
+  await work.restart(() => fs.rmSync(work.path('epochs', '00000001')))
+  const { damaged } = await work.engine.check({ readData: false })
+  t.deepEqual(damaged.map(({ what, where, epochs }) => [what, where, epochs]), [['epoch', 'vm@1', ['vm@1']]])
+})
+
 test('an image without its identity gets it back from its records, and keeps its history', async (t) => {
   const work = await Work.start(t)
   work.write('disk', 'one')
@@ -121,6 +135,8 @@ test('an image without its identity gets it back from its records, and keeps its
         else fs.writeFileSync(path, text)
       }
     })
+    const refused = await t.throwsAsync(work.engine.log({ image: 'vm' }), { message: /check --repair/ })
+    t.true(isCode(refused, 'DAMAGED', 'BAD_FORMAT'))
     const { damaged } = await work.engine.check({ readData: false })
     t.deepEqual(damaged.map(({ what, where }) => [what, where]), [['identity', 'fork'], ['identity', 'vm']])
     t.deepEqual((await work.engine.check({ readData: false, repair: true })).damaged, [])

@@ -136,10 +136,14 @@ class ImageSurvey {
     }
   }
 
+  /** Nothing of ours removes a pinned epoch. */
   #pins(numbers: readonly number[]): void {
     const { pins } = this.#files.layout
     for (const name of this.#guarded('pins', this.#image, [], () => this.#input.env.readdir(pins)) ?? []) {
-      if (!numbers.includes(Number(name))) this.#input.notes.push(`${join(pins, name)} pins no epoch: remove it`)
+      if (numbers.includes(Number(name))) continue
+      const where = `${this.#image}@${name}`
+      const message = `it is pinned, and its record is gone: restore it from a replica, or remove ${join(pins, name)}`
+      this.#input.faults.add({ what: 'epoch', where, message, epochs: [where] })
     }
   }
 
