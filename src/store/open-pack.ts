@@ -95,10 +95,11 @@ export class OpenPack implements Disposable {
     return { packNumber: this.name.number, offset, recordBytes, kind, codec, depth }
   }
 
-  /** Reads what was appended, from memory where it is still there. */
+  /** Reads what was appended, from memory where it is still there; nothing behind it, as after the file was cut. */
   read(target: Buffer, offset: number): number {
     if (offset < this.#writtenBytes) return this.#file.read(target, offset)
     const start = offset - this.#writtenBytes
+    if (start >= this.#bufferedBytes) return 0
     return this.#buffer.copy(target, 0, start, Math.min(start + target.length, this.#bufferedBytes))
   }
 

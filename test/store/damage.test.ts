@@ -83,6 +83,27 @@ test('a pack cut at any byte keeps what lies before, and grows on', async (t) =>
   }
 })
 
+test('a pack that lost more than its writer holds in memory is damage like any other', async (t) => {
+  const random = Random.announced(t)
+  const directory = temporaryStore(t)
+  const plains = Array.from({ length: 10 }, () => random.bytes(65_536))
+  {
+    await using store = await openChunkStore(env, directory)
+    for (const plain of plains) store.put(plain, 'data')
+    await store.sync()
+  }
+  fs.truncateSync(packPaths(directory)[0], 70_000)
+  await using store = await openChunkStore(env, directory)
+  t.true(store.read(digest(plains[0])).equals(plains[0]))
+  for (const plain of plains.slice(1)) {
+    t.throws(() => store.read(digest(plain)), { code: 'DAMAGED' })
+    t.false(store.has(digest(plain)))
+  }
+  for (const plain of plains) store.put(plain, 'data')
+  await store.sync()
+  for (const plain of plains) t.true(store.read(digest(plain)).equals(plain))
+})
+
 test('garbage behind the last sync is cut off or stepped over', async (t) => {
   const random = Random.announced(t)
   for (let round = 0; round < 8; round++) {
