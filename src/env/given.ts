@@ -9,8 +9,8 @@ export function readGiven(env: Env, path: string, what: string, bytesMax: number
     const bytes = new Uint8Array(bytesMax)
     return bytes.subarray(0, file.read(bytes, 0))
   } catch (error) {
-    if (isCode(error, 'NOT_FOUND')) throw new HoldfastError('NOT_FOUND', `there is no ${what} ${path}`, { cause: error })
     const cause = error instanceof HoldfastError ? error.cause : undefined
+    if (isCode(error, 'NOT_FOUND')) throw new HoldfastError('NOT_FOUND', `there is no ${what} ${path}`, { cause })
     if (!isCode(cause, 'EISDIR', 'ESPIPE', 'ENXIO')) throw error
     throw new HoldfastError('USAGE', `${path} cannot be a ${what}: it is no file`, { cause })
   }

@@ -169,7 +169,8 @@ export function decodeEpochIdentity(identity: Buffer, where: string): StoredEpoc
 
 function refuseForeign(bytes: Buffer, bytesMin: number, where: string): void {
   if (bytes.length < bytesMin || bytes.readUInt32LE(0) !== epochMagic) {
-    throw new HoldfastError('BAD_FORMAT', `${where} is no epoch record: restore it from a replica, or use another epoch`)
+    const remedy = 'restore it from a replica, or use another epoch'
+    throw new HoldfastError('BAD_FORMAT', `${where} is no epoch record: ${remedy}`)
   }
   const version = bytes.readUInt16LE(4)
   if (version > epochVersion) {

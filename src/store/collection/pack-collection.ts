@@ -243,9 +243,9 @@ export class PackCollection implements Disposable {
 
 /** `free some, or run gc` is no help to whoever runs it. */
 function lackingRoom({ number, liveBytes }: SurveyedPack): CollectedPacks['kept'][number] {
-  const bytes = liveBytes + storeFreeBytesMin
+  const mebibytes = Math.ceil((liveBytes + storeFreeBytesMin) / MIB)
   const remedy = 'remove something else from its file system, or let more epochs go, and run gc again'
-  return { pack: number, reason: `moving what stays of it takes ${Math.ceil(bytes / MIB)} MiB of free space: ${remedy}` }
+  return { pack: number, reason: `moving what stays of it takes ${mebibytes} MiB of free space: ${remedy}` }
 }
 
 /** Packs that are moved, synced and removed together. */
