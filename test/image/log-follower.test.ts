@@ -288,16 +288,33 @@ function shown(changes: LoggedChanges, manifest: ReadonlyMap<number, Committed>)
   const words = [...states.values()].sort((a, b) => a.number - b.number).map((state) => ({
     ...state.toRecord(), dirty: state.dirtySegment, block: (state.attributeBlock ?? manifest.get(state.number)?.block)?.toString('hex'),
     names: state.names.sorted().map(({ name, segment, entry }) => [name.toString(), segment, entry]),
-    chunks: [0, 1, 2, 3, 4, 5, 6, 7, 8].map((chunk) => {
-      // Behind its end a file has nothing that could be hidden.
-      const bytes = Math.max(0, Number(manifest.get(state.number)?.size ?? 0n) - chunk * chunkBytes)
-      return [state.extents.pieces(chunk), Math.min(bytes, state.extents.committedBytes(chunk))]
-    }),
+    chunks: [0, 1, 2, 3, 4, 5, 6, 7, 8].map((chunk) => runsOf(state, chunk, manifest.get(state.number)?.size ?? 0n)),
   }))
   return { words, dropped: dropped.sort(([a], [b]) => a - b) }
 }
 
-const rounds = 40
+/** Where the bytes of a chunk come from: zeros that a cut made are the same as those of a hole. */
+function runsOf({ extents }: InodeState, chunk: number, committedSize: bigint): unknown[] {
+  const committed = Math.min(extents.committedBytes(chunk), Math.max(0, Number(committedSize) - chunk * chunkBytes))
+  const runs: { to: number; of: string }[] = []
+  const add = (to: number, of: string): void => {
+    const last = runs.at(-1)
+    if (last !== undefined && last.of === 'zeros' && of === 'zeros') last.to = to
+    else if (to > (last?.to ?? 0)) runs.push({ to, of })
+  }
+  const addBelow = (to: number): void => {
+    add(Math.min(to, Math.max(committed, runs.at(-1)?.to ?? 0)), 'what is committed')
+    if (to > (runs.at(-1)?.to ?? 0)) add(to, 'zeros')
+  }
+  for (const { from, to, segment, position } of extents.pieces(chunk) ?? []) {
+    addBelow(from)
+    add(to, position < 0 ? 'zeros' : `${segment} at ${position}`)
+  }
+  addBelow(chunkBytes)
+  return runs
+}
+
+const rounds = 25
 
 test('a log that is followed while it is written, rotated, committed and begun anew is read as it is', (t) => {
   const random = Random.announced(t)
