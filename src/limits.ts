@@ -41,8 +41,11 @@ export const packBufferBytes = 5 * 64 * KIB
 export const pendingRecordsMax = 32 * KIB
 /** How long that put may wait for the index before the store counts as failed. */
 export const publishTimeoutMs = 60_000
-/** Bytes put after which the index is made durable so far: what an open after a crash reads again. */
-export const settleBytes = 32 * MIB
+/**
+ * Bytes put after which the index is made durable so far: what an open after a crash reads again, 1 to 2 ms a MiB of a
+ * takeover's gap.
+ */
+export const settleBytes = 8 * MIB
 /** Bytes below which closing leaves that to the next open, which reads them again in a few milliseconds. */
 export const settleOnCloseBytes = MIB
 /** Pack descriptors that one thread keeps open. */
