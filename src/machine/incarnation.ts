@@ -27,19 +27,18 @@ export interface Mounting {
 
 interface Ahead {
   mounting: Mounting
-  mounted: Mounted
+  mounted: Promise<Mounted>
 }
 
 export class Incarnation {
   readonly image: string
   readonly runDirectory: string
-  /** Where it is mounted. */
-  readonly root: string
   readonly flush: FlushAgent
   /** Sentences about what this host could not give. */
   readonly notices: string[] = []
   /** Set when we end the hypervisor ourselves: its death is no failure then. */
   isEnding = false
+  #root: string
   #mount: ImageMount | null = null
   #machine: Machine | null = null
   #isDetached = false
@@ -52,19 +51,30 @@ export class Incarnation {
     this.#env = env
     this.image = image
     this.runDirectory = runDirectory
-    this.root = root
+    this.#root = root
     this.#ahead = ahead
     this.flush = new FlushAgent(image)
   }
 
+  /** Its mount is being made. Errors: IO, NO_SPACE. */
+  static begin(env: Env, directory: string, image: string, mounting: Mounting): Incarnation {
+    const runDirectory = makeRunDirectory(env, directory, image)
+    const root = mountDirectory(runDirectory)
+    const mounted = mounting.mount(image, root, machineReadBytesMax)
+    const life = new Incarnation(env, image, runDirectory, root, { mounting, mounted })
+    // Without symbolic links, as the kernel names it.
+    mounted.then(({ directory: named }) => (life.#root = named), () => undefined)
+    return life
+  }
+
   /** Mounted and not served yet: its users wait. Errors: as ImageMount.ahead. */
   static async open(env: Env, directory: string, image: string, mounting: Mounting): Promise<Incarnation> {
-    const runDirectory = makeRunDirectory(env, directory, image)
+    const life = Incarnation.begin(env, directory, image, mounting)
     try {
-      const mounted = await mounting.mount(image, mountDirectory(runDirectory), machineReadBytesMax)
-      return new Incarnation(env, image, runDirectory, mounted.directory, { mounting, mounted })
+      await life.mounted
+      return life
     } catch (error) {
-      removeRunDirectory(env, runDirectory)
+      await life.close()
       throw error
     }
   }
@@ -76,17 +86,27 @@ export class Incarnation {
     return life
   }
 
+  /** The mount is there. Errors: as ImageMount.ahead. */
+  get mounted(): Promise<unknown> {
+    return this.#ahead?.mounted ?? Promise.resolve()
+  }
+
   /** Serves the head as it is now. Errors: as ImageMount.open (BUSY where the head is mounted elsewhere). */
   async serve(): Promise<void> {
     if (this.#ahead === null) throw new TypeError('the incarnation was adopted, and is served already')
     const { mounting, mounted } = this.#ahead
-    this.#serves(await mounting.serve(this.image, mounted))
+    this.#serves(await mounting.serve(this.image, await mounted))
   }
 
   #serves(mount: ImageMount): void {
     this.#mount = mount
     const strict = mount.liftDirtyLimits()
     if (strict !== null) this.notices.push(`the kernel may slow the guest down: ${strict}`)
+  }
+
+  /** Where it is mounted, or will be. */
+  get root(): string {
+    return this.#root
   }
 
   /** Only of a life that is served. */
@@ -164,7 +184,7 @@ export class Incarnation {
 
   /** Whoever else looks into the mount loses it: nothing of theirs may hold up a resume. */
   async #unmount(): Promise<void> {
-    if (this.#mount === null) return this.#ahead?.mounted.close()
+    if (this.#mount === null) return (await this.#ahead?.mounted.catch(() => null))?.close()
     try {
       await this.#mount.close()
     } catch (error) {

@@ -1,8 +1,8 @@
 /**
  * A machine from an epoch, in two steps: `findEpoch` checks that this host can do it before anything is
- * touched; `resumeLife` does at once all that need not wait for one another. The mount is there first; the
- * hypervisor starts on it and waits in the kernel for its first file, while the head is made, is served, and the
- * chunks that the guest will want first are pushed.
+ * touched; `resumeLife` does at once all that need not wait for one another. The hypervisor starts beside the mount and
+ * waits at its gate until that is there, then in the kernel for its first file, while the head is made, is served, and
+ * the chunks that the guest will want first are pushed.
  */
 import type { Attachment, Machine, MachineSpec, Plan, Prepared, ResumeInfo } from '../../drivers/index.ts'
 import { assert, messageOf } from '../errors.ts'
@@ -101,8 +101,7 @@ export async function resumeLife(
   const { env, directory, mounting } = context
   await stopwatch.part('clear', as.head.clear())
   const heading = stopwatch.part('head', as.head.make())
-  const opening = stopwatch.part('mount', Incarnation.open(env, directory, as.image, mounting))
-  const life = await besides(heading, opening)
+  const life = await besides(heading, (async () => Incarnation.begin(env, directory, as.image, mounting))())
   try {
     const machine = await loaded(context, epoch, life, as, { heading, stopwatch, signal })
     const { contMs, settleMs } = await driving(`resuming ${as.image}`, goOn(machine))
@@ -140,7 +139,8 @@ async function loaded(
   const { heading, stopwatch, signal } = feeding
   // A hypervisor that waits for a head which will not come is not waited for.
   const vain = new AbortController()
-  const serving = heading.then(() => stopwatch.part('serve', life.serve())).then(async () => {
+  const mounting = besides(heading, stopwatch.part('mount', life.mounted))
+  const serving = mounting.then(() => heading).then(() => stopwatch.part('serve', life.serve())).then(async () => {
     for (const parcel of await as.first.nodes) life.mount.admit(parcel)
   })
   serving.catch(() => vain.abort())
@@ -182,7 +182,9 @@ function prepare(
 ): Promise<Prepared> {
   const plain = { ...life.binding, bootFiles: Object.fromEntries(boot) }
   const binding = as.head.isFork ? { ...plain, attachment: forkAttachment(epoch.facts.spec) } : plain
-  const limit = { timeoutMs: limits.startTimeoutMs, signal, after: as.first.bootMade }
+  const after = Promise.all([life.mounted, as.first.bootMade])
+  after.catch(() => undefined)
+  const limit = { timeoutMs: limits.startTimeoutMs, signal, after }
   const preparing = driver.prepare(epoch.plan, binding, limit)
   return driving(`preparing ${as.image}`, preparing)
 }
