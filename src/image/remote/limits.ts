@@ -27,6 +27,8 @@ export const readAheadChunks = 16
 export const windowsMax = 3
 /** Records that wait for the writer; beyond, they are not kept, and read again when they are wanted. */
 export const unkeptBytesMax = 128 * MIB
+/** Small parcels go into the store together up to this: a copy of so much costs less than a sync. */
+export const keptAtOnceBytesMax = 8 * MIB
 /**
  * Records of a prefetch list at once: few, large reads. What they give is held in memory in one piece. The first piece
  * of chunks has what a hypervisor starts with, a kernel included; it starts while the others come.

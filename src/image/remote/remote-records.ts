@@ -10,8 +10,8 @@ import type { Fetched } from './fetch-client.ts'
 import type { RunEntry } from '../../format/index-run.ts'
 import { Fetcher } from './fetcher.ts'
 import { packHints } from './hints.ts'
-import { keepDelayMs, unkeptBytesMax } from './limits.ts'
-import type { FetcherPort, RecordParcel } from './messages.ts'
+import { keepDelayMs, keptAtOnceBytesMax, unkeptBytesMax } from './limits.ts'
+import { type FetcherPort, type RecordParcel, parcelOf, recordsOf } from './messages.ts'
 
 export interface RemoteRecordsOptions {
   /** The store's. */
@@ -30,11 +30,14 @@ export class RemoteRecords implements AsyncDisposable {
   readonly #options: RemoteRecordsOptions
   #fetcher: Fetcher | null = null
   #client: FetchClient | null = null
+  /** In their order; none of them is on its way into the store. */
+  readonly #unkept: RecordParcel[] = []
+  /** Those that are on their way included. */
   #unkeptBytes = 0
   /** What was fetched ahead and is not on its way into the store. */
   readonly #later: RecordParcel[] = []
   #timer: NodeJS.Timeout | undefined
-  #keeping: Promise<unknown> = Promise.resolve()
+  #keeping: Promise<void> | null = null
   #closed: Promise<void> | null = null
 
   constructor(options: RemoteRecordsOptions) {
@@ -115,10 +118,34 @@ export class RemoteRecords implements AsyncDisposable {
     const { length } = parcel.bytes
     if (length === 0 || this.#unkeptBytes + length > unkeptBytesMax) return
     this.#unkeptBytes += length
-    this.#keeping = this.#keeping.then(() => this.#options.keep(parcel)).catch((error: unknown) => {
-      if (!isCode(error, 'NO_SPACE')) this.#options.onEvent(`records were not kept: ${messageOf(error)}`)
-    }).finally(() => {
-      this.#unkeptBytes -= length
-    })
+    this.#unkept.push(parcel)
+    this.#keeping ??= this.#keepAll()
   }
+
+  /** What comes while some is put there is put there together: each time costs a sync. Never rejects. */
+  async #keepAll(): Promise<void> {
+    while (this.#unkept.length > 0) {
+      const parcel = joined(this.#nextUnkept())
+      try {
+        await this.#options.keep(parcel)
+      } catch (error) {
+        if (!isCode(error, 'NO_SPACE')) this.#options.onEvent(`records were not kept: ${messageOf(error)}`)
+      }
+      this.#unkeptBytes -= parcel.bytes.length
+    }
+    this.#keeping = null
+  }
+
+  #nextUnkept(): RecordParcel[] {
+    let [count, bytes] = [1, this.#unkept[0].bytes.length]
+    for (; count < this.#unkept.length; count += 1) {
+      bytes += this.#unkept[count].bytes.length
+      if (bytes > keptAtOnceBytesMax) break
+    }
+    return this.#unkept.splice(0, count)
+  }
+}
+
+function joined(parcels: readonly RecordParcel[]): RecordParcel {
+  return parcels.length === 1 ? parcels[0] : parcelOf(parcels.flatMap(recordsOf))
 }
