@@ -63,27 +63,41 @@ export function footerBytesFor(records: number): number {
   return tableAt + records * footerEntryBytes + footerTrailerBytes
 }
 
-/** Gathers entries as a pack is scanned, 40 bytes a record. */
+/** A footer in the making, as a pack is scanned: of a pack of small records it takes tens of megabytes. */
 export class FooterTable {
-  #entries = Buffer.alloc(64 * footerEntryBytes)
+  #bytes: Buffer
   #count = 0
 
-  add(id: Uint8Array, place: RecordPlace): void {
-    const at = this.#count * footerEntryBytes
-    if (at === this.#entries.length) this.#entries = Buffer.concat([this.#entries, Buffer.alloc(at)])
-    this.#entries.set(id, at)
-    writePlace(this.#entries, at + digestBytes, place)
-    this.#count += 1
+  /** `countExpected`: more entries are taken too. */
+  constructor(countExpected = 0) {
+    this.#bytes = Buffer.allocUnsafeSlow(footerBytesFor(countExpected))
   }
 
+  add(id: Uint8Array, place: RecordPlace): void {
+    const at = tableAt + this.#count * footerEntryBytes
+    this.#count += 1
+    if (footerBytesFor(this.#count) > this.#bytes.length) this.#grow()
+    this.#bytes.set(id, at)
+    writePlace(this.#bytes, at + digestBytes, place)
+  }
+
+  /** A view of what was gathered. */
   encode(totals: PackTotals): Buffer {
+    const head = new ByteWriter(tableAt, tableAt).bytes(footerMagic).u32(this.#count)
+    writeTotals(head, totals)
+    head.view().copy(this.#bytes)
     const bytes = footerBytesFor(this.#count)
     assert(bytes < packBytesMax, 'a footer fits its pack')
-    const writer = new ByteWriter(bytes, bytes)
-    writer.bytes(footerMagic).u32(this.#count)
-    writeTotals(writer, totals)
-    writer.bytes(this.#entries.subarray(0, this.#count * footerEntryBytes)).u32(bytes)
-    return writer.u32(crc32(writer.view())).bytes(endMagic).view()
+    const checksumAt = this.#bytes.writeUInt32LE(bytes, bytes - footerTrailerBytes)
+    const endAt = this.#bytes.writeUInt32LE(crc32(this.#bytes.subarray(0, checksumAt)), checksumAt)
+    endMagic.copy(this.#bytes, endAt)
+    return this.#bytes.subarray(0, bytes)
+  }
+
+  #grow(): void {
+    const before = this.#bytes
+    this.#bytes = Buffer.allocUnsafeSlow(footerBytesFor(2 * this.#count))
+    before.copy(this.#bytes)
   }
 }
 

@@ -252,7 +252,7 @@ export class PackSet implements PackSource, Disposable {
   #finish(kind: PackClass, pack: OpenPack): void {
     this.#flush(pack)
     const indexedBytes = pack.bytes
-    const { table, totals } = this.#guard(() => tableOf(pack.file, pack.bytes))
+    const { table, totals } = this.#guard(() => tableOf(pack.file, pack.bytes, pack.records))
     const fileBytes = this.#guard(() => pack.finish(table.encode(totals)))
     const { number, packId } = pack.name
     this.#entries.set(number, { packId, indexedBytes, fileBytes, closed: true, isCopied: kind === 'copied', totals })

@@ -2,12 +2,13 @@
 import type { EnvFile } from '../env/env.ts'
 import { FooterTable } from '../format/pack-footer.ts'
 import { packHeaderBytes } from '../format/pack-header.ts'
+import { recordHeaderBytesMin } from '../format/pack-record.ts'
 import { type PackTotals, countRecord, emptyTotals } from '../format/pack-totals.ts'
 import { scanRecords } from './pack-scan.ts'
 
-/** Of the records up to `end`. Errors: IO. */
-export function tableOf(file: EnvFile, end: number): { table: FooterTable; totals: PackTotals } {
-  const table = new FooterTable()
+/** Of the records up to `end`; there should be `records` of them. Errors: IO. */
+export function tableOf(file: EnvFile, end: number, records = 0): { table: FooterTable; totals: PackTotals } {
+  const table = new FooterTable(Math.min(records, Math.floor(end / recordHeaderBytesMin)))
   const totals = emptyTotals()
   for (const found of scanRecords(file, packHeaderBytes, end)) {
     if (found.type === 'gap') continue

@@ -6,13 +6,12 @@ import type { Buffer } from 'node:buffer'
 import { HoldfastError, isCode } from '../../errors.ts'
 import { decodeInode } from '../../format/inode.ts'
 import { decodeManifest } from '../../format/manifest.ts'
-import type { TreeNode } from '../../format/node.ts'
+import { type TreeNode, decodeNode } from '../../format/node.ts'
 import { nodeWeightMax } from '../../limits.ts'
 import type { ChunkReader } from '../../store/chunks.ts'
 import { IdSet } from '../../store/collection/id-set.ts'
 import { type LongCall, breathe } from '../../store/progress.ts'
 import { fileType, typeOf } from '../modes.ts'
-import { NodeReader } from '../tree/index.ts'
 
 export interface MarkOptions {
   readonly reader: ChunkReader
@@ -32,13 +31,11 @@ type Entry = (value: Buffer) => void
 
 export class Marking {
   readonly #options: MarkOptions
-  readonly #nodes: NodeReader
   readonly #seen: IdSet
   #sinceTurn = 0
 
   constructor(options: MarkOptions) {
     this.#options = options
-    this.#nodes = new NodeReader(options.reader)
     this.#seen = new IdSet(nodeCountFirst, 16, options.secret)
   }
 
@@ -74,7 +71,8 @@ export class Marking {
   async #tree(root: Buffer | null, entry: Entry | null): Promise<void> {
     const open: Buffer[] = root !== null && this.#isNew(root) ? [root] : []
     for (let id = open.pop(); id !== undefined; id = open.pop()) {
-      const node = this.#found(() => this.#nodes.read(id!))
+      // Each is visited once, so none is kept decoded.
+      const node = this.#found(() => decodeNode(this.#options.reader.read(id!)))
       if (node !== null) this.#visit(node, entry, open)
       this.#sinceTurn += 1
       if (this.#sinceTurn % nodesBetweenTurns === 0) await breathe(this.#options.call)

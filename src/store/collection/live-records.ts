@@ -12,8 +12,8 @@ export class LiveRecords {
 
   /** `count`: the records of the store, an upper bound of what there is to keep. */
   constructor(count: number, secret: number) {
-    this.#ids = new IdSet(count, 8, secret)
-    this.#bases = new IdSet(count / 16, 8, secret)
+    this.#ids = new IdSet(count, 6, secret)
+    this.#bases = new IdSet(count / 16, 6, secret)
   }
 
   /** Chunks, and bases besides. */
