@@ -137,8 +137,12 @@ export const logRecordBytesMax = MIB + 64 * KIB
 /** What is kept free for the collector and for commits when ordinary writes already get ENOSPC. */
 export const reserveBytes = 64 * MIB
 
-/** Decoded chunks and manifest nodes that one reading thread keeps. */
-export const chunkCacheBytes = 32 * MIB
+/**
+ * Decoded chunks that one reading thread keeps: the kernel's page cache keeps what is read again. What leaves it is old
+ * garbage, of which the runtime lets 64 MB gather.
+ */
+export const chunkCacheBytes = 8 * MIB
+/** Manifest nodes. */
 export const nodeCacheBytes = 8 * MIB
 /** Records from replicas that a reading thread holds until the writer has them: more than one request needs. */
 export const overlayBytes = 64 * MIB

@@ -6,6 +6,6 @@ import { SpareThread } from '../env/spare-thread.ts'
 export const engineThreads = new SpareThread(() => {
   // What it makes is short-lived, a node or a record: with a large nursery a collection of garbage takes 100 MB more.
   return new Worker(entryUrl('./engine-thread.ts', import.meta.url), {
-    name: 'engine', resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    name: 'engine', resourceLimits: { maxYoungGenerationSizeMb: 6 },
   })
 })

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { Secret } from '../crypto/secret.ts'
 import type { Spawn } from '../machine/spawner.ts'
 import type { ConnectionKeeper, OrphanedMount } from '../mount/keeper.ts'
+import { freeGarbage } from '../env/free-garbage.ts'
 import { isCode } from '../errors.ts'
 import type { Host } from './host.ts'
 
@@ -61,6 +62,7 @@ export async function practiseLocalHost(): Promise<void> {
   // The users of a mount wait for the one that replays its log longest.
   await servingThreads.practise()
   await engineThreads.practise()
+  freeGarbage()
 }
 
 /** One that is there is left alone. */

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { flushCompileCache } from 'node:module'
 import { parentPort } from 'node:worker_threads'
 import type { Worker } from 'node:worker_threads'
+import { freeGarbage } from './free-garbage.ts'
 
 export class SpareThread {
   readonly #start: () => Worker
@@ -92,6 +93,7 @@ export function onDuty<T extends object>(
   const getReady = async (): Promise<void> => {
     await practise(() => isWanted)
     flushCompileCache()
+    if (!isWanted) freeGarbage()
     done()
   }
   port.on('message', receive)

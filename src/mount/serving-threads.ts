@@ -57,8 +57,9 @@ class ServingThreads {
 }
 
 function spareThread(): SpareThread {
+  // What it makes for a request is garbage with the answer.
   return new SpareThread(() => new Worker(entryUrl('./worker.ts', import.meta.url), {
-    name: 'serving a mount', resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    name: 'serving a mount', resourceLimits: { maxYoungGenerationSizeMb: 6 },
   }))
 }
 
