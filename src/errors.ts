@@ -84,7 +84,9 @@ export function wrapIo(error: unknown, doing: string): HoldfastError {
   if (isCode(error, 'ENOSPC', 'EDQUOT')) {
     return new HoldfastError('NO_SPACE', `no space left while ${doing}: free some, or run gc`, { cause: error })
   }
-  return new HoldfastError('IO', `${doing} failed: ${messageOf(error)}`, { cause: error })
+  const why = isCode(error, 'EROFS')
+    ? 'its file system is read-only: make it writable, or use a copy elsewhere' : messageOf(error)
+  return new HoldfastError('IO', `${doing} failed: ${why}`, { cause: error })
 }
 
 export function messageOf(error: unknown): string {

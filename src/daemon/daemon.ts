@@ -12,6 +12,7 @@ import { openAfterDeath } from './dying-daemon.ts'
 import { isDefect } from './faults.ts'
 import { ListeningFront, type DaemonFront } from './front.ts'
 import type { Host } from './host.ts'
+import { tellingOfDamage } from './lost-chunk.ts'
 import type { OpenHost } from './open-host.ts'
 import type { RunCall } from './session.ts'
 import type { Supervision } from './supervision.ts'
@@ -163,7 +164,8 @@ export class Daemon implements DaemonControl {
   async #perform(verb: Verb, args: Record<string, unknown>, options: Required<CallOptions>): Promise<unknown> {
     const signal = AbortSignal.any([options.signal, this.#abort.signal])
     try {
-      return await verb.run({ host: this.#host, control: this, signal, progress: options.progress }, args)
+      const context = { host: this.#host, control: this, signal, progress: options.progress }
+      return await tellingOfDamage(() => verb.run(context, args))
     } catch (error) {
       if (isDefect(error)) this.#log(error instanceof Error ? error.stack ?? error.message : String(error))
       // A broken promise of our own code ends the daemon, once its client has been told.

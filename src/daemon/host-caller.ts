@@ -3,6 +3,7 @@ import { HoldfastError } from '../errors.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { VerbCaller } from './caller.ts'
 import type { Host } from './host.ts'
+import { tellingOfDamage } from './lost-chunk.ts'
 import { checkedArguments, verbNamed, type GivenOf, type ResultOf, type VerbName } from './verbs.ts'
 
 export class HostCaller implements VerbCaller {
@@ -18,7 +19,7 @@ export class HostCaller implements VerbCaller {
     const args = checkedArguments(verb, given)
     if (verb.place === 'control') throw new HoldfastError('UNSUPPORTED', `"${name}" is for a daemon, and this is none`)
     if (options.signal?.aborted) throw new HoldfastError('ABORTED', 'stopped before it began')
-    return await verb.run({ host: this.#host, ...options }, args) as ResultOf<V>
+    return await tellingOfDamage(() => verb.run({ host: this.#host, ...options }, args)) as ResultOf<V>
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 /** Bad input of each kind: the right exit code, a code and a sentence, and nothing lost. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync, closeSync } from 'node:fs'
+import { mkdirSync, openSync, readdirSync, readFileSync, readSync, rmSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
@@ -116,6 +116,21 @@ test('a flipped bit in a pack is found, named, and never served', async (t) => {
   t.regex(healed.out, /no damage, \d+ faults? healed/)
   t.is((await store.run(['export', 'vm@0:/data', store.path('out3')])).code, 0)
   t.true(readFileSync(store.path('out3')).equals(content))
+})
+
+test('a pack that is gone, or cut short, is damage to whoever asks for what was in it', async (t) => {
+  const store = await RealStore.make(t)
+  await store.run(['create', 'vm', '--base', store.file('data', randomBytes(1 << 20))])
+  const packs = join(store.directory, 'packs')
+  const path = join(packs, readdirSync(packs)[0])
+  truncateSync(path, 1000)
+  await refuses(t, store, ['export', 'vm@0:/data', store.path('out')], 5, 'DAMAGED')
+  t.regex((await store.run(['check'])).out, /costs vm@0/)
+  rmSync(path)
+  rmSync(join(store.directory, 'index'), { recursive: true })
+  await refuses(t, store, ['export', 'vm@0:/data', store.path('out')], 5, 'DAMAGED')
+  await refuses(t, store, ['mount', 'vm', store.mountPoint()], 5, 'DAMAGED')
+  t.is((await store.run(['check', '--repair'])).code, 5)
 })
 
 test('a damaged epoch record leaves the other epochs usable', async (t) => {
