@@ -6,7 +6,7 @@ import { CollectorWalk } from './collector-walk.ts'
 const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 20_000)
 
 test('a long walk of writers, forks and collectors, with the code that runs', async (t) => {
-  t.timeout(3_600_000)
+  t.timeout(600_000 + stepsWanted * 20)
   const walk = new CollectorWalk(Random.announced(t))
   await walk.run(stepsWanted)
   t.log(JSON.stringify(walk.counts))
