@@ -95,6 +95,8 @@ export const segmentReadBytesMax = 256 * MIB
 export const checkFaultsMax = 1000
 export const affectedFilesMax = 100
 export const affectedRangesMax = 100
+/** Looks at a store while it is repaired: each may show one more level of trees, of which there are fewer. */
+export const repairRoundsMax = 24
 /** Damaged records that a check keeps by their ids, about 300 bytes each, to tell what they cost and mend them. */
 export const damagedIdsMax = 256 * KIB
 

@@ -194,6 +194,8 @@ export interface Host {
   readonly engine: Engine
   readonly replicas: ReplicaHost
   readonly garbage: GarbageHost
+  /** `alsoFrom`: what is not here, or bad, is asked of these replicas, too, as long as the host is there. */
+  readonly reading: { alsoFrom(urls: readonly string[]): Promise<void> }
   mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
   /** `force`: what waits gets errors, also where the server hangs. */
   unmount(args: { directory: string; lazy?: boolean; force?: boolean }): Promise<void>

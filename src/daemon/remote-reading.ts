@@ -43,6 +43,13 @@ export class RemoteReading implements AsyncDisposable {
     await (await this.#restoring()).goOn(await openedKeys(systemEnv(), this.#engine))
   }
 
+  /** For a repair, also from replicas that get what is sealed here: they may have what was lost since. */
+  async alsoFrom(urls: readonly string[]): Promise<void> {
+    const sources = await this.#engine.sources()
+    const all = [...new Set([...sources, ...urls])]
+    if (all.length > sources.length) (await this.#started()).use(all)
+  }
+
   /** With the keys that the store has now. */
   async beginAgain(): Promise<void> {
     await this.#end()

@@ -22,18 +22,19 @@ export class ReplicaChunks implements ChunkSource {
   async *find(wanted: WantedChunks, call: LongCall): AsyncGenerator<Buffer> {
     for (const key of [...wanted.keys()]) {
       const plain = this.#fetch(Buffer.from(key, 'latin1'))
+      if (plain === 'nobody answers') return
       if (plain !== undefined) yield plain
       await breathe(call)
     }
   }
 
-  #fetch(id: Buffer): Buffer | undefined {
+  #fetch(id: Buffer): Buffer | 'nobody answers' | undefined {
     try {
       for (const record of this.#source.fetch([id])) this.#overlay.add(record)
       return new RecordReader(this.#overlay, this.#overlay, 0, 0).read(id)
     } catch (error) {
       if (!isCode(error, 'NOT_FOUND', 'DAMAGED', 'IO', 'REPLICA_UNREACHABLE', 'REPLICA_FAULT')) throw error
-      return undefined
+      return isCode(error, 'REPLICA_UNREACHABLE') ? 'nobody answers' : undefined
     }
   }
 }

@@ -124,6 +124,26 @@ test('a checkpoint waits for replicas as long as it is told, and is incomplete w
   }
 })
 
+test('a repair brings lost packs back from the replicas of the store', async (t) => {
+  t.timeout(480_000)
+  const store = await RealStore.make(t)
+  await store.json(['create', 'one', '--base', store.file('one', randomBytes(400_000))])
+  await store.json(['seal', 'one'])
+  await store.json(['replica', 'add', 'near', `file://${store.mountPoint('near')}`])
+  await store.json(['replica', 'sync'])
+  const packs = join(store.directory, 'packs')
+  for (const name of fs.readdirSync(packs)) fs.rmSync(join(packs, name))
+  t.is((await store.run(['check'])).code, 5)
+  t.is((await store.run(['check', '--read-data'])).code, 5, 'a check alone changes nothing')
+  const repaired = await store.run(['check', '--read-data', '--repair'])
+  t.is(repaired.code, 0, repaired.out)
+  t.regex(repaired.out, /repair: found \d+ chunks in replicas/)
+  fs.rmSync(store.path('near'), { recursive: true })
+  t.is((await store.run(['check', '--read-data'])).code, 0)
+  t.is((await store.run(['export', 'one@1:/one', store.path('out')])).code, 0)
+  t.true(fs.readFileSync(store.path('out')).equals(fs.readFileSync(store.path('one'))))
+})
+
 test('gc collects in the store and on its replicas, and tells of those that are away', async (t) => {
   t.timeout(480_000)
   const store = await RealStore.make(t)

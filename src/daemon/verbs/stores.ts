@@ -33,8 +33,10 @@ export const storeVerbs = {
       if (time !== undefined && !readData) throw kinds.usage('--time needs --read-data')
       if (from.length > 0 && !repair) throw kinds.usage('--from needs --repair')
     },
-    run: ({ host, signal, progress }, { time, ...args }) =>
-      host.engine.check({ ...args, timeMs: time }, { signal, progress }),
+    async run({ host, signal, progress }, { time, ...args }) {
+      if (args.repair) await host.reading.alsoFrom(host.replicas.list().map(({ url }) => url))
+      return host.engine.check({ ...args, timeMs: time }, { signal, progress })
+    },
   }),
   gc: verb({
     help: 'remove epochs that no rule keeps, and then all that nobody needs; without a rule every epoch stays',

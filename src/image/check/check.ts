@@ -6,12 +6,13 @@
  */
 import { Buffer } from 'node:buffer'
 import { basename } from 'node:path'
-import { damagedIdsMax } from '../../limits.ts'
+import { damagedIdsMax, repairRoundsMax } from '../../limits.ts'
 import type { ChunkReader } from '../../store/chunks.ts'
 import type { Damage } from '../../store/damage.ts'
 import type { VerifyOptions } from '../../store/verify.ts'
 import { isUnreadable } from '../catalog.ts'
 import { listImages, listStrangers } from '../image-list.ts'
+import { hasSources } from '../source-list.ts'
 import type { CallOptions, CheckArguments, CheckFault, CheckReport } from '../types.ts'
 import { FaultList } from './fault-list.ts'
 import { surveyImage } from './image-survey.ts'
@@ -27,14 +28,26 @@ export async function checkStore(
   const { readData, sample, timeMs } = args
   const before = await surveyStore(target, { readData, fraction: sample, timeMs }, options)
   if (args.repair !== true || isSound(before)) return reportOf(target, before, [], [])
-  const repairs = await repairStore(target, before, args.from ?? [], options)
-  const touched = new Set(before.damages.map(({ packNumber }) => packNumber))
-  const newest = Math.max(0, ...target.store.packs().map(({ number }) => number))
-  const isWorth = (number: number): boolean => touched.has(number) || number >= newest
-  const after = await surveyStore(target, { readData, only: isWorth }, options)
+  const repairs: string[] = []
+  const seen = before.faults.list()
+  let after = before
+  for (let rounds = 1, last: StoreSurvey | null = null; rounds <= repairRoundsMax && wantsMore(after, last); rounds++) {
+    last = after
+    repairs.push(...await repairStore(target, last, args.from ?? [], options))
+    const touched = new Set(last.damages.map(({ packNumber }) => packNumber))
+    const newest = Math.max(0, ...target.store.packs().map(({ number }) => number))
+    const isWorth = (number: number): boolean => touched.has(number) || number >= newest
+    after = await surveyStore(target, { readData, only: isWorth }, options)
+    seen.push(...after.faults.list())
+  }
   const left = new Set(after.faults.list().map(keyOf))
-  const healed = before.faults.list().filter((fault) => !left.has(keyOf(fault)))
-  return reportOf(target, { ...after, unread: before.unread }, healed, repairs)
+  const healed = new Map(seen.filter((fault) => !left.has(keyOf(fault))).map((fault) => [keyOf(fault), fault]))
+  return reportOf(target, { ...after, unread: before.unread }, [...healed.values()], repairs)
+}
+
+/** A node that came back may show that what is below it is lost, too. */
+function wantsMore({ run: { wanted } }: StoreSurvey, last: StoreSurvey | null): boolean {
+  return last === null || [...wanted.keys()].some((key) => !last.run.wanted.has(key))
 }
 
 async function surveyStore(target: CheckTarget, verify: VerifyOptions, options: CallOptions): Promise<StoreSurvey> {
@@ -43,7 +56,7 @@ async function surveyStore(target: CheckTarget, verify: VerifyOptions, options: 
   const damages: Damage[] = []
   const verified = await store.verify({ ...verify, ...options, onDamage: (damage) => note(faults, damages, damage) })
   const reader = store.freshReader()
-  const run = new SurveyRun(reader, store, unreadableOf(damages, reader))
+  const run = new SurveyRun(reader, store, unreadableOf(damages, reader), hasSources(env, directory))
   const input: ImageSurveyInput = {
     env, keys: store.keys, directory, run, faults, notes: [], logDamages: [], badRecords: [], badIdentities: [],
     isServed: (image) => target.isServed(image),

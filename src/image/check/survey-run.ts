@@ -20,9 +20,12 @@ export class SurveyRun {
   readonly #sound = new Set<string>()
   readonly #present: RecentIds
 
-  /** `disk` reads from the disk; `bad`: ids that are known to be unreadable, whatever a cache says. */
-  constructor(disk: ChunkReader, store: LocalChunkStore, bad: ReadonlySet<string>) {
-    this.#hasReplicas = store.source !== undefined
+  /**
+   * `disk` reads from the disk; `bad`: ids that are known to be unreadable, whatever a cache says; `mayBeAbsent`: what
+   * is not here is no fault where a replica may have it.
+   */
+  constructor(disk: ChunkReader, store: LocalChunkStore, bad: ReadonlySet<string>, mayBeAbsent: boolean) {
+    this.#hasReplicas = mayBeAbsent && store.source !== undefined
     this.#present = new RecentIds(2 * store.stats().data.records)
     this.chunks = this.#hasReplicas ? orFetched(disk, store) : disk
     this.nodes = new NodeReader(this.chunks)
