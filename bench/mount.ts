@@ -53,7 +53,7 @@ export const mount: Bench = {
       notes: [
         'A mount cannot be faster than its FUSE: the second row is a file system with its contents in memory.',
         'An image writes to its log at once and commits behind; writers wait when a gibibyte is not committed yet.',
-        'Sealed contents are read from packs: decoded, verified, and kept in a cache of 32 MiB.',
+        'Sealed contents are read from packs: decoded, verified, and kept in a cache of 8 MiB.',
       ],
     }
   },
