@@ -72,6 +72,7 @@ async function hollowNode(t: ExecutionContext, from: Origin, urls: string[]): Pr
     await remote.close()
     await engine.close()
   })
+  for (const url of urls) await engine.addSource({ url })
   remote.use(urls)
   const files = new ImageFiles(env, from.store, 'vm', null)
   const { id, createdMs } = files.identity()
