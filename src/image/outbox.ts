@@ -38,6 +38,8 @@ export function durableIn(packs: readonly PackInfo[]): DurablePack[] {
 /** What was read of an image, and of what its files were then. */
 interface KnownImage {
   readonly ino: bigint
+  /** A file that is removed and made again can have the same number. */
+  readonly identityNs: bigint
   readonly fenceNs: bigint
   readonly image: LocalImage
   epochs: { mtimeNs: bigint; numbers: number[] } | null
@@ -164,17 +166,17 @@ export class StoreOutbox implements Outbox {
   #image(name: string): KnownImage | null {
     try {
       const files = this.#files(name)
-      const { ino } = this.#env.stat(files.layout.identity)
+      const { ino, mtimeNs: identityNs } = this.#env.stat(files.layout.identity)
       const { layout } = files
       const fenceNs = this.#env.exists(layout.fence) ? this.#env.stat(layout.fence).mtimeNs : 0n
       const known = this.#known.get(name)
-      if (known?.ino === ino && known.fenceNs === fenceNs) return known
+      if (known?.ino === ino && known.identityNs === identityNs && known.fenceNs === fenceNs) return known
       const { id, origin, createdMs } = files.identity()
       const fence = readFence(this.#env, layout)
       const key = imageKey(id, fence?.generations)
       const shown = fence?.name ?? name
       const image = { image: name, shown, imageId: id, key, origin, createdMs, after: fence?.last ?? -1 }
-      const read = { ino, fenceNs, image, epochs: null }
+      const read = { ino, identityNs, fenceNs, image, epochs: null }
       this.#known.set(name, read)
       return read
     } catch (error) {

@@ -1,4 +1,5 @@
 /** What each transport says it can carry, held against what it does. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { TransportSupports } from '../../fuse/index.ts'
 import { isCode } from '../../src/errors.ts'
@@ -106,6 +107,8 @@ for (const transport of transports) {
     }
     t.deepEqual(found, { ...transport.supports })
     await mounted.unmount()
+    // The event may come after the answer.
+    while (store.events.length === 0) await sleep(5)
     t.deepEqual(store.events, [{ type: 'ended', image: 'image', how: 'unmounted' }])
   })
 }

@@ -57,7 +57,11 @@ test('a removed image stays on the replicas until it is forgotten there; all els
 
 test('what is in the store, has forks or belongs to another store is not forgotten', async (t) => {
   const { node: made, places: [at], key } = await directoryNode(t)
-  const refused = async (name: string): Promise<string | undefined> => (await collect(made, {}, [name]))[0].refused[0]?.reason
+  const refused = async (name: string): Promise<string | undefined> => {
+    const [report] = await collect(made, {}, [name])
+    t.is(report.error, null)
+    return report.refused[0]?.reason
+  }
   const parent = await another(made, 'parent')
   await made.work.engine.fork({ epoch: 'parent@0', image: 'son' })
   await synced(made)
