@@ -1,17 +1,15 @@
 /** One lane's file of a segment that may still be growing: its records, as far as they are whole. */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
-import { SegmentSeal } from '../crypto/segment-seal.ts'
-import type { Env, EnvFile } from '../env/env.ts'
-import { openStored } from '../env/stored.ts'
-import { HoldfastError, isCode } from '../errors.ts'
-import { decodeSegmentHeader, segmentHeaderBytes } from '../format/log.ts'
+import type { Env } from '../env/env.ts'
+import { segmentHeaderBytes } from '../format/log.ts'
 import type { Lane, SegmentHeader } from '../format/log.ts'
 import type { ImageLayout } from './layout.ts'
 import { LogWindow } from './log-window.ts'
 import type { LogRecord } from './log-window.ts'
 import type { WrittenFile } from './log-writer.ts'
-import { SegmentBytes } from './segment-bytes.ts'
+import type { SegmentBytes } from './segment-bytes.ts'
+import { openSegment, readSegmentHeader, segmentContent, strangeSegment } from './segment-file.ts'
 
 export class FollowedFile implements WrittenFile {
   readonly lane: Lane
@@ -37,17 +35,13 @@ export class FollowedFile implements WrittenFile {
   static open(
     env: Env, layout: ImageLayout, segment: number, lane: Lane, keys: DomainKeys | null, room: Buffer,
   ): FollowedFile | null {
-    const file = openIfThere(env, layout.segment(segment, lane))
+    const file = openSegment(env, layout.segment(segment, lane))
     if (file === null) return null
     try {
-      const bytes = Buffer.alloc(segmentHeaderBytes)
-      const header = file.read(bytes, 0) === bytes.length ? decodeSegmentHeader(bytes) : null
+      const header = readSegmentHeader(file)
       if (header === null) return file.close(), null
-      if (header.segment !== segment || header.lane !== lane || (header.keyId === 0) !== (keys === null)) {
-        throw new HoldfastError('DAMAGED', `${file.path} is not the log's own: move it away, and open the image again`)
-      }
-      const seal = keys === null ? null : new SegmentSeal(keys, header.keyId, header.salt, bytes)
-      return new FollowedFile(new SegmentBytes(file, seal), header, room)
+      if (header.segment !== segment || header.lane !== lane) throw strangeSegment(file)
+      return new FollowedFile(segmentContent(file, header, keys), header, room)
     } catch (error) {
       file.close()
       throw error
@@ -74,14 +68,5 @@ export class FollowedFile implements WrittenFile {
   /** Idempotent; for a file that nobody adopts. */
   close(): void {
     this.content.close()
-  }
-}
-
-function openIfThere(env: Env, path: string): EnvFile | null {
-  try {
-    return openStored(env, path, 'read')
-  } catch (error) {
-    if (isCode(error, 'NOT_FOUND')) return null
-    throw error
   }
 }

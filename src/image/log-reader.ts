@@ -9,18 +9,17 @@
  */
 import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
-import { SegmentSeal } from '../crypto/segment-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
-import { openStored } from '../env/stored.ts'
-import { HoldfastError, isCode } from '../errors.ts'
-import { decodeSegmentHeader, segmentHeaderBytes } from '../format/log.ts'
+import { HoldfastError } from '../errors.ts'
+import { segmentHeaderBytes } from '../format/log.ts'
 import type { Lane, SegmentHeader } from '../format/log.ts'
 import { parseSegmentName } from './layout.ts'
 import type { ImageLayout } from './layout.ts'
 import { LogWindow, windowBytes } from './log-window.ts'
 import type { LogRecord } from './log-window.ts'
 import { LogWitness } from './log-witness.ts'
-import { SegmentBytes } from './segment-bytes.ts'
+import type { SegmentBytes } from './segment-bytes.ts'
+import { openSegment, readSegmentHeader, segmentContent, strangeSegment } from './segment-file.ts'
 
 /** Where the reading begins, and what is known of the log. */
 export interface LogStart {
@@ -94,7 +93,7 @@ export class LogReader {
   firstSequence(segment: number): number | null {
     for (const lane of ['disk', 'memory'] as const) {
       const file = this.#open(segment, lane)
-      const header = file === null ? null : readHeader(file)
+      const header = file === null ? null : readSegmentHeader(file)
       if (header !== null) return header.firstSequence
     }
     return null
@@ -120,7 +119,7 @@ export class LogReader {
   #open(segment: number, lane: Lane): EnvFile | null {
     let file = this.#files[lane].get(segment)
     if (file === undefined) {
-      file = openIfThere(this.#env, this.#layout.segment(segment, lane))
+      file = openSegment(this.#env, this.#layout.segment(segment, lane))
       this.#files[lane].set(segment, file)
     }
     return file
@@ -139,30 +138,17 @@ export class LogReader {
       search(segmentHeaderBytes)
       return new LaneRecords(null, progress, search)
     }
-    const content = this.#contentOf(file, header)
+    const content = segmentContent(file, header, this.#keys)
     this.#contents[lane].set(segment, content)
     return new LaneRecords(new LogWindow({ content, lane, segment, nonce, room, isGlance: false }), progress, search)
   }
 
-  /** Errors: KEY_NEEDED, DAMAGED. */
-  #contentOf(file: EnvFile, { keyId, salt }: SegmentHeader): SegmentBytes {
-    const keys = this.#keys
-    if ((keys === null) !== (keyId === 0)) {
-      const how = keyId === 0 ? 'not sealed' : 'sealed'
-      throw new HoldfastError('DAMAGED', `${file.path} is ${how}, unlike the files of this store: move it away`)
-    }
-    if (keys === null) return new SegmentBytes(file, null)
-    const header = Buffer.alloc(segmentHeaderBytes)
-    file.read(header, 0)
-    return new SegmentBytes(file, new SegmentSeal(keys, keyId, salt, header))
-  }
-
   /** Null where a crash left none. A record that is missing before this file tears the lane. */
   #header(file: EnvFile, segment: number, progress: LaneProgress): SegmentHeader | null {
-    const header = readHeader(file)
+    const header = readSegmentHeader(file)
     if (header === null) return null
     if (header.segment !== segment || header.lane !== progress.lane || !this.#imageId.equals(header.imageId)) {
-      throw new HoldfastError('DAMAGED', `${file.path} is not the log's own: move it away, and open the image again`)
+      throw strangeSegment(file)
     }
     progress.isTorn ||= header.previousSequence > progress.lastSequence
     return header
@@ -211,18 +197,4 @@ class LaneRecords {
 function earlier(first: LaneRecords, second: LaneRecords): LaneRecords {
   if (second.record === null) return first
   return first.record === null || second.record.sequence < first.record.sequence ? second : first
-}
-
-function readHeader(file: EnvFile): SegmentHeader | null {
-  const bytes = Buffer.alloc(segmentHeaderBytes)
-  return file.read(bytes, 0) === segmentHeaderBytes ? decodeSegmentHeader(bytes) : null
-}
-
-function openIfThere(env: Env, path: string): EnvFile | null {
-  try {
-    return openStored(env, path, 'read')
-  } catch (error) {
-    if (isCode(error, 'NOT_FOUND')) return null
-    throw error
-  }
 }
