@@ -7,23 +7,30 @@ export interface CallLimit {
 }
 
 /**
- * The result of `work`, unless the limit passes first. The work itself goes on: whoever gives up must undo it.
+ * The result of `work`, unless the limit passes first (null: there is none). The work itself goes on: whoever gives up
+ * must undo it.
  * @throws DriverError `TIMEOUT` or `ABORTED`
  */
-export function within<T>(work: Promise<T>, timeoutMs: number, what: string, signal?: AbortSignal): Promise<T> {
+export function within<T>(
+  work: Promise<T>,
+  timeoutMs: number | null,
+  what: string,
+  signal?: AbortSignal,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const finish = (): void => {
-      clearTimeout(timer)
+      if (timer !== null) clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
     }
     const abort = (): void => {
       finish()
       reject(new DriverError('ABORTED', `${what} was aborted.`, { cause: signal?.reason }))
     }
-    const timer = setTimeout(() => {
+    const late = (): void => {
       finish()
       reject(new DriverError('TIMEOUT', `${what} took longer than ${timeoutMs} ms.`))
-    }, timeoutMs)
+    }
+    const timer = timeoutMs === null ? null : setTimeout(late, timeoutMs)
     work.then(
       (value) => {
         finish()

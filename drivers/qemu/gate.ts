@@ -10,6 +10,8 @@ import type { SocketDirectory, SpawnedProcess } from '../host.ts'
 import { limits } from '../limits.ts'
 import { runFiles } from './rundir.ts'
 
+const start = 'The start of the hypervisor'
+
 export function gateArguments(): string[] {
   return ['-chardev', `socket,id=gate,path=${runFiles.gateSocket},server=on,wait=on`]
 }
@@ -26,11 +28,11 @@ export async function passGate(
       throw new DriverError('START_FAILED', 'The hypervisor ended before it had its files.')
     }),
   )
-  await unlessAborted(Promise.race([after, ended]), signal)
+  await within(Promise.race([after, ended]), null, start, signal)
   const stop = new AbortController()
   try {
     const knocking = handled(knock(sockets, stop.signal))
-    await within(Promise.race([knocking, ended]), timeoutMs, 'The start of the hypervisor', signal)
+    await within(Promise.race([knocking, ended]), timeoutMs, start, signal)
   } finally {
     stop.abort()
   }
@@ -48,20 +50,5 @@ async function knock(sockets: SocketDirectory, signal: AbortSignal): Promise<voi
       if (!isDriverError(error, 'DISCONNECTED')) throw error
       await sleep(limits.gatePollMs)
     }
-  }
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => {
-    aborted.reject(new DriverError('ABORTED', 'The start of the hypervisor was aborted.', { cause: signal.reason }))
-  }
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort)
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
