@@ -52,11 +52,6 @@ export class SpareThread {
     await this.#ask({ [expected]: what })
   }
 
-  /** One was started and is not taken. */
-  get isWarm(): boolean {
-    return this.#spare !== null
-  }
-
   /** The caller posts it what it is for. */
   take(): Worker {
     const thread = this.#spare ?? this.#start()

@@ -140,16 +140,17 @@ class ImageSurvey {
   #pins(numbers: readonly number[]): void {
     const { pins } = this.#files.layout
     for (const name of this.#guarded('pins', this.#image, [], () => this.#input.env.readdir(pins)) ?? []) {
+      const path = join(pins, name)
       if (numbers.includes(Number(name))) continue
-      // What a crash left of a pin that was being made.
-      if (!/^\d+$/.test(name)) {
-        this.#input.notes.push(`${join(pins, name)} pins no epoch: remove it`)
-        continue
-      }
-      const where = `${this.#image}@${name}`
-      const message = `it is pinned, and its record is gone: restore it from a replica, or remove ${join(pins, name)}`
-      this.#input.faults.add({ what: 'epoch', where, message, epochs: [where] })
+      // What a crash left of a pin that was being made is none.
+      if (/^\d+$/.test(name)) this.#lostPinned(`${this.#image}@${name}`, path)
+      else this.#input.notes.push(`${path} pins no epoch: remove it`)
     }
+  }
+
+  #lostPinned(where: string, pin: string): void {
+    const message = `it is pinned, and its record is gone: restore it from a replica, or remove ${pin}`
+    this.#input.faults.add({ what: 'epoch', where, message, epochs: [where] })
   }
 
   /**
