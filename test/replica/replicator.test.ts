@@ -94,13 +94,18 @@ test('a replica that is emptied is refused, as it may not be mounted, and filled
   await isWhole(t, made, at, { 'vm@1': 'one', 'vm@2': 'two' })
 })
 
-test('a replica that is emptied beside its replicator is filled again on request, and no failure is told any more', async (t) => {
-  const { node: made, places: [at] } = await directoryNode(t)
+/** The second epoch finds it gone. */
+async function losesReplica(made: ReplicatedNode, at: { root: string }): Promise<void> {
   await made.seal('one')
   await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
   fs.renameSync(at.root, `${at.root}.away`)
   await made.seal('two')
   await until('a failure', () => made.replicator.status()[0].lastError !== null)
+}
+
+test('a replica that is emptied beside its replicator is filled again on request, and no failure is told any more', async (t) => {
+  const { node: made, places: [at] } = await directoryNode(t)
+  await losesReplica(made, at)
   await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'NOT_FOUND', message: /no directory .*mount the disk/ })
   fs.mkdirSync(at.root)
   await made.replicator.sync('r0', {})
@@ -123,11 +128,7 @@ test('a collection on one replica waits for the authority to tell whose the imag
 
 test('a replica that is not there is told, tried again, and caught up', async (t) => {
   const { node: made, places: [at] } = await directoryNode(t)
-  await made.seal('one')
-  await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
-  fs.renameSync(at.root, `${at.root}.away`)
-  await made.seal('two')
-  await until('a failure', () => made.replicator.status()[0].lastError !== null)
+  await losesReplica(made, at)
   await until('an alarm', () => made.events.some((event) => event.includes('lags')))
   t.deepEqual(await levelOf(made, 2), { have: 0, of: 1 })
   fs.renameSync(`${at.root}.away`, at.root)
