@@ -62,6 +62,8 @@ export const indexWriteBufferBytes = 4 * MIB
  * Beyond that a lookup takes twice as long, and memory does not grow.
  */
 export const indexTablesMappedMax = 64
+/** Records that are sorted in memory while an index is made again: 54 bytes each. */
+export const indexLoadRecordsMax = MIB
 /** That LevelDB takes off the number of files that it may have open. */
 export const indexOtherFilesOpen = 10
 /** Packs that a collection empties and removes together: one sync and one pause of the index for all of them. */

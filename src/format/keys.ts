@@ -25,8 +25,8 @@ const identityPrefix = 0x69
 const packPrefix = 0x70
 const recordPrefix = 0x72
 const packEntryBytes = identityBytes + 4 + 4 + 1 + packTotalsBytes
-const recordKeyBytes = 1 + digestBytes + 1
-const recordValueBytes = 4 + placeBytes
+export const recordKeyBytes = 1 + digestBytes + 1
+export const recordValueBytes = 4 + placeBytes
 
 export interface RecordLocation extends RecordPlace {
   readonly packNumber: number

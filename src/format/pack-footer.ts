@@ -117,6 +117,8 @@ export interface PackFooter {
   /** Where the records end and the footer begins. */
   readonly recordsEnd: number
   id(index: number): Buffer
+  /** The id's first 4 bytes, as a number that sorts as they do. */
+  prefix(index: number): number
   place(index: number): RecordPlace
 }
 
@@ -138,6 +140,7 @@ export function decodeFooter(bytes: Buffer, fileBytes: number): PackFooter {
     totals,
     recordsEnd,
     id: (index) => table.subarray(index * footerEntryBytes, index * footerEntryBytes + digestBytes),
+    prefix: (index) => table.readUInt32BE(index * footerEntryBytes),
     place: (index) => readPlace(table, index * footerEntryBytes + digestBytes),
   }
   for (let index = 0; index < count; index++) {

@@ -20,6 +20,7 @@ import { encodeVoidHeader, voidHeaderBytes } from '../format/pack-record.ts'
 import { countRecord, emptyTotals } from '../format/pack-totals.ts'
 import { storeFreeBytesMin } from '../limits.ts'
 import type { StoreIdentity } from './identity.ts'
+import { loadIndex } from './index-load.ts'
 import type { PackName, StoreLayout } from './layout.ts'
 import { OpenPack } from './open-pack.ts'
 import { type PackClass, classOf } from './pack-class.ts'
@@ -63,6 +64,8 @@ class Recovery {
   readonly #changed = new Set<number>()
   readonly #open = new Map<PackClass, OpenPack>()
   #operations: IndexOperation[] = []
+  /** Packs whose records are all in the index: it was made again from their footers first. */
+  #loaded: ReadonlySet<number> = new Set()
   #unsettledBytes = 0
 
   constructor(input: RecoveryInput) {
@@ -73,6 +76,7 @@ class Recovery {
     const { files, index, call } = this.#input
     const known = await index.packEntries()
     const names = files.names().reverse()
+    if (this.#input.rebuilding) this.#loaded = await loadIndex({ ...this.#input, packs: files.names() })
     for (const [done, name] of names.entries()) {
       await this.#pack(name, known.get(name.number))
       known.delete(name.number)
@@ -121,7 +125,7 @@ class Recovery {
   async #fromFooter(name: PackName, file: EnvFile, isCopied: boolean): Promise<boolean> {
     const footer = readFooter(file)
     if (footer === undefined) return false
-    for (let at = 0; at < footer.count; at++) {
+    for (let at = 0; at < footer.count && !this.#loaded.has(name.number); at++) {
       await this.#add(footer.id(at), { packNumber: name.number, ...footer.place(at) })
     }
     const { totals, recordsEnd: indexedBytes } = footer
