@@ -4,6 +4,8 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { digest } from '../../src/chunk/digest.ts'
 import { isCode } from '../../src/errors.ts'
+import { packHeaderBytes } from '../../src/format/pack-header.ts'
+import { chunkBytes } from '../../src/limits.ts'
 import { IdSet } from '../../src/store/collection/id-set.ts'
 import { planPacks } from '../../src/store/collection/pack-plan.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
@@ -253,3 +255,26 @@ test('one collection at a time', async (t) => {
 function totalBytes(directory: string): number {
   return packPaths(directory).reduce((sum, path) => sum + fs.statSync(path).size, 0)
 }
+
+test('a record that was spoilt before its pack was closed is left to a repair', async (t) => {
+  const directory = temporaryStore(t)
+  const plain = Random.announced(t).bytes(chunkBytes)
+  await using store = await openChunkStore(env, directory)
+  store.put(plain, 'data')
+  await store.sync()
+  const [path] = packPaths(directory)
+  const bytes = fs.readFileSync(path)
+  bytes[packHeaderBytes + 1000] ^= 1
+  fs.writeFileSync(path, bytes)
+  {
+    using collection = store.beginCollection()
+    collection.closePacks([1])
+    collection.live.keep(digest(plain))
+    const plan = await collection.plan({}, { unusedShareMax: 0, openUnusedBytesMin: 1 })
+    t.like(await collection.execute(plan, {}), { droppedPacks: 0, rewrittenPacks: 0 })
+    t.false(collection.isComplete)
+  }
+  const { damaged } = await store.verify()
+  t.like(await store.repair({ damaged, wanted: new Map(), sources: [] }), { corrected: 1 })
+  t.true(store.freshReader().read(digest(plain)).equals(plain))
+})

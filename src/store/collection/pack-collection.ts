@@ -11,7 +11,7 @@
  * the next collection.
  */
 import type { Buffer } from 'node:buffer'
-import { isCode, messageOf } from '../../errors.ts'
+import { HoldfastError, isCode, messageOf } from '../../errors.ts'
 import type { RecordLocation } from '../../format/keys.ts'
 import type { RecordContent } from '../../format/pack-record.ts'
 import { MIB, collectionGroupBytesMax, collectionGroupPacksMax, storeFreeBytesMin } from '../../limits.ts'
@@ -199,10 +199,11 @@ export class PackCollection implements Disposable {
     return 'its records are put again all the time'
   }
 
-  /** Errors: DAMAGED, NOT_FOUND (a record or its base cannot be read), NO_SPACE, IO. */
+  /** Errors: DAMAGED, NOT_FOUND (a record or its base cannot be read, or bytes are none), NO_SPACE, IO. */
   async #moveOnce(pack: PackInfo, call: LongCall): Promise<number> {
     using file = this.#inside.env.open(pack.path, 'read')
     const records = packedRecords(file, this.#room)
+    if (records.gapBytes > 0) throw new HoldfastError('DAMAGED', `${records.gapBytes} bytes of it are no sound record`)
     let movedBytes = 0
     for (let index = 0; index < records.count; index++) {
       if (index % recordsBetweenTurns === 0) await breathe(call)
