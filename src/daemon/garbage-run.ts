@@ -31,12 +31,13 @@ export async function collectEverywhere(
   { engine, replicas }: GarbageParts, rules: GarbageRules, dryRun: boolean, options: CollectOptions,
 ): Promise<GarbageOutcome> {
   const request = requestOf(rules)
-  const report = await engine.collectGarbage({ ...request, dryRun }, options)
+  const { completeEpochs, ...report } = await engine.collectGarbage({ ...request, dryRun }, options)
   if (rules.localOnly) return { ...report, replicas: [] }
-  const { isComplete, goingPacks, removedEpochs } = report
+  const { goingPacks, removedEpochs } = report
   const { forget = [] } = options
   const going = { epochs: removedEpochs.map(({ epoch }) => epoch), packs: [...goingPacks] }
-  const collected = await replicas.collect({ request, isComplete, forget, dryRun: dryRun ? going : null }, options)
+  const asked = { request, completeEpochs, forget, dryRun: dryRun ? going : null }
+  const collected = await replicas.collect(asked, options)
   return { ...report, replicas: collected }
 }
 

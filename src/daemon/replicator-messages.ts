@@ -19,7 +19,8 @@ export interface ReplicatorCalls {
 /** What is to go on replicas after a collection in the store. */
 export interface ReplicaCollectArgs {
   request: GarbageRequest
-  isComplete: boolean
+  /** As in `CollectedGarbage`. */
+  completeEpochs: readonly string[]
   /** Images that are not here any more, and are to go there as well. */
   forget: readonly string[]
   /** Epochs (IMAGE@N) and packs that would go here; null where they are gone. */

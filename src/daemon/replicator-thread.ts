@@ -93,14 +93,15 @@ class ReplicatorThread {
   }
 
   #collect(
-    id: number, { request, isComplete, forget, dryRun }: ReplicaCollectArgs, signal: AbortSignal,
+    id: number, { request, completeEpochs, forget, dryRun }: ReplicaCollectArgs, signal: AbortSignal,
   ): Promise<ReplicaGarbage[]> {
     const progress = (step: string, done: number, total: number): void => {
       this.#post({ type: 'progress', id, progress: { step, done, total, unit: 'steps' } })
     }
     const dry = dryRun === null ? null : { epochs: new Set(dryRun.epochs), packs: new Set(dryRun.packs) }
     const decide = stayingBy(request)
-    return this.#replicator.collect({ decide, isComplete, forget, dryRun: dry }, { signal, progress })
+    const asked = { decide, completeEpochs: new Set(completeEpochs), forget, dryRun: dry }
+    return this.#replicator.collect(asked, { signal, progress })
   }
 
   async #close(): Promise<void> {

@@ -6,7 +6,7 @@
  *
  * Every call rejects with a HoldfastError. Addresses of epochs are strings `IMAGE@N`.
  */
-import type { GarbageReport, GarbageRequest } from './collection/types.ts'
+import type { CollectedGarbage, GarbageRequest } from './collection/types.ts'
 import type { MachineEpoch } from './machine-state.ts'
 import type { RestoringEngine } from './restoring.ts'
 import type {
@@ -38,7 +38,7 @@ export interface Engine extends RestoringEngine {
   check(args: CheckArguments, options?: CallOptions): Promise<CheckReport>
   rebuildIndex(options?: CallOptions): Promise<{ packs: number; records: number }>
   /** Removes epochs that the rules let go, and what nobody needs. BUSY beside a check or another one. */
-  collectGarbage(args: GarbageRequest, options?: CallOptions): Promise<GarbageReport>
+  collectGarbage(args: GarbageRequest, options?: CallOptions): Promise<CollectedGarbage>
   /** Lists or changes the slots of an encrypted store's keys (UNSUPPORTED, NOT_FOUND, USAGE). */
   keys(args: KeyRequest): Promise<KeyReport>
   /** New keys, and all sealed with them; only the secret that the store was opened with opens it then (BUSY, USAGE). */

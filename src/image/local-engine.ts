@@ -15,7 +15,7 @@ import { ImageCatalog, refuseServed } from './catalog.ts'
 import { checkStore } from './check/check.ts'
 import { Activity } from './collection/activity.ts'
 import { collectGarbage } from './collection/collect-garbage.ts'
-import type { GarbageReport, GarbageRequest } from './collection/types.ts'
+import type { CollectedGarbage, GarbageRequest } from './collection/types.ts'
 import { CountingStore } from './counting-store.ts'
 import { detailOf, diffEpochs } from './describe.ts'
 import type { Engine } from './engine.ts'
@@ -164,7 +164,7 @@ class LocalEngine extends KeyCalls implements Engine {
     return this.#activity.upkeep('a check', () => this.#check(args, options))
   }
 
-  collectGarbage(args: GarbageRequest, options: CallOptions = {}): Promise<GarbageReport> {
+  collectGarbage(args: GarbageRequest, options: CallOptions = {}): Promise<CollectedGarbage> {
     const context = { env: this.#env, store: this.#store, catalog: this.#catalog, activity: this.#activity }
     return this.#activity.upkeep('gc', () => collectGarbage(context, args, options))
   }

@@ -208,7 +208,7 @@ export abstract class RestoringCalls {
     const ids: Buffer[] = []
     const reached = {
       node: () => undefined,
-      chunk: (id: Buffer) => void (store.has(id) || ids.push(id)),
+      chunk: (id: Buffer) => void (store.claim(id) || ids.push(id)),
     }
     await reach(store, new NodeReader(store), record, reached, options)
     await store.sync()

@@ -100,16 +100,23 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     assert(plain.length > 0 && plain.length <= recordPlainBytesMax, 'a chunk has 1 to 65,536 bytes')
     assert(kind === 'node' || plain.length === chunkBytes, 'a data chunk has 65,536 bytes')
     const id = chunkIdOf(this.keys, plain)
-    if (this.#isHit(id)) return { id, storedBytes: 0 }
+    if (this.claim(id)) return { id, storedBytes: 0 }
     const recordKind = kind === 'data' ? kindData : kindNode
     const chosen = formFor(this.#reader, id, plain, base, this.#isIndexed(id))
     const form = provenForm(this.#reader, id, plain, recordKind, chosen)
     return { id, storedBytes: this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload) }
   }
 
-  /** Has those fetched that are not here, with few large reads. Errors: as `read`. */
+  /** As `has`; and a collection of garbage that goes on now leaves the chunk here. */
+  claim(id: ChunkId): boolean {
+    const header = this.#reader.header(id, deltaDepthMax)
+    if (header !== undefined) this.#collection?.note(header)
+    return header !== undefined
+  }
+
+  /** Has those fetched that are not here, with few large reads, and claims the others. Errors: as `read`. */
   fetchAbsent(ids: readonly ChunkId[]): void {
-    const absent = ids.filter((id) => !this.#reader.has(id))
+    const absent = ids.filter((id) => !this.claim(id))
     if (this.source !== undefined) fetchEach(this.source, absent, (records) => this.adoptRecords(records))
   }
 
@@ -120,8 +127,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   adoptRecords(records: readonly Buffer[]): number {
     this.#requireUsable()
     const add = (content: RecordContent, payload: Buffer): number => this.#add(content, payload, 'copied')
-    const isHit = (id: ChunkId): boolean => this.#isHit(id)
-    return records.reduce((sum, record) => sum + adoptRecord(this.#reader, record, isHit, add), 0)
+    return records.reduce((sum, record) => sum + adoptRecord(this.#reader, record, (id) => this.claim(id), add), 0)
   }
 
   sync(): Promise<void> {
@@ -213,12 +219,6 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     const found = this.#pending.locate(id, depth) ?? this.#index.locate(id, depth) ??
       this.#collection?.locate(id, depth)
     return found !== undefined && this.#collection?.hides(found.packNumber) ? undefined : found
-  }
-
-  #isHit(id: ChunkId): boolean {
-    const header = this.#reader.header(id, deltaDepthMax)
-    if (header !== undefined) this.#collection?.note(header)
-    return header !== undefined
   }
 
   #heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void {

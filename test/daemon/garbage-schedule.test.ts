@@ -8,14 +8,14 @@ import { type GarbageRules, garbageParameters } from '../../src/daemon/verbs/ret
 import { checkArguments } from '../../src/daemon/parameters.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { HoldfastError } from '../../src/errors.ts'
-import type { GarbageReport, GarbageRequest } from '../../src/image/collection/types.ts'
+import type { CollectedGarbage, GarbageRequest } from '../../src/image/collection/types.ts'
 import type { CallOptions } from '../../src/image/types.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { scratchDirectory } from './scratch.ts'
 
-const report: GarbageReport = {
+const report: CollectedGarbage = {
   dryRun: false, keptEpochs: 1, removedEpochs: [{ epoch: 'a@0', wallMs: 0, note: '', storedBytes: null }], reasons: {}, liveRecords: 1,
-  droppedPacks: 1, rewrittenPacks: 0, freedBytes: 10, movedBytes: 0, unusedBytes: 0, isComplete: true, goingPacks: [], left: [],
+  droppedPacks: 1, rewrittenPacks: 0, freedBytes: 10, movedBytes: 0, unusedBytes: 0, isComplete: true, goingPacks: [], left: [], completeEpochs: [],
 }
 const everyMs = 10
 const rules = checkArguments(garbageParameters, { keepLast: 3, thin: 'default', image: ['vm'] }) as GarbageRules
@@ -23,13 +23,13 @@ const rules = checkArguments(garbageParameters, { keepLast: 3, thin: 'default', 
 class CountingEngine {
   readonly requests: GarbageRequest[] = []
   readonly directory: string
-  answer: (options: CallOptions) => Promise<GarbageReport> = async () => report
+  answer: (options: CallOptions) => Promise<CollectedGarbage> = async () => report
 
   constructor(directory: string) {
     this.directory = directory
   }
 
-  collectGarbage(request: GarbageRequest, options: CallOptions): Promise<GarbageReport> {
+  collectGarbage(request: GarbageRequest, options: CallOptions): Promise<CollectedGarbage> {
     this.requests.push(request)
     return this.answer(options)
   }

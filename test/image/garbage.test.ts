@@ -3,6 +3,7 @@ import type { ExecutionContext } from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { epochIdentityOf } from '../../src/format/epoch.ts'
 import { logRecordHeaderBytes } from '../../src/format/log.ts'
 import { writeData } from '../../src/image/head-data.ts'
 import type { Engine } from '../../src/image/engine.ts'
@@ -105,4 +106,18 @@ test('collections and checks do not run at once', async (t) => {
   controller.abort()
   await t.throwsAsync(aborted, { code: 'ABORTED' })
   await engine.collectGarbage({ keepLast: 1 })
+})
+
+test('what a restore found here while garbage was collected stays', async (t) => {
+  const { rig, engine } = await changing(t, 'vm', 1)
+  const record = epochIdentityOf(fs.readFileSync(join(rig.directory, 'images/vm/epochs/00000000')))
+  await engine.remove({ target: 'vm' })
+  let absent: Promise<{ ids: Uint8Array }> | undefined
+  const progress = ({ step }: { step: string }): void => {
+    if (absent !== undefined || !step.startsWith('looking through')) return
+    absent = engine.installFork({ image: 'back', record, source: 'vm@0' }).then(() => engine.absentChunks({ epoch: 'back@0' }))
+  }
+  await engine.collectGarbage({ maxUnused: 0 }, { progress })
+  t.is((await absent)?.ids.length, 0)
+  t.deepEqual((await engine.check({ readData: true })).damaged, [])
 })

@@ -107,9 +107,9 @@ export class CollectedStore {
   async collect(rules: GarbageRequest): Promise<ReplicaGarbage> {
     // A head that is open reads by older manifests, too.
     for (const work of this.works.values()) await work.close()
-    const { isComplete } = await this.node.work.engine.collectGarbage({ maxUnused: 0, ...rules })
+    const { completeEpochs } = await this.node.work.engine.collectGarbage({ maxUnused: 0, ...rules })
     await this.#openAll(this.node.work.engine)
-    const [report] = await this.node.replicator.collect({ decide: stayingBy(rules), isComplete, dryRun: null }, {})
+    const [report] = await this.node.replicator.collect({ decide: stayingBy(rules), completeEpochs: new Set(completeEpochs), dryRun: null }, {})
     return report
   }
 

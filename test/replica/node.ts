@@ -264,10 +264,10 @@ export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { repli
 export async function collect(made: ReplicatedNode, rules: GarbageRequest, forget: string[] = []): Promise<ReplicaGarbage[]> {
   // A head that is open reads by older manifests, too.
   await made.work.close()
-  const { isComplete, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
+  const { completeEpochs, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
   await made.work.open()
   const going = { epochs: new Set(removedEpochs.map(({ epoch }) => epoch)), packs: new Set(goingPacks) }
-  return made.replicator.collect({ decide: stayingBy(rules), isComplete, forget, dryRun: rules.dryRun === true ? going : null }, {})
+  return made.replicator.collect({ decide: stayingBy(rules), completeEpochs: new Set(completeEpochs), forget, dryRun: rules.dryRun === true ? going : null }, {})
 }
 
 /** What another node does that takes an image over. */

@@ -25,7 +25,7 @@ import type { Activity } from './activity.ts'
 import { type EpochRoots, readEpoch, readEpochs, retainedEpochs, rootsOf } from './image-epochs.ts'
 import { Marking } from './mark.ts'
 import { type RetentionRules, decide } from './retention.ts'
-import type { GarbageReport, GarbageRequest, RemovedEpoch } from './types.ts'
+import type { CollectedGarbage, GarbageRequest, RemovedEpoch } from './types.ts'
 
 export interface GarbageContext {
   readonly env: Env
@@ -37,7 +37,7 @@ export interface GarbageContext {
 /** Errors: NOT_FOUND (an image), BUSY, DAMAGED (what is needed cannot be told), ABORTED, IO, FAILED_STATE. */
 export async function collectGarbage(
   context: GarbageContext, request: GarbageRequest, call: CallOptions,
-): Promise<GarbageReport> {
+): Promise<CollectedGarbage> {
   using packs = context.store.beginCollection()
   await context.activity.created()
   await context.catalog.settle()
@@ -59,6 +59,7 @@ class GarbageCollection {
   readonly #removed: RemovedEpoch[] = []
   #reasons: Record<string, readonly string[]> = {}
   #keptEpochs = 0
+  #markedEpochs: readonly string[] = []
   #forks: readonly { image: string; imageId: Buffer; number: number }[] = []
 
   constructor(context: GarbageContext, packs: PackCollection, request: GarbageRequest, call: CallOptions) {
@@ -68,7 +69,7 @@ class GarbageCollection {
     this.#call = call
   }
 
-  async run(): Promise<GarbageReport> {
+  async run(): Promise<CollectedGarbage> {
     const surveyed = await this.#survey()
     const isDry = this.#request.dryRun === true
     this.#forks = this.#context.catalog.forkedFrom()
@@ -76,9 +77,10 @@ class GarbageCollection {
     await this.#mark(surveyed)
     const plan = await this.#packs.plan(this.#call, limitsOf(this.#request))
     const { freedBytes, movedBytes, unusedBytes } = plan
+    const { isComplete, live } = this.#packs
     const told = {
       dryRun: isDry, keptEpochs: this.#keptEpochs, removedEpochs: this.#removed, reasons: this.#reasons,
-      liveRecords: this.#packs.live.count, unusedBytes, isComplete: this.#packs.isComplete,
+      liveRecords: live.count, unusedBytes, isComplete, completeEpochs: isComplete ? this.#markedEpochs : [],
     }
     if (isDry) {
       const counts = { droppedPacks: plan.drop.length, rewrittenPacks: plan.rewrite.length, freedBytes, movedBytes }
@@ -150,7 +152,9 @@ class GarbageCollection {
       reader: store, keep: (id) => this.#packs.live.keep(id), secret: env.randomBytes(4).readInt32LE(0),
       mayBeAbsent: hasSources(env, store.layout.directory), call: this.#call,
     })
-    const roots = this.#roots(surveyed)
+    const { epochs, manifests } = this.#roots(surveyed)
+    this.#markedEpochs = epochs.map(({ id }) => id.toString('hex'))
+    const roots = [...epochs, ...manifests.map((manifest) => ({ manifest, stateRoot: null }))]
     for (const [done, { manifest, stateRoot }] of roots.entries()) {
       this.#call.progress?.({ step: 'marking epochs', done, total: roots.length, unit: 'epochs' })
       await marking.manifest(manifest)
@@ -159,26 +163,25 @@ class GarbageCollection {
   }
 
   /** As of now, in one turn: of what is sealed later all was put, or is reached from here. */
-  #roots(surveyed: readonly SurveyedImage[]): Pick<EpochRoots, 'manifest' | 'stateRoot'>[] {
+  #roots(surveyed: readonly SurveyedImage[]): { epochs: EpochRoots[]; manifests: Buffer[] } {
     const { catalog, activity } = this.#context
     const known = new Map(surveyed.map(({ image, epochs }) => {
       return [image, new Map(epochs.map((each) => [each.number, each]))]
     }))
     const going = new Set(this.#request.dryRun === true ? this.#removed.map(({ epoch }) => epoch) : [])
-    const roots = activity.held.map((record) => rootsOf(record))
-    const bare: Pick<EpochRoots, 'manifest' | 'stateRoot'>[] = []
+    const epochs = activity.held.map((record) => rootsOf(record))
+    const manifests: Buffer[] = []
     for (const name of catalog.names()) {
       const image = imageOf(catalog, name)
       if (image === null) continue
       for (const number of image.files.epochNumbers()) {
         if (going.has(`${name}@${number}`)) continue
         const epoch = known.get(image)?.get(number) ?? readEpoch(image, number)
-        if (epoch !== null) roots.push('machine' in epoch ? rootsOf(epoch) : epoch)
+        if (epoch !== null) epochs.push('machine' in epoch ? rootsOf(epoch) : epoch)
       }
-      const heads = [image.newest.manifest, ...image.served.manifests]
-      for (const manifest of heads) bare.push({ manifest, stateRoot: null })
+      manifests.push(image.newest.manifest, ...image.served.manifests)
     }
-    return [...roots, ...bare]
+    return { epochs, manifests }
   }
 }
 

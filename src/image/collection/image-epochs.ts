@@ -8,6 +8,7 @@ import type { RetainedEpoch } from './retention.ts'
 
 /** The little that is kept of a record. */
 export interface EpochRoots {
+  readonly id: Buffer
   readonly number: number
   readonly wallMs: number
   readonly note: string
@@ -42,8 +43,8 @@ export function readEpoch(image: OpenImage, number: number): StoredEpoch | null 
   }
 }
 
-export function rootsOf({ number, wallMs, note, machine, manifest }: StoredEpoch): EpochRoots {
-  return { number, wallMs, note, hasMachine: machine !== null, manifest, stateRoot: machine?.stateRoot ?? null }
+export function rootsOf({ id, number, wallMs, note, machine, manifest }: StoredEpoch): EpochRoots {
+  return { id, number, wallMs, note, hasMachine: machine !== null, manifest, stateRoot: machine?.stateRoot ?? null }
 }
 
 /**

@@ -41,3 +41,11 @@ export interface GarbageReport {
   /** Packs that were to go and stay, and why: the next collection tries again. */
   readonly left: readonly { readonly pack: number; readonly reason: string }[]
 }
+
+export interface CollectedGarbage extends GarbageReport {
+  /**
+   * Ids of epochs, in hex, of which all that they need is in packs of the store's own: what came to the store since
+   * that was looked for is not among them, as it may be on replicas only.
+   */
+  readonly completeEpochs: readonly string[]
+}

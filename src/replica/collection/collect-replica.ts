@@ -175,8 +175,11 @@ export class ReplicaCollection {
     for (const pack of new Set(records.flatMap(({ kept }) => kept.packs))) {
       if (!this.#local.has(pack) && await homes.isOurs(pack, call)) left.add(pack)
     }
+    const { completeEpochs } = this.#request
+    const complete = new Set(records.filter(({ epoch }) => completeEpochs.has(epoch.id.toString('hex')))
+      .map(({ epoch }) => epoch.number))
     const isHere = (number: number, record: Buffer): boolean => {
-      return this.#request.isComplete && outbox.record(image, number)?.equals(record) === true
+      return complete.has(number) && outbox.record(image, number)?.equals(record) === true
     }
     const plan = planImage(records.map(({ kept }) => kept), staying, { left, instead: [...this.#local], isHere })
     return { ...owned, plan }

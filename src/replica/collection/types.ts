@@ -21,10 +21,11 @@ export interface ReplicaCollectionRequest {
   /** Which epochs of an image, by its name in the store, stay; `epochs` by rising number, at least one. */
   readonly decide: (image: string, epochs: readonly CollectedEpoch[]) => ReadonlySet<number>
   /**
-   * All that the store's epochs need is in packs that are here: so what packs held that have left the store since is
-   * in others. Otherwise a damaged store would take the good copy from the replica.
+   * Ids, in hex, of epochs of which all that they need of this store is in packs that are here: so what packs held that
+   * have left the store since is in others. Otherwise a store that is damaged, or lacks what came as a record only,
+   * would take the good copy from the replica.
    */
-  readonly isComplete: boolean
+  readonly completeEpochs: ReadonlySet<string>
   /** Images that the store has no more, by the name or id that they have there: see `forgotten-images.ts`. */
   readonly forget?: readonly string[]
   /** Nothing is changed: what is told is what would go with these epochs (IMAGE@N) and packs, by their numbers here. */

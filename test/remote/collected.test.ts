@@ -1,0 +1,53 @@
+/** Garbage is collected in a store and on its replica while an image comes back from there. */
+import test from 'ava'
+import type { ExecutionContext } from 'ava'
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { collectEverywhere } from '../../src/daemon/garbage-run.ts'
+import type { Host } from '../../src/daemon/host.ts'
+import { openHost } from '../../src/daemon/local-host.ts'
+import { checkArguments } from '../../src/daemon/parameters.ts'
+import { type GarbageRules, garbageParameters } from '../../src/daemon/verbs/retention.ts'
+import { systemEnv } from '../../src/env/system.ts'
+import { initStore } from '../../src/store/identity.ts'
+
+async function opened(t: ExecutionContext, directory: string): Promise<Host> {
+  initStore(systemEnv(), directory)
+  const host = await openHost(directory, { thread: true })
+  t.teardown(() => host.close({ force: true }))
+  return host
+}
+
+test('an image that is restored between the two halves of a collection keeps what only the replica has', async (t) => {
+  t.timeout(240_000)
+  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-restored-'))
+  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
+  const contents = randomBytes(700_000)
+  fs.writeFileSync(join(parent, 'base'), contents)
+  fs.mkdirSync(join(parent, 'r'))
+  const url = pathToFileURL(join(parent, 'r')).href
+  const request = { url, target: 'vm', takeover: true }
+  const rules = checkArguments(garbageParameters, { maxUnused: 0 }) as GarbageRules
+  const host = await opened(t, join(parent, 'origin'))
+  const { engine, replicas } = host
+  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
+  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
+  await replicas.sync({})
+  await engine.remove({ target: 'vm' })
+  t.like(await collectEverywhere({ engine, replicas }, rules, false, {}), { droppedPacks: 1 })
+  const collect: typeof replicas.collect = async (args, options) => {
+    await host.restore({ ...request, full: false })
+    return replicas.collect(args, options)
+  }
+  const collected = await collectEverywhere({ engine, replicas: { collect } }, rules, false, {})
+  t.like(collected.replicas[0], { error: null, keptEpochs: 1, removedPacks: 0 })
+  await host.close()
+  const node = await opened(t, join(parent, 'node'))
+  await node.restore({ ...request, full: true })
+  const file = join(parent, 'exported')
+  await node.engine.exportFile({ epoch: 'vm@0', path: '/base', file, format: 'raw' })
+  t.true(fs.readFileSync(file).equals(contents))
+})
