@@ -4,6 +4,7 @@
  * (`verbs.ts`) is written against this interface alone.
  */
 import type { Engine } from '../image/engine.ts'
+import type { FoundCopies } from '../image/remote/record-copies.ts'
 import type { CallOptions, EpochSummary, KeyReport } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
@@ -194,8 +195,12 @@ export interface Host {
   readonly engine: Engine
   readonly replicas: ReplicaHost
   readonly garbage: GarbageHost
-  /** `alsoFrom`: what is not here, or bad, is asked of these replicas, too, as long as the host is there. */
-  readonly reading: { alsoFrom(urls: readonly string[]): Promise<void> }
+  readonly reading: {
+    /** What is not here, or bad, is asked of these replicas, too, as long as the host is there. */
+    alsoFrom(urls: readonly string[]): Promise<void>
+    /** Records of epochs that cannot be read here, as these replicas have them, and those that the store reads from. */
+    recordCopies(urls: readonly string[], options?: CallOptions): Promise<FoundCopies>
+  }
   mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
   /** `force`: what waits gets errors, also where the server hangs. */
   unmount(args: { directory: string; lazy?: boolean; force?: boolean }): Promise<void>

@@ -31,7 +31,7 @@ export const replicaName: Kind<string> = textKind('NAME', (text) => {
 
 export const replicaUrl: Kind<string> = textKind('URL', (value) => {
   checkBytes(value, pathBytesMax)
-  if (/^(file|webhdfs|swebhdfs):\/\//.test(value)) return value
+  if (isReplicaUrl(value)) return value
   throw usage(`"${printable(value)}" is no replica: it begins with file://, webhdfs:// or swebhdfs://`)
 })
 
@@ -63,6 +63,13 @@ export const outputPath: Kind<string> = {
   label: 'FILE',
   parse: (word) => (word === '-' ? word : hostPath.parse(word)),
   check: (value) => (value === '-' ? value : hostPath.check(value)),
+}
+
+/** Where lost chunks and records may be found: a path of this machine, or the URL of a replica. */
+export const repairSource: Kind<string> = {
+  label: 'PATH|URL',
+  parse: (word) => (isReplicaUrl(word) ? replicaUrl : hostPath).parse(word),
+  check: (value) => (typeof value === 'string' && isReplicaUrl(value) ? replicaUrl : hostPath).check(value),
 }
 
 /** A path inside an image: absolute, without '..'. */
@@ -197,6 +204,11 @@ function pathKind(label: string): Kind<string> {
     parse: (word) => checkPath(word === '' ? word : resolve(word)),
     check: (value) => checkPath(checkString(value)),
   }
+}
+
+/** Tells a replica from a path. */
+export function isReplicaUrl(text: string): boolean {
+  return /^(file|webhdfs|swebhdfs):\/\//.test(text)
 }
 
 function textKind(label: string, check: (text: string) => string): Kind<string> {

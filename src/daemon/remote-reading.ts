@@ -1,5 +1,6 @@
 /** What a host reads from replicas; the code for it is loaded when the store has chunks on replicas only. */
 import type { Engine } from '../image/engine.ts'
+import type { FoundCopies } from '../image/remote/record-copies.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import type { Joined } from '../image/remote/join.ts'
 import type { CallOptions } from '../image/types.ts'
@@ -48,6 +49,15 @@ export class RemoteReading implements AsyncDisposable {
     const sources = await this.#engine.sources()
     const all = [...new Set([...sources, ...urls])]
     if (all.length > sources.length) (await this.#started()).use(all)
+  }
+
+  /** Records that the store cannot read, as these replicas have them. Errors: ABORTED, those of the engine. */
+  async recordCopies(urls: readonly string[], options: CallOptions = {}): Promise<FoundCopies> {
+    const sources = await this.#engine.sources()
+    const all = [...new Set([...urls, ...sources])]
+    if (all.length === 0) return { copies: [], notes: [] }
+    const { searchRecordCopies } = await import('./record-search.ts')
+    return searchRecordCopies(this.#engine, all, options)
   }
 
   /** With the keys that the store has now. */

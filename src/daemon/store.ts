@@ -13,6 +13,7 @@ import type { VerbCaller } from './caller.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import type { GarbageScheduleState, MachineSummary, MountSummary, ReplicaSummary, RestoreResult } from './host.ts'
 import { Image } from './image.ts'
+import { isReplicaUrl } from './kinds.ts'
 import type { GarbageRules } from './verbs/retention.ts'
 
 export interface CheckOptions extends CallOptions {
@@ -96,12 +97,12 @@ export class Store implements AsyncDisposable {
   /**
    * Looks for damage: headers and references, with `readData` every record (a share of them, `sample` in 0..1, or as
    * many as `timeMs` allows). What is found is reported, not thrown; with `repair` it is put right where that can be
-   * done, also with chunks that files named in `from` have.
+   * done, also with what files and replicas (by their URLs) named in `from` have.
    */
   check(options: CheckOptions = {}): Promise<CheckReport> {
     const { readData, sample, timeMs: time, repair, from } = options
-    const paths = from?.map((path) => resolve(path))
-    return this.#caller.call('check', { readData, sample, time, repair, from: paths }, options)
+    const places = from?.map((place) => isReplicaUrl(place) ? place : resolve(place))
+    return this.#caller.call('check', { readData, sample, time, repair, from: places }, options)
   }
 
   /**

@@ -32,12 +32,11 @@ const methods: readonly EngineMethod[] = [
   'rebuildIndex', 'collectGarbage', 'keys', 'rotateKeys', 'openHead', 'commit', 'retired', 'closeHead',
   'sealHead', 'machineState', 'recentChunks', 'saveWorkingSet', 'durablePacks', 'fence',
   'readerSecret', 'sources', 'addSource', 'unfinished', 'finishRestore', 'joinDomain', 'installImage', 'installFork',
-  'addEpochs', 'keepRecords',
-  'absentChunks',
+  'addEpochs', 'heldRecords', 'keepRecords', 'absentChunks',
 ]
 /** Methods that take no arguments, only options. */
 const bare: ReadonlySet<EngineMethod> = new Set([
-  'images', 'stats', 'rebuildIndex', 'rotateKeys', 'readerSecret', 'sources', 'unfinished',
+  'images', 'stats', 'rebuildIndex', 'rotateKeys', 'readerSecret', 'sources', 'unfinished', 'heldRecords',
 ])
 
 class EngineLink {

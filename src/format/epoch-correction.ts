@@ -48,6 +48,27 @@ export function* correctByTrial(
   return null
 }
 
+/** The id at the end of a record whose first part is spoilt, where the checksum behind it proves it; else null. */
+export function provenId(spoilt: Buffer): Buffer | null {
+  if (spoilt.length < digestBytes + localBytes) return null
+  const id = spoilt.subarray(-digestBytes - localBytes, -localBytes)
+  return isLocalOf(spoilt.subarray(-localBytes), id) ? id : null
+}
+
+/**
+ * A record whole again: this first part, and behind it the local part that a spoilt file ends with. Null where that is
+ * not the local part of a record with this id.
+ */
+export function withLocalOf(spoilt: Buffer, identity: Buffer): Buffer | null {
+  if (spoilt.length < localBytes) return null
+  const local = spoilt.subarray(-localBytes)
+  return isLocalOf(local, identity.subarray(-digestBytes)) ? Buffer.concat([identity, local]) : null
+}
+
+function isLocalOf(local: Buffer, id: Buffer): boolean {
+  return localChecksum(local, id) === local.readUInt32LE(localChecksumAt)
+}
+
 /** The checksum covers the id and the local part. */
 function correctLocal(bytes: Buffer, end: number): void {
   const id = bytes.subarray(end, end + digestBytes)

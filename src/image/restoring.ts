@@ -15,7 +15,10 @@ import type { LocalChunkStore } from '../store/local-chunk-store.ts'
 import type { OpenOptions } from '../store/open.ts'
 import type { RecordSource } from '../store/record-source.ts'
 import type { ImageCatalog } from './catalog.ts'
+import { heldRecords } from './check/held-records.ts'
+import type { HeldRecords } from './check/record-copy.ts'
 import { parseAddress } from './epochs.ts'
+import { ImageFiles } from './image-files.ts'
 import type { ImageIdentity } from './image-files.ts'
 import { durableIn } from './outbox.ts'
 import { reach } from './reach.ts'
@@ -70,6 +73,8 @@ export interface RestoringEngine {
   installFork(args: { image: string; record: Uint8Array; source: string }): Promise<ImageSummary>
   /** Epochs that the image has on a replica, besides those installed with it. Errors: DAMAGED, NO_SPACE, IO. */
   addEpochs(args: { image: string; records: Uint8Array[] }): Promise<{ added: number }>
+  /** Of each image that is known by its id, which records of epochs are there, and which cannot be read. */
+  heldRecords(options?: CallOptions): Promise<HeldRecords[]>
   /** Puts records of a replica into the store, durably. Errors: DAMAGED, NO_SPACE, IO. */
   keepRecords(args: { parcel: RecordParcel }): Promise<{ storedBytes: number }>
   /** Ids, 32 bytes each, of the chunks that an epoch reaches and that are not here; its nodes are fetched. */
@@ -182,6 +187,17 @@ export abstract class RestoringCalls {
       for (const epoch of fresh) image.files.publishEpoch(epoch)
       return { added: fresh.length }
     })
+  }
+
+  async heldRecords(options: CallOptions = {}): Promise<HeldRecords[]> {
+    const { env, directory, catalog, store } = this.open
+    const held: HeldRecords[] = []
+    for (const name of catalog.names()) {
+      const files = new ImageFiles(env, directory, name, store.keys)
+      const records = await heldRecords(env, files, { signal: options.signal })
+      if (records !== null) held.push(records)
+    }
+    return held
   }
 
   async durablePacks({ from }: { from: number }): Promise<DurablePack[]> {

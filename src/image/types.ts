@@ -5,6 +5,7 @@
 
 import type { Secret } from '../crypto/secret.ts'
 import type { GivenSecret } from '../store/keys.ts'
+import type { RecordCopy } from './check/record-copy.ts'
 
 /** How far an epoch has got. `taken`: the cut is done; `durable`: its closure is synced locally. */
 export type EpochLevel = 'taken' | 'durable' | 'replicated'
@@ -184,6 +185,8 @@ export interface CheckArguments {
   repair?: boolean
   /** Files and directories of this machine in which lost chunks may be found. */
   from?: string[]
+  /** What replicas have of the records that cannot be read here. */
+  copies?: readonly RecordCopy[]
 }
 
 /** An image that another writer has taken over in the generation after this one. */

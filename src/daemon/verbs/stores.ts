@@ -26,16 +26,21 @@ export const storeVerbs = {
       sample: option(kinds.percentage, 'with --read-data: only this share of the records'),
       time: option(kinds.duration(1000, readTimeMsMax), 'with --read-data: read for so long, say what was left out'),
       repair: flag('put right what can be; what is replaced goes to the quarantine of the store'),
-      from: repeatedOption(kinds.hostPath, 'with --repair: a file or directory where lost chunks may be found'),
+      from: repeatedOption(kinds.repairSource, 'with --repair: a file or directory with lost chunks, or a replica'),
     },
     checkTogether({ sample, readData, time, repair, from }) {
       if (sample !== undefined && !readData) throw kinds.usage('--sample needs --read-data')
       if (time !== undefined && !readData) throw kinds.usage('--time needs --read-data')
       if (from.length > 0 && !repair) throw kinds.usage('--from needs --repair')
     },
-    async run({ host, signal, progress }, { time, ...args }) {
-      if (args.repair) await host.reading.alsoFrom(host.replicas.list().map(({ url }) => url))
-      return host.engine.check({ ...args, timeMs: time }, { signal, progress })
+    async run({ host, signal, progress }, { time, from, ...args }) {
+      const wanted = { ...args, timeMs: time, from: from.filter((each) => !kinds.isReplicaUrl(each)) }
+      if (!args.repair) return host.engine.check(wanted, { signal, progress })
+      const urls = [...from.filter(kinds.isReplicaUrl), ...host.replicas.list().map(({ url }) => url)]
+      await host.reading.alsoFrom(urls)
+      const { copies, notes } = await host.reading.recordCopies(urls, { signal, progress })
+      const report = await host.engine.check({ ...wanted, copies }, { signal, progress })
+      return { ...report, notes: [...report.notes, ...notes] }
     },
   }),
   gc: verb({

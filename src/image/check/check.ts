@@ -33,7 +33,7 @@ export async function checkStore(
   let after = before
   for (let rounds = 1, last: StoreSurvey | null = null; rounds <= repairRoundsMax && wantsMore(after, last); rounds++) {
     last = after
-    repairs.push(...await repairStore(target, last, args.from ?? [], options))
+    repairs.push(...await repairStore(target, last, args, options))
     const touched = new Set(last.damages.map(({ packNumber }) => packNumber))
     const newest = Math.max(0, ...target.store.packs().map(({ number }) => number))
     const isWorth = (number: number): boolean => touched.has(number) || number >= newest

@@ -92,6 +92,7 @@ class ImageSurvey {
     if (record.number !== number || record.kind !== 'epoch' || imageId?.equals(record.imageId) === false) {
       const message = `the record is another one's: ${record.kind} ${record.number} of ${record.image}`
       this.#input.faults.add({ what: 'epoch', where: address, message, epochs: [address] })
+      this.#badRecord(number)
     }
     await this.#walk(record, address, [address])
   }
@@ -143,14 +144,16 @@ class ImageSurvey {
       const path = join(pins, name)
       if (numbers.includes(Number(name))) continue
       // What a crash left of a pin that was being made is none.
-      if (/^\d+$/.test(name)) this.#lostPinned(`${this.#image}@${name}`, path)
+      if (/^\d{1,15}$/.test(name)) this.#lostPinned(Number(name), path)
       else this.#input.notes.push(`${path} pins no epoch: remove it`)
     }
   }
 
-  #lostPinned(where: string, pin: string): void {
+  #lostPinned(number: number, pin: string): void {
+    const where = `${this.#image}@${number}`
     const message = `it is pinned, and its record is gone: restore it from a replica, or remove ${pin}`
     this.#input.faults.add({ what: 'epoch', where, message, epochs: [where] })
+    this.#badRecord(number)
   }
 
   /**
@@ -192,10 +195,14 @@ class ImageSurvey {
 
   #record<T>(what: string, where: string, epochs: string[], number: number | null, read: () => T): T | null {
     const record = this.#guarded(what, where, epochs, read)
+    if (record === null) this.#badRecord(number)
+    return record
+  }
+
+  #badRecord(number: number | null): void {
     const files = this.#files
     const path = number === null ? files.layout.head : files.layout.epoch(number)
-    if (record === null) this.#input.badRecords.push({ files, path, number })
-    return record
+    this.#input.badRecords.push({ files, path, number })
   }
 
   #guarded<T>(what: string, where: string, epochs: string[], read: () => T): T | null {

@@ -1,4 +1,5 @@
 /** The identity of an image from its records alone: they name the image's id, and epoch 0 where it came from. */
+import type { Buffer } from 'node:buffer'
 import { HoldfastError } from '../../errors.ts'
 import type { StoredEpoch } from '../../format/epoch.ts'
 import type { ImageFiles, ImageIdentity } from '../image-files.ts'
@@ -11,7 +12,18 @@ export function rebuildIdentity(files: ImageFiles): ImageIdentity | null {
   return { image: files.image, id: first.imageId, origin: originOf(first), createdMs: first.wallMs }
 }
 
-function readableRecords(files: ImageFiles): StoredEpoch[] {
+/** Which image it is: as its identity says, or else its records do. Null where neither does. */
+export function imageIdOf(files: ImageFiles): Buffer | null {
+  try {
+    return files.identity().id
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error
+    return rebuildIdentity(files)?.id ?? null
+  }
+}
+
+/** Of the epochs, and of the head. */
+export function readableRecords(files: ImageFiles): StoredEpoch[] {
   const readers = [...files.epochNumbers().map((number) => () => files.epoch(number)), () => files.head()]
   return readers.flatMap((read) => {
     try {

@@ -2,32 +2,25 @@
  * Puts right what a survey found: packs and lost chunks first, then records, identities and logs. A file that is mended
  * in place is copied to `quarantine/` before. What cannot be put right stays as it is.
  */
-import { Buffer } from 'node:buffer'
 import { dirname } from 'node:path'
-import type { Env } from '../../env/env.ts'
-import { publishFile, readWhole } from '../../env/publish.ts'
-import { isCode } from '../../errors.ts'
+import { publishFile } from '../../env/publish.ts'
 import { correctCheckedJson } from '../../format/checked-json.ts'
-import { correctByTrial, correctEpoch } from '../../format/epoch-correction.ts'
-import { epochRecordBytesMax } from '../../limits.ts'
 import type { ChunkSource } from '../../store/chunk-source.ts'
-import { breathe } from '../../store/progress.ts'
 import { quarantineCopy, quarantineFile } from '../../store/quarantine.ts'
 import type { RepairReport } from '../../store/repair.ts'
-import { isUnreadable } from '../catalog.ts'
 import { ImageFiles, rewriteIdentity } from '../image-files.ts'
 import { listImages } from '../image-list.ts'
-import type { CallOptions } from '../types.ts'
+import type { CallOptions, CheckArguments } from '../types.ts'
 import { FileChunks } from './file-chunks.ts'
-import type { BadRecord } from './image-survey.ts'
 import { LogChunks } from './log-chunks.ts'
 import type { LogDamage } from './log-survey.ts'
+import { readIfFile, RecordMending } from './record-mending.ts'
 import { rebuildIdentity } from './rebuilt-identity.ts'
 import type { CheckTarget, StoreSurvey } from './store-survey.ts'
 
 /** One sentence for each thing done. Errors: ABORTED, NO_SPACE, IO, FAILED_STATE. */
 export async function repairStore(
-  target: CheckTarget, survey: StoreSurvey, from: readonly string[], options: CallOptions,
+  target: CheckTarget, survey: StoreSurvey, { from = [], copies = [] }: CheckArguments, options: CallOptions,
 ): Promise<string[]> {
   const { env, directory, store } = target
   const done: string[] = []
@@ -38,7 +31,13 @@ export async function repairStore(
   if (damaged.length > 0 || wanted.size > 0) {
     done.push(...packSentences(await store.repair({ damaged, wanted, sources }, options)))
   }
-  for (const bad of survey.badRecords) if (await mendRecord(target, bad, options)) done.push(`corrected ${bad.path}`)
+  const mending = new RecordMending(target, images, copies)
+  // Newer ones first: they name older ones as their parents.
+  const badRecords = new Map(survey.badRecords.map((bad) => [bad.path, bad]))
+  for (const bad of [...badRecords.values()].reverse()) {
+    const sentence = await mending.mend(bad, options)
+    if (sentence !== null) done.push(sentence)
+  }
   for (const image of survey.badIdentities) {
     if (mendIdentity(target, image)) done.push(`rebuilt the identity of ${image}`)
   }
@@ -56,25 +55,6 @@ function packSentences(report: RepairReport): string[] {
     ...missing > 0 ? [`${missing} chunks were found nowhere`] : [],
     ...failed,
   ]
-}
-
-async function mendRecord(
-  { env, store }: CheckTarget, { files, path, number }: BadRecord, options: CallOptions,
-): Promise<boolean> {
-  const spoilt = readIfFile(env, path)
-  if (spoilt === null) return false
-  const isSound = (bytes: Buffer): boolean => !isUnreadable(() => files.decode(bytes, number))
-  const steps = files.keys === null ? correctEpoch(spoilt) : correctByTrial(spoilt, isSound)
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done !== true) {
-      await breathe(options)
-      continue
-    }
-    if (step.value === null || step.value.equals(spoilt)) return false
-    quarantineCopy(env, store.layout, path, 'one bit of this record was wrong')
-    publishFile(env, path, step.value)
-    return true
-  }
 }
 
 function mendIdentity({ env, directory, store }: CheckTarget, image: string): boolean {
@@ -99,16 +79,4 @@ function mendLog({ env, store }: CheckTarget, { path, offset, corrected }: LogDa
   file.sync()
   env.syncDirectory(dirname(path))
   return true
-}
-
-function readIfFile(env: Env, path: string): Buffer | null {
-  try {
-    const { kind, bytes: fileBytes } = env.stat(path)
-    if (kind !== 'file' || fileBytes > epochRecordBytesMax) return null
-    const bytes = readWhole(env, path, epochRecordBytesMax)
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND', 'IO')) throw error
-    return null
-  }
 }

@@ -40,3 +40,5 @@ export const aheadGapBytesMax = 512 * KIB
 export const keepDelayMs = 3_000
 /** An owner that published within this may well be alive: it is replaced on request only. */
 export const ownerSilentMs = 5 * 60_000
+/** A repair asks whether a replica is there before it looks for records: one that is away does not hold it up. */
+export const replicaProbeMs = 10_000
