@@ -4,8 +4,8 @@
  * (`verbs.ts`) is written against this interface alone.
  */
 import type { Engine } from '../image/engine.ts'
-import type { FoundCopies } from '../image/remote/record-copies.ts'
-import type { CallOptions, EpochSummary, KeyReport } from '../image/types.ts'
+import type { RecordCopy } from '../image/check/record-copy.ts'
+import type { CallOptions, CheckFault, EpochSummary, KeyReport } from '../image/types.ts'
 import type { TransportName } from '../mount/transport.ts'
 import type { ReplicaStatus } from '../replica/replicator.ts'
 import type { CollectOptions, GarbageOutcome, ReplicaCollector } from './garbage-run.ts'
@@ -191,6 +191,15 @@ export interface RestoreResult {
   resumed?: ResumeResult
 }
 
+/** What replicas know of epochs. */
+export interface RecordFinds {
+  /** Of records that cannot be read here: for the repair. */
+  readonly copies: RecordCopy[]
+  /** Epochs that were lost here with all that tells of them. */
+  readonly faults: CheckFault[]
+  readonly notes: string[]
+}
+
 export interface Host {
   readonly engine: Engine
   readonly replicas: ReplicaHost
@@ -198,8 +207,8 @@ export interface Host {
   readonly reading: {
     /** What is not here, or bad, is asked of these replicas, too, as long as the host is there. */
     alsoFrom(urls: readonly string[]): Promise<void>
-    /** Records of epochs that cannot be read here, as these replicas have them, and those that the store reads from. */
-    recordCopies(urls: readonly string[], options?: CallOptions): Promise<FoundCopies>
+    /** What these replicas, and those that the store reads from, have of epochs that are not to be had here. */
+    epochRecords(urls: readonly string[], options?: CallOptions): Promise<RecordFinds>
   }
   mount(args: MountRequest, options?: CallOptions): Promise<MountSummary>
   /** `force`: what waits gets errors, also where the server hangs. */

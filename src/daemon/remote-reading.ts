@@ -1,13 +1,12 @@
 /** What a host reads from replicas; the code for it is loaded when the store has chunks on replicas only. */
 import type { Engine } from '../image/engine.ts'
-import type { FoundCopies } from '../image/remote/record-copies.ts'
 import type { RemoteRecords } from '../image/remote/remote-records.ts'
 import type { Joined } from '../image/remote/join.ts'
 import type { CallOptions } from '../image/types.ts'
 import type { Machines } from '../machine/machines.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { GivenSecret } from '../store/keys.ts'
-import type { RestoreRequest, RestoreResult } from './host.ts'
+import type { RecordFinds, RestoreRequest, RestoreResult } from './host.ts'
 import type { Restorer } from './restore.ts'
 
 export class RemoteReading implements AsyncDisposable {
@@ -51,13 +50,12 @@ export class RemoteReading implements AsyncDisposable {
     if (all.length > sources.length) (await this.#started()).use(all)
   }
 
-  /** Records that the store cannot read, as these replicas have them. Errors: ABORTED, those of the engine. */
-  async recordCopies(urls: readonly string[], options: CallOptions = {}): Promise<FoundCopies> {
-    const sources = await this.#engine.sources()
-    const all = [...new Set([...urls, ...sources])]
-    if (all.length === 0) return { copies: [], notes: [] }
-    const { searchRecordCopies } = await import('./record-search.ts')
-    return searchRecordCopies(this.#engine, all, options)
+  /** What these replicas have of epochs that are not to be had here. Errors: ABORTED, those of the engine. */
+  async epochRecords(urls: readonly string[], options: CallOptions = {}): Promise<RecordFinds> {
+    const all = [...new Set([...urls, ...await this.#engine.sources()])]
+    if (all.length === 0) return { copies: [], faults: [], notes: [] }
+    const { searchRecords } = await import('./record-search.ts')
+    return searchRecords(this.#engine, all, options)
   }
 
   /** With the keys that the store has now. */

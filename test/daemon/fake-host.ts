@@ -61,7 +61,7 @@ function fakeHost(store: string, lock: FileLock): Host {
     },
     checkpoint: async ({ image, note }) => ({ epoch: await engine.sealHead({ image, note }), pauseMs: 5, parts: {} }),
     replicas: fakeReplicas,
-    reading: { alsoFrom: async () => undefined, recordCopies: async () => ({ copies: [], notes: [] }) },
+    reading: { alsoFrom: async () => undefined, epochRecords: async () => ({ copies: [], faults: [], notes: [] }) },
     garbage: fakeGarbage,
     scheduleCheckpoints: async ({ image, everyMs }) => ({ ...stoppedMachine(image), everyMs }),
     resumeMachine: async ({ target }) => {

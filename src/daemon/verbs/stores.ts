@@ -38,9 +38,9 @@ export const storeVerbs = {
       if (!args.repair) return host.engine.check(wanted, { signal, progress })
       const urls = [...from.filter(kinds.isReplicaUrl), ...host.replicas.list().map(({ url }) => url)]
       await host.reading.alsoFrom(urls)
-      const { copies, notes } = await host.reading.recordCopies(urls, { signal, progress })
+      const { copies, faults, notes } = await host.reading.epochRecords(urls, { signal, progress })
       const report = await host.engine.check({ ...wanted, copies }, { signal, progress })
-      return { ...report, notes: [...report.notes, ...notes] }
+      return { ...report, damaged: [...report.damaged, ...faults], notes: [...report.notes, ...notes] }
     },
   }),
   gc: verb({
