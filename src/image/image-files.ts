@@ -3,7 +3,7 @@
  * exists when its record does. The image's state is its newest record, of kind head or epoch.
  */
 import { Buffer } from 'node:buffer'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import { openObject, sealObject, sealedObjectBytes } from '../crypto/sealed-object.ts'
 import type { Env } from '../env/env.ts'
@@ -90,10 +90,13 @@ export class ImageFiles {
 
   /**
    * The record that the head stands on. A head that knows of the newest epoch came after it, so neither a head
-   * that is outdated nor an epoch before the head has to be read. Errors: as `epoch`, and DAMAGED when there is
-   * no record at all.
+   * that is outdated nor an epoch before the head has to be read. Who gave it its name may have ended before that was
+   * durable, and what comes next rests on it: so it is made so. Errors: as `epoch`, IO, and DAMAGED when there is no
+   * record at all.
    */
   newest(): StoredEpoch {
+    const { epochs, directory } = this.layout
+    for (const path of [epochs, directory, dirname(directory)]) this.#env.syncDirectory(path)
     const last = this.epochNumbers().at(-1)
     const head = this.#env.exists(this.layout.head) ? this.head() : null
     if (head !== null && (last === undefined || head.nextNumber > last)) return head

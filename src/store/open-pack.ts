@@ -7,7 +7,7 @@ import { Buffer } from 'node:buffer'
 import { PackSeal } from '../crypto/pack-seal.ts'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
 import type { Env, EnvFile } from '../env/env.ts'
-import { assert } from '../errors.ts'
+import { HoldfastError, assert } from '../errors.ts'
 import type { RecordLocation } from '../format/keys.ts'
 import { footerBytesFor } from '../format/pack-footer.ts'
 import { encodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
@@ -47,7 +47,7 @@ export class OpenPack implements Disposable {
     const file = env.open(layout.pack(name), 'createNew')
     const header = { ...identity, keyId: keys?.keyId ?? 0, packId: name.packId, createdMs: env.wallMs(), isCopied }
     file.write(encodePackHeader(header), 0)
-    file.sync()
+    syncOrCut(file, 0)
     env.syncDirectory(layout.packs)
     const seal = keys === null ? null : new PackSeal(env, keys, name.packId, keys.keyId)
     return new OpenPack(file, name, packHeaderBytes, emptyTotals(), seal)
@@ -115,7 +115,7 @@ export class OpenPack implements Disposable {
   sync(): void {
     this.flush()
     if (this.#syncedBytes === this.#writtenBytes) return
-    this.#file.sync()
+    syncOrCut(this.#file, this.#syncedBytes)
     this.#syncedBytes = this.#writtenBytes
   }
 
@@ -124,7 +124,7 @@ export class OpenPack implements Disposable {
     // A footer is believed without a look at the records, so it must not outlive them.
     this.sync()
     this.#file.write(footer, this.#writtenBytes)
-    this.#file.sync()
+    syncOrCut(this.#file, this.#syncedBytes)
     return this.#writtenBytes + footer.length
   }
 
@@ -139,5 +139,27 @@ export class OpenPack implements Disposable {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+}
+
+/**
+ * What a sync failed to write the system keeps in memory, and counts as written: the next sync would succeed. So
+ * whoever opens the pack again must not find it. Errors: those of the sync.
+ */
+function syncOrCut(file: EnvFile, syncedBytes: number): void {
+  try {
+    file.sync()
+  } catch (error) {
+    cut(file, syncedBytes)
+    throw error
+  }
+}
+
+/** A failure must not hide the one that it comes from. */
+function cut(file: EnvFile, bytes: number): void {
+  try {
+    file.truncate(bytes)
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error
   }
 }

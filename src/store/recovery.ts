@@ -73,7 +73,9 @@ class Recovery {
   }
 
   async run(): Promise<RecoveredPacks> {
-    const { files, index, call } = this.#input
+    const { env, layout, files, index, call } = this.#input
+    // Who made a pack may have ended before its name was durable.
+    env.syncDirectory(layout.packs)
     const known = await index.packEntries()
     const names = files.names().reverse()
     if (this.#input.rebuilding) this.#loaded = await loadIndex({ ...this.#input, packs: files.names() })

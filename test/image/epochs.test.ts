@@ -1,12 +1,16 @@
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import { basename } from 'node:path'
 import test from 'ava'
 import { imageNameBytesMax } from '../../src/limits.ts'
 import { removeAttribute, setAttribute } from '../../src/image/head-attributes.ts'
 import { link, make, remove, rename } from '../../src/image/head-names.ts'
 import { rootInode } from '../../src/image/ingest.ts'
 import { fileType } from '../../src/image/modes.ts'
+import { systemEnv } from '../../src/env/system.ts'
+import { HoldfastError } from '../../src/errors.ts'
 import { Random } from '../random.ts'
+import { openLocalEngine } from './variant.ts'
 import { temporaryRig, Work } from './work.ts'
 
 test('an empty image has epoch 0, and nothing in it but its root', async (t) => {
@@ -244,4 +248,32 @@ test('an index that was deleted between sessions loses nothing', async (t) => {
   work.write('disk', 'goes on')
   await work.commit('epoch')
   t.is((await work.exported('vm@2', '/disk')).subarray(0, 7).toString(), 'goes on')
+})
+
+test('a record whose name could not be synced is made durable before anything rests on it', async (t) => {
+  const rig = await temporaryRig(t)
+  await rig.engine.createImage({ image: 'vm', base: [] })
+  await rig.engine.close()
+  const synced: string[] = []
+  let isFailing = false
+  const env = {
+    ...systemEnv(),
+    syncDirectory: (path: string) => {
+      synced.push(basename(path))
+      if (isFailing && basename(path) === 'epochs') throw new HoldfastError('IO', 'it fails on purpose')
+      systemEnv().syncDirectory(path)
+    },
+  }
+  {
+    await using engine = await openLocalEngine(rig.directory, { env })
+    await engine.sealHead({ image: 'vm' })
+    isFailing = true
+    await t.throwsAsync(engine.sealHead({ image: 'vm' }), { code: 'IO' })
+  }
+  isFailing = false
+  synced.length = 0
+  await using engine = await openLocalEngine(rig.directory, { env })
+  const { head } = await engine.rollback({ epoch: 'vm@2', discard: true })
+  t.is(head.number, 2)
+  t.deepEqual(['epochs', 'vm', 'images'].filter((name) => !synced.includes(name)), [])
 })

@@ -87,6 +87,47 @@ for (const operation of ['write', 'sync', 'createNew', 'syncDirectory'] satisfie
   })
 }
 
+test('the name of a pack that its maker could not sync is durable before records in it are', async (t) => {
+  const directory = temporaryStore(t)
+  const watched = new FailingEnv()
+  {
+    await using store = await openChunkStore(watched.env, directory)
+    watched.failing = { operation: 'syncDirectory', after: 0 }
+    t.throws(() => store.put(Buffer.from('one'), 'node'), { code: 'IO' })
+  }
+  const [path] = packPaths(directory)
+  watched.calls.length = 0
+  await using store = await openChunkStore(watched.env, directory)
+  store.put(Buffer.from('one'), 'node')
+  await store.sync()
+  t.deepEqual(packPaths(directory), [path])
+  t.true(watched.calls.includes('syncDirectory packs'))
+})
+
+test('what a failed sync left behind is not taken for durable by the next one', async (t) => {
+  const directory = temporaryStore(t)
+  const plain = Random.announced(t).bytes(700)
+  const watched = new FailingEnv()
+  {
+    await using store = await openChunkStore(env, directory)
+    store.put(Buffer.from('one'), 'node')
+    await store.sync()
+  }
+  {
+    await using store = await openChunkStore(watched.env, directory)
+    watched.failing = { operation: 'sync', after: 0 }
+    store.put(plain, 'node')
+    await t.throwsAsync(store.sync(), { code: 'IO' })
+  }
+  watched.calls.length = 0
+  await using store = await openChunkStore(watched.env, directory)
+  store.put(plain, 'node')
+  await store.sync()
+  // The system counts what it failed to write as written: another sync is content, and the bytes are nowhere.
+  t.true(watched.calls.includes('write *.pack'))
+  t.true(store.read(digest(Buffer.from('one'))).equals(Buffer.from('one')))
+})
+
 test('records that reached the pack but not the index are found again', async (t) => {
   const directory = temporaryStore(t)
   const random = new Random(5)
