@@ -2,8 +2,8 @@ import test from 'ava'
 import { Random } from '../random.ts'
 import { CollectorWalk } from './collector-walk.ts'
 
-/** HOLDFAST_GC_STEPS=1000000: some minutes. */
-const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 20_000)
+/** HOLDFAST_GC_STEPS=1000000: half a minute. */
+const stepsWanted = Number(process.env['HOLDFAST_GC_STEPS'] ?? 200_000)
 
 test('a long walk of writers, forks and collectors, with the code that runs', async (t) => {
   t.timeout(600_000 + stepsWanted * 20)

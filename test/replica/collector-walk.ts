@@ -16,6 +16,8 @@ import { MemoryReplica, type Waiting } from './memory-replica.ts'
 
 const writersMax = 4
 const packsKept = 4
+/** Who would publish waits then: else garbage piles up, and most calls are about nothing but that. */
+const packsMax = 60
 /** Others begin something meanwhile. */
 const idleTurnsMax = 100
 const setTurns = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
@@ -98,7 +100,8 @@ export class CollectorWalk {
 
   #begin(): void {
     const choice = this.#random.below(120)
-    if (choice < 9) this.#publish()
+    const isFull = this.replica.count('packs') >= packsMax
+    if (choice < 9 && !isFull) this.#publish()
     else if (choice === 9) this.#fork()
     else if (choice < 14) this.#collect()
   }
@@ -168,7 +171,10 @@ export class CollectorWalk {
     const batches = [...this.#named.values()]
     if (batches.length === 0) return
     const parent = this.#random.pick(batches)
-    if (this.#writers.length >= writersMax) this.#writers.splice(this.#random.below(this.#writers.length), 1)
+    if (this.#writers.length >= writersMax) {
+      const [left] = this.#writers.splice(this.#random.below(this.#writers.length), 1)
+      this.#forgetUnused(left.key)
+    }
     this.#newWriter([...parent])
     this.counts.forks += 1
   }
@@ -220,9 +226,13 @@ export class CollectorWalk {
     if (place === 'packs' && !isThere) this.#unneeded(key, 'is removed')
   }
 
-  /** An image that nobody writes is not listed for ever. */
   #gone(path: string, key: string): void {
     this.#named.delete(path)
+    this.#forgetUnused(key)
+  }
+
+  /** An image that nobody writes is not listed for ever. */
+  #forgetUnused(key: string): void {
     const isUsed = this.#writers.some((writer) => writer.key === key) || [...this.#named.keys()].some((each) => each.includes(key))
     if (!isUsed) this.replica.removeEmpty(imageDirectory(key))
   }

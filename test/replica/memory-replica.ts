@@ -112,6 +112,10 @@ export class MemoryReplica {
     return [...this.#children.get(directory) ?? []].sort()
   }
 
+  count(directory: string): number {
+    return this.#children.get(directory)?.size ?? 0
+  }
+
   #isDirectory(path: string): boolean {
     return this.directories.has(path) || (this.#children.get(path)?.size ?? 0) > 0
   }
