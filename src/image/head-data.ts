@@ -3,6 +3,7 @@
  */
 import { Buffer } from 'node:buffer'
 import { constants } from 'node:os'
+import { HoldfastError } from '../errors.ts'
 import { recordType, logRecordHeaderBytes } from '../format/log.ts'
 import { chunkBytes } from '../limits.ts'
 import type { Head } from './head.ts'
@@ -164,7 +165,9 @@ function readCommitted(head: Head, state: InodeState, chunk: number, from: numbe
     into.fill(0)
     return
   }
-  head.reader.read(id).copy(into, 0, from, valid)
+  const plain = head.reader.read(id)
+  if (plain.length < valid) throw new HoldfastError('DAMAGED', `chunk ${id.toString('hex')} is none of a file's data`)
+  plain.copy(into, 0, from, valid)
   if (valid < from + into.length) into.fill(0, valid - from)
 }
 
