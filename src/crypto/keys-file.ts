@@ -63,6 +63,8 @@ export function decodeKeysFile(bytes: Uint8Array): KeysFile {
 function decodeSlot(value: unknown): KeySlot {
   const { id, kind, salt, costLog2, wrapped, createdMs } = fieldsOf(value)
   if (kind !== 'passphrase' && kind !== 'keyFile') throw damaged('kind')
+  // There is no scrypt with less.
+  if (kind === 'passphrase' && costLog2 === 0) throw damaged('costLog2')
   return {
     id: whole(id, 'id', slotIdMax), kind, salt: hex(salt, 'salt', saltBytes),
     costLog2: whole(costLog2, 'costLog2', costLog2Max), wrapped: hex(wrapped, 'wrapped', keyBytes + tagBytes),
