@@ -131,10 +131,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   }
 
   sync(): Promise<void> {
-    const run = this.#syncing.then(() => this.#syncNow())
-    // The next sync waits for this one; whether this one failed is the business of who asked for it.
-    this.#syncing = run.then(nothing, nothing)
-    return run
+    return this.#inTurn(() => this.#syncNow())
   }
 
   stats(): StoreStats {
@@ -145,9 +142,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
   sealKeyOf = (packNumber: number): number | undefined => this.#packs.sealOf(packNumber)?.keyId
 
   /** By number, oldest first, the open pack included. */
-  packs(): PackInfo[] {
-    return this.#packs.packs()
-  }
+  packs = (): PackInfo[] => this.#packs.packs()
 
   /** What the index holds, in the order of ids; records put since the last sync are not in it. */
   records(): AsyncGenerator<IndexedRecord> {
@@ -206,7 +201,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
       lookup: this.#lookup, pending: this.#pending,
       add: (content, payload, packClass) => this.#add(content, payload, packClass),
       heal: (plain, kind, packClass) => this.#heal(plain, kind, packClass),
-      sync: () => this.sync(),
+      sync: () => this.sync(), inTurn: (step) => this.#inTurn(step),
     }
   }
 
@@ -245,6 +240,13 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return false
   }
 
+  /** The next one waits for it; whether it failed is the business of who asked for it. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const run = this.#syncing.then(step)
+    this.#syncing = run.then(nothing, nothing)
+    return run
+  }
+
   async #syncNow(): Promise<void> {
     this.#requireUsable()
     if (this.#pending.count === 0) return
@@ -265,10 +267,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     this.#pending.drop(generation)
   }
 
-  /**
-   * For a caller that puts without end and never lets the event loop turn: the batch runs in a thread of
-   * LevelDB's, and its last entry shows when it is applied, as batches are atomic.
-   */
+  /** For a caller that puts without end and never lets the event loop turn: see wait-applied.ts. */
   #publishNow(): void {
     this.#packs.sync()
     const generation = this.#pending.take()

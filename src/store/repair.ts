@@ -17,7 +17,7 @@ import type { ChunkSource } from './chunk-source.ts'
 import type { ChunkKind } from './chunks.ts'
 import { type Damage, blamesPack, strangerNumber } from './damage.ts'
 import { type PackClass, classOf } from './pack-class.ts'
-import { type IndexOperation, deletePack, deleteRecord } from './pack-index.ts'
+import { type IndexedRecord, deletePack, deleteRecord } from './pack-index.ts'
 import { PackSalvage } from './pack-salvage.ts'
 import { type ScannedRecord, readFooter, scanRecords } from './pack-scan.ts'
 import type { PackInfo } from './pack-set.ts'
@@ -236,12 +236,14 @@ class Repair {
 
   /** What is left in the index of this pack is lost. */
   async #forgetPack(pack: PackInfo): Promise<void> {
-    const { index } = this.#target
-    const operations: IndexOperation[] = [deletePack(pack.number)]
-    for await (const { id, location } of index.records()) {
-      if (location.packNumber === pack.number) operations.push(deleteRecord(id, location.depth))
-    }
-    await index.write(operations)
+    const { index, lookup, inTurn } = this.#target
+    const left: IndexedRecord[] = []
+    for await (const record of index.records()) if (record.location.packNumber === pack.number) left.push(record)
+    await inTurn(async () => {
+      // What was put again meanwhile has another place, and no entry of that is on its way now.
+      const lost = left.filter(({ id, location }) => lookup.locate(id, location.depth)?.packNumber === pack.number)
+      await index.write([deletePack(pack.number), ...lost.map(({ id, location }) => deleteRecord(id, location.depth))])
+    })
     await index.settle(new Map())
   }
 }

@@ -28,6 +28,8 @@ export interface StoreInside {
   /** Appends a chunk whole, whatever records of it there are, so that all that builds on it can be read. */
   heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void
   sync(): Promise<void>
+  /** Runs a step between two syncs: no entry of what was put is on its way into the index then. */
+  inTurn(step: () => Promise<void>): Promise<void>
 }
 
 export function verifyInputOf({ env, packs, lookup, index, reader }: StoreInside): VerifyInput {

@@ -2,14 +2,18 @@ import test from 'ava'
 import type { ExecutionContext } from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import { join } from 'node:path'
 import { digest } from '../../src/chunk/digest.ts'
 import { isCode } from '../../src/errors.ts'
+import type { PackEntry } from '../../src/format/keys.ts'
 import { packHeaderBytes } from '../../src/format/pack-header.ts'
+import { codecRaw, kindNode } from '../../src/format/pack-record.ts'
 import { chunkBytes } from '../../src/limits.ts'
 import { IdSet } from '../../src/store/collection/id-set.ts'
 import { planPacks } from '../../src/store/collection/pack-plan.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
 import { openChunkReader, openChunkStore, rebuildIndex } from '../../src/store/open.ts'
+import { PackIndex, deleteRecord, putRecord } from '../../src/store/pack-index.ts'
 import { Random } from '../random.ts'
 import { FailingEnv, type Operation } from './failing-env.ts'
 import { env, packPaths, temporaryStore } from './support.ts'
@@ -278,3 +282,38 @@ test('a record that was spoilt before its pack was closed is left to a repair', 
   t.like(await store.repair({ damaged, wanted: new Map(), sources: [] }), { corrected: 1 })
   t.true(store.freshReader().read(digest(plain)).equals(plain))
 })
+
+for (const fault of ['gone', 'wrong'] as const) {
+  test(`a record that is needed moves also where its entry in the index is ${fault}`, async (t) => {
+    const directory = temporaryStore(t)
+    const random = Random.announced(t)
+    const [needed, other] = [random.bytes(3000), random.bytes(3000)]
+    const settled = new Map<number, PackEntry>()
+    {
+      await using store = await openChunkStore(env, directory)
+      for (const plain of [needed, other]) store.put(plain, 'node')
+      await store.sync()
+      for (const { number, fileBytes, ...pack } of store.packs()) {
+        settled.set(number, { ...pack, indexedBytes: fileBytes, fileBytes: 0 })
+      }
+    }
+    {
+      const place = { packNumber: 7, offset: 80, recordBytes: 100, kind: kindNode, codec: codecRaw, depth: 0 }
+      await using index = await PackIndex.open(join(directory, 'index'), () => undefined)
+      await index.write([fault === 'gone' ? deleteRecord(digest(needed), 0) : putRecord(digest(needed), place)])
+      // So that the pack is not read again.
+      await index.settle(settled)
+    }
+    {
+      await using store = await openChunkStore(env, directory)
+      using collection = store.beginCollection()
+      collection.live.keep(digest(needed))
+      const plan = await collection.plan({}, { unusedShareMax: 0, openUnusedBytesMin: 1 })
+      t.like(await collection.execute(plan, {}), { rewrittenPacks: 1, kept: [] })
+      t.false(store.has(digest(other)))
+    }
+    await rebuildIndex(env, directory)
+    await using reader = await openChunkReader(env, directory)
+    t.true(reader.read(digest(needed)).equals(needed))
+  })
+}

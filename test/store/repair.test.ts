@@ -3,6 +3,8 @@ import test, { type ExecutionContext } from 'ava'
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Env } from '../../src/env/env.ts'
 import { isCode } from '../../src/errors.ts'
 import { packHeaderBytes } from '../../src/format/pack-header.ts'
 import { chunkBytes } from '../../src/limits.ts'
@@ -259,4 +261,46 @@ test('a sample reads a share, a time box says what it left out', async (t) => {
   t.like(none, { packs: 0, records: 0, unreadPacks: 1 })
   t.true(none.unreadBytes > 0)
   t.is((await store.verify({ readData: false })).records, records)
+})
+
+test('a chunk that is put again while a bad pack leaves the index stays in it', async (t) => {
+  const directory = temporaryStore(t)
+  const random = Random.announced(t)
+  const plain = random.bytes(3000)
+  let putting: Promise<void> | undefined
+  let put = (): Promise<void> => Promise.resolve()
+  const watched: Env = {
+    ...env,
+    open: (path, mode) => {
+      const file = env.open(path, mode)
+      if (path !== packPaths(directory)[0]) return file
+      return Object.assign(file, {
+        [Symbol.dispose]: () => {
+          file.close()
+          // Its records have moved: now it leaves the index.
+          if (packPaths(directory).length > 1) putting ??= turn().then(put)
+        },
+      })
+    },
+  }
+  await using store = await openChunkStore(watched, directory)
+  store.put(plain, 'node')
+  for (let count = 0; count < 5000; count++) store.put(random.bytes(40), 'node')
+  await store.sync()
+  const [path] = packPaths(directory)
+  const bytes = fs.readFileSync(path)
+  const at = bytes.indexOf(digest(plain)) + 500
+  bytes.fill(0, at, at + 100)
+  fs.writeFileSync(path, bytes)
+  const { damaged } = await store.verify()
+  t.is(damaged.length, 1)
+  put = () => {
+    store.put(plain, 'node')
+    return store.sync()
+  }
+  const report = await store.repair({ damaged, wanted: new Map(), sources: [] })
+  await putting
+  t.like(report, { moved: 5000, missing: 1 })
+  t.not(putting, undefined)
+  t.true(store.freshReader().has(digest(plain)))
 })

@@ -216,8 +216,10 @@ export class PackCollection implements Disposable {
     if (!this.live.stays(id, place.depth)) return 0
     const { lookup, reader } = this.#inside
     const location = lookup.locate(id, place.depth)
-    if (location?.packNumber !== pack.number || location.offset !== place.offset) return 0
-    const { content, payload } = reader.copyAt(id, location)
+    const isLedTo = location?.packNumber === pack.number && location.offset === place.offset
+    // The index may have lost it, or lead to what is none.
+    if (!isLedTo && reader.header(id, place.depth) !== undefined) return 0
+    const { content, payload } = reader.copyAt(id, { packNumber: pack.number, ...place })
     this.#isMoving = true
     try {
       this.#inside.add(content, payload, classOf(pack.isCopied))
