@@ -11,6 +11,7 @@ import { listImages } from './image-list.ts'
 import type { ImageIdentity } from './image-files.ts'
 import { checkImageName } from './image-name.ts'
 import { OpenImage } from './open-image.ts'
+import { parentOf } from './parent.ts'
 import { ReplicaLevels } from './replica-levels.ts'
 import type { EpochSummary, FenceRequest, ImageSummary } from './types.ts'
 
@@ -249,10 +250,10 @@ function fencedOf(fence: Fence | null): Pick<ImageSummary, 'fenced'> {
   return fence === null ? {} : { fenced: { generation: fence.generations.at(-1) ?? 0, last: fence.last } }
 }
 
-function headAt(epoch: StoredEpoch, { id: imageId, image }: ImageIdentity, nextNumber: number): EpochRecord {
+function headAt(epoch: StoredEpoch, identity: ImageIdentity, nextNumber: number): EpochRecord {
   return {
     ...epoch, kind: 'head', nextNumber, commit: epoch.commit + 1, machine: null, note: '', pauseUs: 0, writtenBytes: 0,
-    parent: { id: epoch.id, imageId, image, number: epoch.number },
+    parent: parentOf(epoch, identity),
   }
 }
 

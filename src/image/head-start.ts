@@ -15,7 +15,7 @@ export function startHead(image: OpenImage, store: LocalChunkStore): HeadStart {
     segment: newest.segment + 1, sequence: newest.sequence,
     nextInode: decodeManifest(store.read(newest.manifest)).nextInode,
     imageId: identity.id.toString('hex'), domainId: store.identity.domainId.toString('hex'),
-    secret: secretOf(store.keys), takeover: null,
+    secret: secretOf(store.keys), takeover: null, notices: image.notices.splice(0),
   }
 }
 

@@ -5,7 +5,7 @@
  * A lane ends at the first bytes that are not a whole record of it: what a power loss left there was never
  * acknowledged by a sync, or it would be whole, unless later records say that it was (log-witness.ts). The lanes are
  * torn independently. Later segments of a lane that lost a record are not read, as their records build on it; the log
- * of a mounted image may lose nothing.
+ * of a mounted image may lose nothing. Of a file without a header that can be read nothing is taken.
  */
 import { Buffer } from 'node:buffer'
 import type { DomainKeys } from '../crypto/domain-keys.ts'
@@ -18,6 +18,7 @@ import type { ImageLayout } from './layout.ts'
 import { LogWindow, windowBytes } from './log-window.ts'
 import type { LogRecord } from './log-window.ts'
 import { LogWitness } from './log-witness.ts'
+import { isWithoutRecords, nonceOfRecords } from './ruined-segment.ts'
 import type { SegmentBytes } from './segment-bytes.ts'
 import { openSegment, readSegmentHeader, segmentContent, strangeSegment } from './segment-file.ts'
 
@@ -59,6 +60,7 @@ export class LogReader {
   readonly #files = { disk: new Map<number, EnvFile | null>(), memory: new Map<number, EnvFile | null>() }
   /** Of the files whose records were asked for. */
   readonly #contents = { disk: new Map<number, SegmentBytes>(), memory: new Map<number, SegmentBytes>() }
+  readonly #ruined: string[] = []
 
   /** `keys` are null where nothing is encrypted. */
   constructor(env: Env, layout: ImageLayout, imageId: Buffer, keys: DomainKeys | null) {
@@ -66,6 +68,11 @@ export class LogReader {
     this.#env = env
     this.#layout = layout
     this.#imageId = imageId
+  }
+
+  /** Paths of files that were not read, as they have no header, and that are not empty. */
+  get ruined(): readonly string[] {
+    return this.#ruined
   }
 
   /** Errors: DAMAGED (records are missing that no crash can have torn off), NEWER_VERSION, IO. */
@@ -86,7 +93,7 @@ export class LogReader {
         lane.advance()
       }
     }
-    if (witness !== null && witness.syncedSequence > disk.lastSequence) throw damaged(segments.at(-1)!)
+    if (witness !== null && witness.syncedSequence > disk.lastSequence) throw damaged(segments.at(-1)!, this.#ruined)
   }
 
   /** First sequence that a segment may hold, as either of its files says; null without a readable file. */
@@ -129,9 +136,12 @@ export class LogReader {
     const { lane } = progress
     const file = this.#open(segment, lane)
     const header = file === null ? null : this.#header(file, segment, progress)
-    if (file === null || header === null) return new LaneRecords(null, progress, () => undefined)
-    const { nonce } = header
     const { witness } = progress
+    if (file === null || header === null) {
+      if (file !== null && !isWithoutRecords(file)) this.#noteRuined(file, segment, progress)
+      return new LaneRecords(null, progress, () => undefined)
+    }
+    const { nonce } = header
     const room = roomFor(progress, file)
     const search = (from: number): void => witness?.search(file, from, nonce, room)
     if (progress.isTorn) {
@@ -141,6 +151,14 @@ export class LogReader {
     const content = segmentContent(file, header, this.#keys)
     this.#contents[lane].set(segment, content)
     return new LaneRecords(new LogWindow({ content, lane, segment, nonce, room, isGlance: false }), progress, search)
+  }
+
+  #noteRuined(file: EnvFile, segment: number, progress: LaneProgress): void {
+    this.#ruined.push(file.path)
+    const { witness } = progress
+    if (witness === null) throw damaged(segment, this.#ruined)
+    const nonce = nonceOfRecords(file)
+    if (nonce !== null) witness.search(file, segmentHeaderBytes, nonce, roomFor(progress, file))
   }
 
   /** Null where a crash left none. A record that is missing before this file tears the lane. */
@@ -155,9 +173,10 @@ export class LogReader {
   }
 }
 
-function damaged(segment: number): HoldfastError {
-  return new HoldfastError('DAMAGED', `the log lacks records up to segment ${segment} that were synced: roll back ` +
-    'to an epoch with --discard, or restore the image from a replica')
+function damaged(segment: number, ruined: readonly string[] = []): HoldfastError {
+  const why = ruined.length === 0 ? '' : ` (${ruined.join(', ')} begins with no header: check --repair may mend that)`
+  return new HoldfastError('DAMAGED', `the log lacks records up to segment ${segment} that were synced${why}: roll ` +
+    'back to an epoch with --discard, or restore the image from a replica')
 }
 
 function roomFor(progress: LaneProgress, file: EnvFile): Buffer {

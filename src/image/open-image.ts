@@ -23,7 +23,9 @@ import { type Fence, readFence } from './fence.ts'
 import { ImageFiles, type ImageIdentity } from './image-files.ts'
 import { parseSegmentName } from './layout.ts'
 import { listSegments, LogReader } from './log-reader.ts'
+import { parentOf } from './parent.ts'
 import type { ReplicaLevels } from './replica-levels.ts'
+import { setAside } from './ruined-segment.ts'
 import { type SealDetail, refuseTooLarge } from './seal-detail.ts'
 import { NodeStore } from './tree/index.ts'
 import type { CallOptions, CommitResult, EpochSummary, MachineState } from './types.ts'
@@ -51,6 +53,8 @@ export class OpenImage {
   /** The head is served by a mount: only commits may touch it. */
   isServed = false
   readonly served = new ServedManifests()
+  /** Sentences for the user, until somebody takes them. */
+  readonly notices: string[] = []
   /** Another writer has taken it over. */
   fence: Fence | null
   readonly #context: ImageContext
@@ -167,7 +171,7 @@ export class OpenImage {
     const segment = Math.max(before.segment, ...listSegments(env, this.files.layout))
     this.#publish({
       ...before, kind: 'head', manifest: target.manifest, number: target.number, segment,
-      parent: { id: target.id, imageId: this.identity.id, image: this.identity.image, number: target.number },
+      parent: parentOf(target, this.identity),
       commit: before.commit + 1, writtenBytes: 0, wallMs: Math.round(env.wallMs()), machine: null, pauseUs: 0,
       note: '',
     })
@@ -215,6 +219,7 @@ export class OpenImage {
       if (count % recordsBetweenTurns === 0) await breathe(options)
     }
     if (this.isServed) this.#requireWhole(log, upTo, changes.nextSequence)
+    this.notices.push(...setAside(env, this.#context.directory, log.ruined))
     return {
       manifest: changes.isEmpty ? manifest : await applyChanges({ store, nodes, log }, manifest, changes, options),
       writtenBytes: (this.newest.kind === 'head' ? this.newest.writtenBytes : 0) + changes.writtenBytes,
@@ -292,9 +297,3 @@ export class OpenImage {
 }
 
 const recordsBetweenTurns = 256
-
-/** What the next record descends from: an epoch, never a head. */
-function parentOf(before: StoredEpoch, identity: ImageIdentity): EpochRecord['parent'] {
-  if (before.kind === 'head') return before.parent
-  return { id: before.id, imageId: identity.id, image: identity.image, number: before.number }
-}

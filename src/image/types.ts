@@ -126,6 +126,8 @@ export interface HeadStart {
   secret?: Secret
   /** For a server that takes a mount over from one that was killed; null for a mount that begins. */
   takeover: Takeover | null
+  /** Sentences for the user: what was found when the head was recovered. */
+  notices: string[]
 }
 
 /** What a killed server left: its log, not committed, and what its last commit covers. */

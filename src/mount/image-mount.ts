@@ -114,6 +114,7 @@ export class ImageMount {
   static async open(options: ImageMountOptions): Promise<ImageMount> {
     const transport = await transportNamed(options.transport ?? 'kernel')
     const head = await options.engine.openHead({ image: options.image })
+    for (const message of head.notices) options.onEvent?.({ type: 'fault', image: options.image, message })
     return ImageMount.#serve(options, transport, head, (wires) =>
       transport.open({ ...options, connection: newConnection(), head, ...wires }))
   }

@@ -9,7 +9,7 @@
  *   index.opening                 empty; there while the index is being opened, and once it may be damaged: left
  *                                 behind, it is made again (index-mark.ts)
  *   tmp/                          files not yet named; emptied at open
- *   quarantine/                   files that were found bad and replaced (quarantine.ts)
+ *   quarantine/                   files that were replaced, or could not be read (quarantine.ts)
  */
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'

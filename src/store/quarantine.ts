@@ -1,7 +1,7 @@
 /**
- * `quarantine/` of a store: files that were found bad and replaced, kept for people, each with a note beside it that
- * says what was wrong. Nothing reads them but a repair that looks for lost chunks; whoever is done with them deletes
- * them.
+ * `quarantine/` of a store: files that were bad and replaced, or of no use, kept for people, each with a note beside
+ * it that says what was wrong. Nothing reads them but a repair that looks for lost chunks; whoever is done with them
+ * deletes them.
  */
 import { Buffer } from 'node:buffer'
 import { basename, dirname, join } from 'node:path'

@@ -144,7 +144,7 @@ test('the end of a run of data is found a leaf at a time, the next data at once'
   using log = new LogWriter(env, layout, identity, { segment: 1, sequence: 1, connection: 0 })
   const head = new Head(env, store, log, {
     image: 'image', directory: layout.directory, manifest: root.toString('hex'), segment: 1, sequence: 1, nextInode: 3,
-    imageId: '', domainId: '', takeover: null,
+    imageId: '', domainId: '', takeover: null, notices: [],
   }, { rotated: () => undefined, syncDue: () => undefined, failed: () => undefined })
   const state = head.inode(2)!
   store.reset()

@@ -59,6 +59,12 @@ class Log {
     return Array.from(reader.records(listSegments(env, this.layout), from), ({ payload }) => payload.toString())
   }
 
+  ruined(): readonly string[] {
+    using reader = new LogReader(env, this.layout, imageId, this.#keys)
+    for (const _ of reader.records(listSegments(env, this.layout), { sequence: 10, isWhole: false }));
+    return reader.ruined
+  }
+
   path(segment: number, lane: Lane): string {
     return this.layout.segment(segment, lane)
   }
@@ -183,6 +189,28 @@ test('what no record says to be synced may be torn off', (t) => {
   fs.unlinkSync(other.path(2, 'disk'))
   t.deepEqual(other.read(), ['a', 'A', 'b', 'B', 'C', 'D'])
   t.notThrows(() => marked(t, 16, 3).read({ sequence: 17 }))
+})
+
+test('records behind a ruined header tell what of them was synced', (t) => {
+  const make = (mark: number): Log => {
+    const log = new Log(t)
+    log.append('disk', 'first')
+    log.mark.raise(mark)
+    for (const text of ['second', 'third']) log.append('disk', text)
+    flip(log.path(1, 'disk'), 30)
+    return log
+  }
+  t.throws(() => make(10).read(), { code: 'DAMAGED', message: /begins with no header/ })
+  t.throws(() => make(0).read({ isWhole: true }), { code: 'DAMAGED' }, 'while the writer runs nothing may be lost')
+  const log = make(0)
+  t.deepEqual(log.read(), [])
+  t.deepEqual(log.ruined(), [log.path(1, 'disk')])
+  // Of a file without its first record nothing is believed: what looks like records may be a guest's.
+  const guest = make(10)
+  flip(guest.path(1, 'disk'), segmentHeaderBytes + 40)
+  t.deepEqual(guest.read(), [])
+  fs.writeFileSync(guest.path(1, 'disk'), Buffer.alloc(5000))
+  t.deepEqual([guest.read(), guest.ruined()], [[], []])
 })
 
 function flip(path: string, at: number): void {

@@ -25,6 +25,18 @@ contract('a mount in use is busy and goes on; lazily it is detached and ends wit
   t.is(await fs.readFile(again.path('f'), 'utf8'), 'one two three')
 })
 
+contract('what a log held without a header is kept, and the mount says so', [], async (t, { name: transport }) => {
+  const store = await ServedStore.start(t, { transport })
+  const mounted = await store.make('kept')
+  await fs.writeFile(mounted.path('f'), 'written')
+  await mounted.unmount()
+  await fs.writeFile(join(store.directory, 'images', 'kept', 'log', '00000099.disk'), Buffer.alloc(5000, 0xa5))
+  const again = await store.mount('kept')
+  t.is(await fs.readFile(again.path('f'), 'utf8'), 'written')
+  t.true(store.events.some((event) => event.type === 'fault' && event.message.includes('begins with no header')))
+  t.is((await fs.readdir(join(store.directory, 'quarantine'))).filter((name) => name.endsWith('00000099.disk')).length, 1)
+})
+
 async function untilDetached(directory: string): Promise<void> {
   while (mountAt(directory) !== undefined) await setTimeout(5)
 }

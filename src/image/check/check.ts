@@ -62,7 +62,8 @@ async function surveyStore(target: CheckTarget, verify: VerifyOptions, options: 
     isServed: (image) => target.isServed(image),
   }
   const epochs = await surveyImages(input, options)
-  if (env.exists(store.layout.quarantine)) input.notes.push(`${store.layout.quarantine} holds what repairs replaced`)
+  const { quarantine } = store.layout
+  if (env.exists(quarantine)) input.notes.push(`${quarantine} holds what was replaced, or could not be read`)
   if (run.absentChunks > 0) input.notes.push(`${run.absentChunks} chunks are only on replicas: they were not looked at`)
   return { ...input, damages, epochs, unread: { packs: verified.unreadPacks, bytes: verified.unreadBytes } }
 }

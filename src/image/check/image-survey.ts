@@ -164,14 +164,16 @@ class ImageSurvey {
     const { env, notes } = this.#input
     const { layout } = this.#files
     const pending = listSegments(env, layout).filter((segment) => segment > newest.segment)
-    const isTorn = this.#guarded('log', this.#image, [], () => this.#readLog(pending, newest)) !== null
+    const ruined = this.#guarded('log', this.#image, [], () => this.#readLog(pending, newest))
     for (const name of env.readdir(layout.log)) {
       const parsed = parseSegmentName(name)
       if (parsed === null || !pending.includes(parsed.segment)) continue
       const path = join(layout.log, name)
       const { damages, tornBytes } = surveyLane(env, path)
-      if (tornBytes > 0) notes.push(`${path} ends in ${tornBytes} bytes that are no record, as after a crash`)
-      for (const damage of damages) this.#logDamage(damage, isTorn)
+      const isRuined = ruined?.includes(path) === true && damages.every(({ corrected }) => corrected === null)
+      if (isRuined) notes.push(`${path} begins with no header: nothing of it is read, and the next mount moves it away`)
+      else if (tornBytes > 0) notes.push(`${path} ends in ${tornBytes} bytes that are no record, as after a crash`)
+      if (!isRuined) for (const damage of damages) this.#logDamage(damage, ruined !== null)
     }
   }
 
@@ -186,11 +188,11 @@ class ImageSurvey {
     logDamages.push(damage)
   }
 
-  /** Errors: DAMAGED (what is missing was synced once), NEWER_VERSION, IO. */
-  #readLog(pending: readonly number[], { imageId, sequence }: EpochRecord): true {
+  /** Paths of files without a header. Errors: DAMAGED (what is missing was synced once), NEWER_VERSION, IO. */
+  #readLog(pending: readonly number[], { imageId, sequence }: EpochRecord): readonly string[] {
     using log = new LogReader(this.#input.env, this.#files.layout, imageId, this.#files.keys)
     for (const _ of log.records(pending, { sequence, isWhole: false }));
-    return true
+    return log.ruined
   }
 
   #record<T>(what: string, where: string, epochs: string[], number: number | null, read: () => T): T | null {
