@@ -31,12 +31,12 @@ export async function collectEverywhere(
   { engine, replicas }: GarbageParts, rules: GarbageRules, dryRun: boolean, options: CollectOptions,
 ): Promise<GarbageOutcome> {
   const request = requestOf(rules)
-  const { completeEpochs, ...report } = await engine.collectGarbage({ ...request, dryRun }, options)
+  const { completeEpochs, ownPacks, ...report } = await engine.collectGarbage({ ...request, dryRun }, options)
   if (rules.localOnly) return { ...report, replicas: [] }
   const { goingPacks, removedEpochs } = report
   const { forget = [] } = options
   const going = { epochs: removedEpochs.map(({ epoch }) => epoch), packs: [...goingPacks] }
-  const asked = { request, completeEpochs, forget, dryRun: dryRun ? going : null }
+  const asked = { request, completeEpochs, ownPacks, forget, dryRun: dryRun ? going : null }
   const collected = await replicas.collect(asked, options)
   return { ...report, replicas: collected }
 }

@@ -21,6 +21,7 @@ export interface ReplicaCollectArgs {
   request: GarbageRequest
   /** As in `CollectedGarbage`. */
   completeEpochs: readonly string[]
+  ownPacks: readonly string[]
   /** Images that are not here any more, and are to go there as well. */
   forget: readonly string[]
   /** Epochs (IMAGE@N) and packs that would go here; null where they are gone. */

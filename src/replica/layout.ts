@@ -54,6 +54,11 @@ export function packDirectory(packId: Buffer): string {
   return joinPath(packsDirectory, packId.toString('hex'))
 }
 
+/** In hex, of a pack's name there. */
+export function packIdOf(pack: string): string {
+  return pack.split('.', 1)[0]
+}
+
 /** Bytes of a pack under one name. */
 export interface PackRange {
   readonly offset: number

@@ -15,7 +15,7 @@ import { scratchDirectory } from './scratch.ts'
 
 const report: CollectedGarbage = {
   dryRun: false, keptEpochs: 1, removedEpochs: [{ epoch: 'a@0', wallMs: 0, note: '', storedBytes: null }], reasons: {}, liveRecords: 1,
-  droppedPacks: 1, rewrittenPacks: 0, freedBytes: 10, movedBytes: 0, unusedBytes: 0, isComplete: true, goingPacks: [], left: [], completeEpochs: [],
+  droppedPacks: 1, rewrittenPacks: 0, freedBytes: 10, movedBytes: 0, unusedBytes: 0, isComplete: true, goingPacks: [], left: [], completeEpochs: [], ownPacks: [],
 }
 const everyMs = 10
 const rules = checkArguments(garbageParameters, { keepLast: 3, thin: 'default', image: ['vm'] }) as GarbageRules

@@ -13,6 +13,7 @@ import { checkArguments } from '../../src/daemon/parameters.ts'
 import { type GarbageRules, garbageParameters } from '../../src/daemon/verbs/retention.ts'
 import { systemEnv } from '../../src/env/system.ts'
 import { initStore } from '../../src/store/identity.ts'
+import { packPaths } from '../store/support.ts'
 
 async function opened(t: ExecutionContext, directory: string): Promise<Host> {
   initStore(systemEnv(), directory)
@@ -47,6 +48,39 @@ test('an image that is restored between the two halves of a collection keeps wha
   await host.close()
   const node = await opened(t, join(parent, 'node'))
   await node.restore({ ...request, full: true })
+  const file = join(parent, 'exported')
+  await node.engine.exportFile({ epoch: 'vm@0', path: '/base', file, format: 'raw' })
+  t.true(fs.readFileSync(file).equals(contents))
+})
+
+test('a pack that a repair puts away between the two halves of a collection stays where the replica has it', async (t) => {
+  t.timeout(240_000)
+  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-repaired-'))
+  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
+  const contents = randomBytes(700_000)
+  fs.writeFileSync(join(parent, 'base'), contents)
+  fs.mkdirSync(join(parent, 'r'))
+  const url = pathToFileURL(join(parent, 'r')).href
+  const rules = checkArguments(garbageParameters, { maxUnused: 0 }) as GarbageRules
+  const host = await opened(t, join(parent, 'origin'))
+  const { engine, replicas } = host
+  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
+  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
+  await replicas.sync({})
+  const collect: typeof replicas.collect = async (args, options) => {
+    const [pack] = packPaths(join(parent, 'origin'))
+    const bytes = fs.readFileSync(pack)
+    bytes.fill(0, 20_000, 20_100)
+    fs.writeFileSync(pack, bytes)
+    await host.reading.alsoFrom([url])
+    const { repairs } = await engine.check({ readData: true, repair: true })
+    t.true(repairs.some((each) => each.includes('quarantine')), repairs.join())
+    return replicas.collect(args, options)
+  }
+  t.like((await collectEverywhere({ engine, replicas: { collect } }, rules, false, {})).replicas[0], { error: null })
+  await host.close()
+  const node = await opened(t, join(parent, 'node'))
+  await node.restore({ url, target: 'vm', takeover: true, full: true })
   const file = join(parent, 'exported')
   await node.engine.exportFile({ epoch: 'vm@0', path: '/base', file, format: 'raw' })
   t.true(fs.readFileSync(file).equals(contents))

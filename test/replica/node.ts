@@ -264,10 +264,11 @@ export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { repli
 export async function collect(made: ReplicatedNode, rules: GarbageRequest, forget: string[] = []): Promise<ReplicaGarbage[]> {
   // A head that is open reads by older manifests, too.
   await made.work.close()
-  const { completeEpochs, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
+  const { completeEpochs, ownPacks, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
   await made.work.open()
   const going = { epochs: new Set(removedEpochs.map(({ epoch }) => epoch)), packs: new Set(goingPacks) }
-  return made.replicator.collect({ decide: stayingBy(rules), completeEpochs: new Set(completeEpochs), forget, dryRun: rules.dryRun === true ? going : null }, {})
+  const known = { completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks) }
+  return made.replicator.collect({ decide: stayingBy(rules), ...known, forget, dryRun: rules.dryRun === true ? going : null }, {})
 }
 
 /** What another node does that takes an image over. */

@@ -85,10 +85,15 @@ class GarbageCollection {
     if (isDry) {
       const counts = { droppedPacks: plan.drop.length, rewrittenPacks: plan.rewrite.length, freedBytes, movedBytes }
       const goingPacks = [...plan.drop, ...plan.rewrite].map(({ number }) => number)
-      return { ...told, ...counts, goingPacks, left: [] }
+      return { ...told, ...counts, goingPacks, left: [], ownPacks: this.#ownPacks(goingPacks) }
     }
     const { kept, ...done } = await this.#packs.execute(plan, this.#call)
-    return { ...told, ...done, goingPacks: [], left: kept }
+    return { ...told, ...done, goingPacks: [], left: kept, ownPacks: this.#ownPacks([]) }
+  }
+
+  #ownPacks(without: readonly number[]): string[] {
+    const own = this.#context.store.packs().filter(({ number, isCopied }) => !isCopied && !without.includes(number))
+    return own.map(({ packId }) => packId.toString('hex'))
   }
 
   async #survey(): Promise<SurveyedImage[]> {

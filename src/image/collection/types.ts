@@ -48,4 +48,6 @@ export interface CollectedGarbage extends GarbageReport {
    * that was looked for is not among them, as it may be on replicas only.
    */
   readonly completeEpochs: readonly string[]
+  /** Ids, in hex, of the packs that the store has of its own when it ends, or would have after a dry run. */
+  readonly ownPacks: readonly string[]
 }

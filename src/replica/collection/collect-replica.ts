@@ -14,7 +14,8 @@
  */
 import type { Env } from '../../env/env.ts'
 import { isCode, messageOf } from '../../errors.ts'
-import { epochsDirectory, packsDirectory, prefetchDirectory } from '../layout.ts'
+import { digestBytes } from '../../limits.ts'
+import { epochsDirectory, packIdOf, packsDirectory, prefetchDirectory } from '../layout.ts'
 import { listNames } from '../list-names.ts'
 import type { LocalImage, LocalPack, Outbox } from '../outbox.ts'
 import { joinPath } from '../paths.ts'
@@ -173,13 +174,12 @@ export class ReplicaCollection {
     const staying = records.length === 0 ? new Set<number>() : this.#staying(owned, parents)
     const left = new Set<string>()
     for (const pack of new Set(records.flatMap(({ kept }) => kept.packs))) {
-      if (!this.#local.has(pack) && await homes.isOurs(pack, call)) left.add(pack)
+      const isHere = this.#local.has(pack) || this.#request.ownPacks.has(packIdOf(pack))
+      if (!isHere && await homes.isOurs(pack, call)) left.add(pack)
     }
-    const { completeEpochs } = this.#request
-    const complete = new Set(records.filter(({ epoch }) => completeEpochs.has(epoch.id.toString('hex')))
-      .map(({ epoch }) => epoch.number))
     const isHere = (number: number, record: Buffer): boolean => {
-      return complete.has(number) && outbox.record(image, number)?.equals(record) === true
+      const isComplete = this.#request.completeEpochs.has(record.subarray(-digestBytes).toString('hex'))
+      return isComplete && outbox.record(image, number)?.equals(record) === true
     }
     const plan = planImage(records.map(({ kept }) => kept), staying, { left, instead: [...this.#local], isHere })
     return { ...owned, plan }
@@ -270,7 +270,7 @@ export class ReplicaCollection {
       }
     }
     if (packs.size === 0) return removed
-    const idsOf = (names: Iterable<string>): Set<string> => new Set([...names].map((name) => name.split('.', 1)[0]))
+    const idsOf = (names: Iterable<string>): Set<string> => new Set([...names].map(packIdOf))
     const there = idsOf(await listNames(replica, packsDirectory, call))
     return removed + await tidyRuns({ there, removed: idsOf(packs) }, call)
   }

@@ -26,6 +26,11 @@ export interface ReplicaCollectionRequest {
    * would take the good copy from the replica.
    */
   readonly completeEpochs: ReadonlySet<string>
+  /**
+   * Ids, in hex, of the store's own packs when that was so. What leaves the store later, as in a repair, may leave
+   * something behind that is nowhere else.
+   */
+  readonly ownPacks: ReadonlySet<string>
   /** Images that the store has no more, by the name or id that they have there: see `forgotten-images.ts`. */
   readonly forget?: readonly string[]
   /** Nothing is changed: what is told is what would go with these epochs (IMAGE@N) and packs, by their numbers here. */
