@@ -51,8 +51,9 @@ export const gc: Bench = {
       }],
       lost: same?.lost ?? [],
       notes: [
-        'The store is synthetic: its data chunks are 64 bytes each, its manifests and records are real ones.',
-        'HOLDFAST_GC_EPOCHS and HOLDFAST_GC_CHUNKS set the scale: 10000 and 10000000 take some ten minutes to make.',
+        'The store is synthetic: its data chunks are 512 bytes each, its manifests and records are real ones.',
+        'HOLDFAST_GC_EPOCHS and HOLDFAST_GC_CHUNKS set the scale: 10000 and 10000000 take some ten minutes to make, ' +
+          'and 7 GB.',
         same === null ? 'Not installed, so not measured: borg.' : 'borg would take days to take in as many epochs: the ' +
           'table beside it has few and small ones, which both hold. Times are of whole commands, their start included. ' +
           'By default holdfast rewrites packs (up to 134 MB) of which a quarter is garbage, borg segments (up to 524 MB) ' +

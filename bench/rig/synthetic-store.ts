@@ -1,5 +1,5 @@
 /**
- * A store with many epochs of one large file, made fast: its data chunks are 64 bytes each and are written into packs
+ * A store with many epochs of one large file, made fast: its data chunks are 512 bytes each and are written into packs
  * past the writer, as a collection of garbage never looks into them; manifests and records are the real ones.
  */
 import { blake3 } from '@napi-rs/blake-hash'
@@ -29,7 +29,7 @@ export interface SyntheticScale {
 /** Chunks that change together. */
 const runChunks = 30
 const syncEvery = 200
-const dataBytes = 64
+const dataBytes = 512
 
 export async function makeSyntheticStore(directory: string, scale: SyntheticScale, note: (text: string) => void): Promise<void> {
   const env = unsynced(systemEnv())
