@@ -54,6 +54,8 @@ export const packFilesOpenMax = 64
 export const scanWindowBytes = 2 * MIB
 /** What must stay free for the index, which cannot say beforehand what it needs. */
 export const storeFreeBytesMin = 2 * MIB
+/** What puts leave free beyond that, so that a collection can move what stays of a pack and go on with its room. */
+export const collectionReserveBytes = 4 * MIB
 /** LevelDB's own block cache and write buffer. */
 export const indexCacheBytes = 16 * MIB
 export const indexWriteBufferBytes = 4 * MIB

@@ -12,7 +12,7 @@ import type { PackFooter } from '../format/pack-footer.ts'
 import { type PackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import type { RecordContent } from '../format/pack-record.ts'
 import { type PackTotals, addTotals, emptyTotals } from '../format/pack-totals.ts'
-import { storeFreeBytesMin } from '../limits.ts'
+import { collectionReserveBytes, storeFreeBytesMin } from '../limits.ts'
 import type { StoreIdentity } from './identity.ts'
 import { type PackName, type StoreLayout, packNumberMax } from './layout.ts'
 import { OpenPack } from './open-pack.ts'
@@ -52,6 +52,7 @@ export class PackSet implements PackSource, Disposable {
   #numberMax: number
   readonly #packBytesMax: number | undefined
   readonly #open: Map<PackClass, OpenPack>
+  #usesReserve = false
   #failure: unknown
 
   constructor(
@@ -74,6 +75,16 @@ export class PackSet implements PackSource, Disposable {
     if (this.#failure === undefined) return
     const detail = { cause: this.#failure }
     throw new HoldfastError('FAILED_STATE', 'an earlier write failed: close the store and open it again', detail)
+  }
+
+  /** Runs a step that makes room, and may use what is kept free for it. */
+  async withReserve<T>(step: () => Promise<T>): Promise<T> {
+    this.#usesReserve = true
+    try {
+      return await step()
+    } finally {
+      this.#usesReserve = false
+    }
   }
 
   /** Ends in FAILED_STATE whatever comes. */
@@ -263,7 +274,8 @@ export class PackSet implements PackSource, Disposable {
 
   #requireSpace(bytes: number): void {
     const freeBytes = this.#env.freeBytes(this.#layout.packs)
-    if (freeBytes >= bytes + storeFreeBytesMin) return
+    const reserveBytes = this.#usesReserve ? 0 : collectionReserveBytes
+    if (freeBytes >= bytes + storeFreeBytesMin + reserveBytes) return
     const detail = { info: { freeBytes } }
     throw new HoldfastError('NO_SPACE', 'the store’s file system is full: free some space, or run gc', detail)
   }

@@ -8,7 +8,7 @@ import { isCode } from '../../src/errors.ts'
 import type { PackEntry } from '../../src/format/keys.ts'
 import { packHeaderBytes } from '../../src/format/pack-header.ts'
 import { codecRaw, kindNode } from '../../src/format/pack-record.ts'
-import { chunkBytes } from '../../src/limits.ts'
+import { chunkBytes, storeFreeBytesMin } from '../../src/limits.ts'
 import { IdSet } from '../../src/store/collection/id-set.ts'
 import { planPacks } from '../../src/store/collection/pack-plan.ts'
 import type { LocalChunkStore } from '../../src/store/local-chunk-store.ts'
@@ -221,6 +221,35 @@ test('without any space what is dead goes all the same, and the rest waits', asy
   freeBytes = 2 ** 40
   const second = await collect(store, kept)
   t.is(second.done.rewrittenPacks, second.plan.rewrite.length)
+  await checkReadable(t, directory, kept)
+})
+
+test('puts leave room for a collection, which goes on with what each pack gives back', async (t) => {
+  const random = Random.announced(t)
+  const directory = temporaryStore(t)
+  const taken = (): number => packPaths(directory).reduce((sum, path) => sum + fs.statSync(path).size, 0)
+  let diskBytes = 2 ** 40
+  await using store = await openChunkStore({ ...env, freeBytes: () => diskBytes - taken() }, directory)
+  const close = (): void => {
+    const closing = store.beginCollection()
+    closing.closePacks(store.packs().map(({ number }) => number))
+    closing.end()
+  }
+  const kept: Buffer[] = []
+  // Each pack is to lose two thirds: together what stays of them is more than there is room for.
+  for (let pack = 0; pack < 3; pack++) {
+    const chunks = Array.from({ length: 48 }, () => random.bytes(65_536))
+    for (const chunk of chunks) store.put(chunk, 'data')
+    kept.push(...chunks.slice(0, 16))
+    await store.sync()
+    close()
+  }
+  diskBytes = taken() + storeFreeBytesMin + 1_500_000
+  t.throws(() => store.put(random.bytes(65_536), 'data'), { code: 'NO_SPACE' })
+  const { plan, done } = await collect(store, kept)
+  t.is(plan.rewrite.length, 3)
+  t.true(plan.movedBytes > 2 * 1_500_000)
+  t.deepEqual([done.rewrittenPacks, done.kept], [3, []])
   await checkReadable(t, directory, kept)
 })
 

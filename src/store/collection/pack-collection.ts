@@ -13,6 +13,7 @@
 import type { Buffer } from 'node:buffer'
 import { HoldfastError, isCode, messageOf } from '../../errors.ts'
 import type { RecordLocation } from '../../format/keys.ts'
+import { footerBytesFor } from '../../format/pack-footer.ts'
 import type { RecordContent } from '../../format/pack-record.ts'
 import { MIB, collectionGroupBytesMax, collectionGroupPacksMax, storeFreeBytesMin } from '../../limits.ts'
 import { classOf } from '../pack-class.ts'
@@ -109,7 +110,11 @@ export class PackCollection implements Disposable {
   }
 
   /** Packs without anything that stays go first, as that needs no space. Errors: ABORTED, IO, FAILED_STATE. */
-  async execute(plan: PackPlan, call: LongCall): Promise<CollectedPacks> {
+  execute(plan: PackPlan, call: LongCall): Promise<CollectedPacks> {
+    return this.#inside.packs.withReserve(() => this.#execute(plan, call))
+  }
+
+  async #execute(plan: PackPlan, call: LongCall): Promise<CollectedPacks> {
     const kept: CollectedPacks['kept'] = []
     const done = { droppedPacks: 0, rewrittenPacks: 0, freedBytes: 0, movedBytes: 0, kept }
     const [drop, rewrite] = [plan.drop, plan.rewrite].map((packs) => packs.filter((pack) => this.#closes(pack, kept)))
@@ -124,7 +129,7 @@ export class PackCollection implements Disposable {
       done.freedBytes += sumOf(going)
       progress('dropping packs')
     }
-    for (const group of groupsOf(rewrite)) {
+    for (const group of this.#fitting(groupsOf(rewrite), kept)) {
       const { going, movedBytes } = await this.#empty(group, infos, kept, call)
       await this.#removal.remove(going, call)
       done.rewrittenPacks += going.length
@@ -154,6 +159,24 @@ export class PackCollection implements Disposable {
       kept.push(lackingRoom(pack))
       return false
     }
+  }
+
+  /**
+   * Packs that have no room together may have it one by one, as each gives some back. Who has none is not begun: what
+   * was copied of it would take the room of others.
+   */
+  *#fitting(groups: SurveyedPack[][], kept: CollectedPacks['kept']): Generator<SurveyedPack[]> {
+    for (const group of groups) {
+      if (this.#hasRoom(group)) yield group
+      else if (group.length > 1) yield* this.#fitting(group.map((pack) => [pack]), kept)
+      else kept.push(lackingRoom(group[0]))
+    }
+  }
+
+  #hasRoom(group: readonly SurveyedPack[]): boolean {
+    const { env, layout } = this.#inside
+    const bytes = group.reduce((sum, { liveBytes, liveRecords }) => sum + liveBytes + footerBytesFor(liveRecords), 0)
+    return env.freeBytes(layout.packs) >= bytes + storeFreeBytesMin
   }
 
   /** Copies what stays of some packs and syncs it; those that may go then. They are given up in the same turn. */
