@@ -200,7 +200,7 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
       env, layout, packs: this.#packs, index: this.#index, reader: this.#reader, source: this.source,
       lookup: this.#lookup, pending: this.#pending,
       add: (content, payload, packClass) => this.#add(content, payload, packClass),
-      heal: (plain, kind, packClass) => this.#heal(plain, kind, packClass),
+      heal: (plain, kind) => this.#heal(plain, kind),
       sync: () => this.sync(), inTurn: (step) => this.#inTurn(step),
     }
   }
@@ -216,12 +216,12 @@ export class LocalChunkStore implements ChunkStore, AsyncDisposable {
     return found !== undefined && this.#collection?.hides(found.packNumber) ? undefined : found
   }
 
-  #heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void {
+  #heal(plain: Buffer, kind: ChunkKind): void {
     const id = chunkIdOf(this.#packs.keys, plain)
     this.#reader.forget(id)
     const recordKind = kind === 'data' ? kindData : kindNode
     const form = provenForm(this.#reader, id, plain, recordKind, wholeForm(plain))
-    this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload, packClass)
+    this.#add({ kind: recordKind, id, plainBytes: plain.length, ...form }, form.payload)
   }
 
   /** Returns the record's length. */

@@ -10,13 +10,14 @@ import { Buffer } from 'node:buffer'
 import { chunkIdOf } from '../chunk/digest.ts'
 import { payloadOf } from '../crypto/pack-seal.ts'
 import { isCode, messageOf } from '../errors.ts'
+import type { RecordLocation } from '../format/keys.ts'
 import { packHeaderBytes } from '../format/pack-header.ts'
 import { type RecordContent, type RecordHeader, readRecordHeader, recordHeaderBytesMax } from '../format/pack-record.ts'
 import { deltaDepthMax } from '../limits.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { ChunkKind } from './chunks.ts'
 import { type Damage, blamesPack, strangerNumber } from './damage.ts'
-import { type PackClass, classOf } from './pack-class.ts'
+import { classOf } from './pack-class.ts'
 import { type IndexedRecord, deletePack, deleteRecord } from './pack-index.ts'
 import { PackSalvage } from './pack-salvage.ts'
 import { type ScannedRecord, readFooter, scanRecords } from './pack-scan.ts'
@@ -120,20 +121,30 @@ class Repair {
     return true
   }
 
-  /** Ids of damaged records, and of the bases that records lack, unless they can be read some other way. */
+  /**
+   * Ids of damaged records, and of the bases that records lack, unless they can be read some other way. What was the
+   * store's own is so again: a copy of what replicas have may be of the very pack that leaves the store, and then them.
+   */
   #wantDamaged(): void {
+    const { index, packs } = this.#target
+    const copied = new Set(packs.packs().filter(({ isCopied }) => isCopied).map(({ number }) => number))
+    const locate = (id: Buffer, depth: number): RecordLocation | undefined => {
+      const location = index.locate(id, depth)
+      return location === undefined || copied.has(location.packNumber) ? undefined : location
+    }
+    const own = new RecordReader({ locate }, packs, 0, 0)
     for (const damage of this.#request.damaged) {
       if (damage.id === undefined) continue
       const id = Buffer.from(damage.id, 'hex')
-      this.#want(id, deltaDepthMax, 'data')
+      this.#want(id, deltaDepthMax, 'data', copied.has(damage.packNumber) ? this.#fresh : own)
       const header = damage.kind === 'base' ? this.#headerAt(damage) : undefined
       if (header?.baseId !== undefined) this.#want(Buffer.from(header.baseId), header.baseDepth, 'data')
     }
   }
 
-  #want(id: Buffer, depthMax: number, kind: ChunkKind): void {
+  #want(id: Buffer, depthMax: number, kind: ChunkKind, reader = this.#fresh): void {
     const key = id.toString('latin1')
-    if (!this.#wanted.has(key) && !this.#fresh.canRead(id, depthMax)) this.#wanted.set(key, kind)
+    if (!this.#wanted.has(key) && !reader.canRead(id, depthMax)) this.#wanted.set(key, kind)
   }
 
   #headerAt({ path, offset }: Damage): RecordHeader | undefined {
@@ -146,24 +157,24 @@ class Repair {
   async #search(): Promise<void> {
     const { env, layout } = this.#target
     const local = [new PackSalvage(env, layout, this.#fresh), ...this.#request.sources]
-    for (const source of local) await this.#searchIn(source, 'own')
-    if (this.#target.source !== undefined) {
-      await this.#searchIn(new ReplicaChunks(this.#target, this.#target.source), 'copied')
-    }
+    for (const source of local) await this.#searchIn(source)
+    const { source } = this.#target
+    if (source !== undefined) await this.#searchIn(new ReplicaChunks(this.#target, source))
   }
 
-  async #searchIn(source: ChunkSource, packClass: PackClass): Promise<void> {
+  async #searchIn(source: ChunkSource): Promise<void> {
     if (this.#wanted.size === 0) return
-    for await (const plain of source.find(this.#wanted, this.#call)) this.#take(plain, source.name, packClass)
+    for await (const plain of source.find(this.#wanted, this.#call)) this.#take(plain, source.name)
     await this.#target.sync()
   }
 
-  #take(plain: Buffer, source: string, packClass: PackClass): void {
+  /** Also what a replica gave is the store's own now: there it may lie in the pack that leaves the store for it. */
+  #take(plain: Buffer, source: string): void {
     const key = chunkIdOf(this.#target.packs.keys, plain).toString('latin1')
     const kind = this.#wanted.get(key)
     if (kind === undefined) return
     this.#wanted.delete(key)
-    this.#target.heal(plain, kind, packClass)
+    this.#target.heal(plain, kind)
     this.#report.found.set(source, (this.#report.found.get(source) ?? 0) + 1)
   }
 

@@ -26,7 +26,7 @@ export interface StoreInside {
   /** Appends a record as it is. */
   add(content: RecordContent, payload: Uint8Array, packClass: PackClass): void
   /** Appends a chunk whole, whatever records of it there are, so that all that builds on it can be read. */
-  heal(plain: Buffer, kind: ChunkKind, packClass: PackClass): void
+  heal(plain: Buffer, kind: ChunkKind): void
   sync(): Promise<void>
   /** Runs a step between two syncs: no entry of what was put is on its way into the index then. */
   inTurn(step: () => Promise<void>): Promise<void>

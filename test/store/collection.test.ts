@@ -16,6 +16,7 @@ import { openChunkReader, openChunkStore, rebuildIndex } from '../../src/store/o
 import { PackIndex, deleteRecord, putRecord } from '../../src/store/pack-index.ts'
 import { Random } from '../random.ts'
 import { FailingEnv, type Operation } from './failing-env.ts'
+import { StoreSource } from './store-source.ts'
 import { env, packPaths, temporaryStore } from './support.ts'
 
 test('a set of ids holds what was added, with depths apart, however it grows', (t) => {
@@ -346,3 +347,38 @@ for (const fault of ['gone', 'wrong'] as const) {
     t.true(reader.read(digest(needed)).equals(needed))
   })
 }
+
+test('a pack with the store’s only own record of a chunk stays, although the record is spoilt and a copied one serves', async (t) => {
+  const random = Random.announced(t)
+  const [needed, other] = [random.bytes(3000), random.bytes(3000)]
+  const [directory, elsewhere] = [temporaryStore(t), temporaryStore(t)]
+  for (const each of [directory, elsewhere]) {
+    await using store = await openChunkStore(env, each)
+    for (const plain of [needed, other]) store.put(plain, 'node')
+    await store.sync()
+    using collection = store.beginCollection()
+    collection.closePacks([1])
+  }
+  const [path] = packPaths(directory)
+  const bytes = fs.readFileSync(path)
+  bytes.fill(0, bytes.indexOf(needed) + 100, bytes.indexOf(needed) + 200)
+  fs.writeFileSync(path, bytes)
+  await using store = await openChunkStore(env, directory)
+  t.is((await store.verify()).damagedCount, 1)
+  store.adoptRecords(new StoreSource(elsewhere).fetch([digest(needed)]))
+  await store.sync()
+  t.true(store.freshReader().read(digest(needed)).equals(needed))
+  using collection = store.beginCollection()
+  collection.live.keep(digest(needed))
+  const plan = await collection.plan({}, { unusedShareMax: 0, openUnusedBytesMin: 1 })
+  await collection.execute(plan, {})
+  t.true(packPaths(directory).includes(path))
+  collection.end()
+  // Then the pack goes, and what it lacks is the store's own again.
+  await store.repair({ damaged: (await store.verify()).damaged, wanted: new Map(), sources: [] })
+  t.false(packPaths(directory).includes(path))
+  const copied = new Set(store.packs().filter(({ isCopied }) => isCopied).map(({ number }) => number))
+  const places: number[] = []
+  for await (const { id, location } of store.records()) if (id.equals(digest(needed))) places.push(location.packNumber)
+  t.true(places.some((number) => !copied.has(number)))
+})

@@ -240,8 +240,9 @@ export class PackCollection implements Disposable {
     const { lookup, reader } = this.#inside
     const location = lookup.locate(id, place.depth)
     const isLedTo = location?.packNumber === pack.number && location.offset === place.offset
-    // The index may have lost it, or lead to what is none.
-    if (!isLedTo && reader.header(id, place.depth) !== undefined) return 0
+    // The index may have lost it, or lead to what is none, or to a copy of what replicas have from this very pack.
+    const mayServe = location !== undefined && (pack.isCopied || this.#isOwn(location.packNumber))
+    if (!isLedTo && mayServe && reader.header(id, place.depth) !== undefined) return 0
     const { content, payload } = reader.copyAt(id, { packNumber: pack.number, ...place })
     this.#isMoving = true
     try {
