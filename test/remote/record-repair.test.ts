@@ -34,7 +34,9 @@ class Place {
   /** A new store, or one that is there. */
   async open(store: string): Promise<Host> {
     if (!fs.existsSync(join(this.parent, store))) initStore(env, join(this.parent, store), { secret: this.secret })
-    const host = await openHost(join(this.parent, store), { thread: false, secret: this.secret })
+    // As a daemon does it, and as a short command does.
+    const thread = this.secret !== undefined
+    const host = await openHost(join(this.parent, store), { thread, secret: this.secret })
     this.#t.teardown(() => host.close({ force: true }))
     return host
   }
