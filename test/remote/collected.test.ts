@@ -116,3 +116,35 @@ test('what a repair had from a replica is not taken away from there', async (t) 
   await node.engine.exportFile({ epoch: 'vm@1', path: '/base', file, format: 'raw' })
   t.true(fs.readFileSync(file).equals(contents))
 })
+
+test('what a store removed and had back from its replica is not taken away from there', async (t) => {
+  t.timeout(240_000)
+  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-back-'))
+  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
+  const contents = randomBytes(700_000)
+  fs.writeFileSync(join(parent, 'base'), contents)
+  fs.mkdirSync(join(parent, 'r'))
+  const url = pathToFileURL(join(parent, 'r')).href
+  const request = { url, target: 'vm', takeover: true, full: true }
+  const host = await opened(t, join(parent, 'origin'))
+  const { engine, replicas } = host
+  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
+  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
+  await replicas.sync({})
+  await engine.remove({ target: 'vm' })
+  const collect = async (keepLast?: number): Promise<unknown> => {
+    const rules = checkArguments(garbageParameters, { maxUnused: 0, keepLast }) as GarbageRules
+    return (await collectEverywhere({ engine, replicas }, rules, false, {})).replicas[0]
+  }
+  await collect()
+  await host.restore(request)
+  await engine.sealHead({ image: 'vm', note: 'after the restore' })
+  await replicas.sync({})
+  t.like(await collect(1), { error: null, removedEpochs: ['vm@0'] })
+  await host.close()
+  const node = await opened(t, join(parent, 'node'))
+  await node.restore(request)
+  const file = join(parent, 'exported')
+  await node.engine.exportFile({ epoch: 'vm@1', path: '/base', file, format: 'raw' })
+  t.true(fs.readFileSync(file).equals(contents))
+})

@@ -78,7 +78,8 @@ export class ReplicaFeed {
     const [replace, holds] = [this.#replace.bind(this), this.#holds.bind(this)]
     this.#publisher = new Publisher(replica, self, replace, holds)
     this.#homes = new PackHomes(replica, outbox.storeId)
-    this.#inherited = new InheritedPacks(replica, outbox, this.#homes)
+    const local = (): string[] => this.#local.map((pack) => this.#packs.nameOf(pack))
+    this.#inherited = new InheritedPacks(replica, outbox, this.#homes, local)
     this.#copies = new CopiesWait(env, replica, parts.copiesWaitMs)
     this.#runs = new RunFeed(replica, outbox.storeId, outbox)
     this.#door = new ReplicaDoor(parts)
@@ -157,8 +158,9 @@ export class ReplicaFeed {
         authority: () => authorityReplica(authority, replica),
       }, request, call)
     } finally {
-      // Batches have other names now.
+      // Batches have other names now, and name other packs.
       this.#images.clear()
+      this.#inherited.forget()
       if (isForgetting) this.#save({ images: notesOfImagesHere(this.#note, outbox) })
     }
   }
