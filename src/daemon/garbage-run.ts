@@ -33,10 +33,10 @@ export async function collectEverywhere(
   const request = requestOf(rules)
   const { completeEpochs, ownPacks, ...report } = await engine.collectGarbage({ ...request, dryRun }, options)
   if (rules.localOnly) return { ...report, replicas: [] }
-  const { goingPacks, removedEpochs } = report
+  const { isComplete, goingPacks, removedEpochs } = report
   const { forget = [] } = options
   const going = { epochs: removedEpochs.map(({ epoch }) => epoch), packs: [...goingPacks] }
-  const asked = { request, completeEpochs, ownPacks, forget, dryRun: dryRun ? going : null }
+  const asked = { request, isComplete, completeEpochs, ownPacks, forget, dryRun: dryRun ? going : null }
   const collected = await replicas.collect(asked, options)
   return { ...report, replicas: collected }
 }

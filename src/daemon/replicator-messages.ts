@@ -19,7 +19,8 @@ export interface ReplicatorCalls {
 /** What is to go on replicas after a collection in the store. */
 export interface ReplicaCollectArgs {
   request: GarbageRequest
-  /** As in `CollectedGarbage`. */
+  /** These as in `CollectedGarbage`. */
+  isComplete: boolean
   completeEpochs: readonly string[]
   ownPacks: readonly string[]
   /** Images that are not here any more, and are to go there as well. */

@@ -93,14 +93,15 @@ class ReplicatorThread {
   }
 
   #collect(
-    id: number, { request, completeEpochs, ownPacks, forget, dryRun }: ReplicaCollectArgs, signal: AbortSignal,
+    id: number, { request, isComplete, completeEpochs, ownPacks, forget, dryRun }: ReplicaCollectArgs,
+    signal: AbortSignal,
   ): Promise<ReplicaGarbage[]> {
     const progress = (step: string, done: number, total: number): void => {
       this.#post({ type: 'progress', id, progress: { step, done, total, unit: 'steps' } })
     }
     const dry = dryRun === null ? null : { epochs: new Set(dryRun.epochs), packs: new Set(dryRun.packs) }
     const decide = stayingBy(request)
-    const known = { completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks) }
+    const known = { isComplete, completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks) }
     const asked = { decide, ...known, forget, dryRun: dry }
     return this.#replicator.collect(asked, { signal, progress })
   }

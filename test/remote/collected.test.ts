@@ -148,3 +148,28 @@ test('what a store removed and had back from its replica is not taken away from 
   await node.engine.exportFile({ epoch: 'vm@1', path: '/base', file, format: 'raw' })
   t.true(fs.readFileSync(file).equals(contents))
 })
+
+test('what a damaged store lacks is not taken away from its replica', async (t) => {
+  t.timeout(240_000)
+  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-lacking-'))
+  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
+  fs.writeFileSync(join(parent, 'base'), randomBytes(700_000))
+  fs.mkdirSync(join(parent, 'r'))
+  const url = pathToFileURL(join(parent, 'r')).href
+  const { engine, replicas, reading } = await opened(t, join(parent, 'origin'))
+  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
+  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
+  await replicas.sync({})
+  const [pack] = packPaths(join(parent, 'origin'))
+  const bytes = fs.readFileSync(pack)
+  bytes.fill(0, 20_000, 20_100)
+  fs.writeFileSync(pack, bytes)
+  // The replica is away.
+  t.true((await engine.check({ readData: true, repair: true })).damaged.length > 0)
+  await engine.sealHead({ image: 'vm', note: 'after the damage' })
+  await replicas.sync({})
+  const rules = checkArguments(garbageParameters, { maxUnused: 0, keepLast: 1 }) as GarbageRules
+  t.like((await collectEverywhere({ engine, replicas }, rules, false, {})).replicas[0], { error: null, removedEpochs: ['vm@0'] })
+  await reading.alsoFrom([url])
+  t.deepEqual((await engine.check({ readData: true, repair: true })).damaged, [])
+})

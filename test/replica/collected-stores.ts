@@ -107,9 +107,10 @@ export class CollectedStore {
   async collect(rules: GarbageRequest): Promise<ReplicaGarbage> {
     // A head that is open reads by older manifests, too.
     for (const work of this.works.values()) await work.close()
-    const { completeEpochs, ownPacks } = await this.node.work.engine.collectGarbage({ maxUnused: 0, ...rules })
+    const { isComplete, completeEpochs, ownPacks } = await this.node.work.engine.collectGarbage({ maxUnused: 0, ...rules })
     await this.#openAll(this.node.work.engine)
-    const [report] = await this.node.replicator.collect({ decide: stayingBy(rules), completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks), dryRun: null }, {})
+    const known = { isComplete, completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks) }
+    const [report] = await this.node.replicator.collect({ decide: stayingBy(rules), ...known, dryRun: null }, {})
     return report
   }
 

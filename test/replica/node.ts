@@ -264,10 +264,10 @@ export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { repli
 export async function collect(made: ReplicatedNode, rules: GarbageRequest, forget: string[] = []): Promise<ReplicaGarbage[]> {
   // A head that is open reads by older manifests, too.
   await made.work.close()
-  const { completeEpochs, ownPacks, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
+  const { isComplete, completeEpochs, ownPacks, goingPacks, removedEpochs } = await made.work.engine.collectGarbage({ maxUnused: 0, ...rules })
   await made.work.open()
   const going = { epochs: new Set(removedEpochs.map(({ epoch }) => epoch)), packs: new Set(goingPacks) }
-  const known = { completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks) }
+  const known = { isComplete, completeEpochs: new Set(completeEpochs), ownPacks: new Set(ownPacks) }
   return made.replicator.collect({ decide: stayingBy(rules), ...known, forget, dryRun: rules.dryRun === true ? going : null }, {})
 }
 

@@ -120,7 +120,8 @@ test('a collection on one replica waits for the authority to tell whose the imag
   await until('one epoch', async () => (await levelOf(made, 1)).have === 2)
   fs.renameSync(authority.root, `${authority.root}.away`)
   await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'NOT_FOUND' })
-  const [first, second] = await made.replicator.collect({ decide: stayingBy({}), completeEpochs: new Set<string>(), ownPacks: new Set<string>(), dryRun: null }, {})
+  const known = { isComplete: false, completeEpochs: new Set<string>(), ownPacks: new Set<string>() }
+  const [first, second] = await made.replicator.collect({ decide: stayingBy({}), ...known, dryRun: null }, {})
   t.regex(first.error ?? '', /is empty/)
   t.regex(second.error ?? '', /who owns vm is known when the replica that decides/)
   t.deepEqual(second.skipped, [])

@@ -203,7 +203,7 @@ export class ReplicaCollection {
   async #garbage(
     { named }: Survey, planned: readonly PlannedImage[], call: CollectCall,
   ): Promise<{ intents: string[]; packs: string[] }> {
-    const { replica, intentsPrefix, homes } = this.#parts
+    const { replica, outbox, intentsPrefix, homes } = this.#parts
     const released = new Set<string>()
     for (const { plan, old, records } of planned) {
       const lists = plan.isWorthwhile ? plan.kept : records.map(({ kept }) => kept)
@@ -218,7 +218,8 @@ export class ReplicaCollection {
     const garbage: string[] = []
     for (const pack of await listNames(replica, packsDirectory, call)) {
       if (named.has(pack) || this.#local.has(pack)) continue
-      if (released.has(pack) || await homes.isOurs(pack, call)) garbage.push(pack)
+      const isWhole = this.#request.isComplete || outbox.isRestored()
+      if (await homes.isOurs(pack, call) ? isWhole : released.has(pack)) garbage.push(pack)
     }
     return { intents, packs: garbage }
   }
@@ -284,8 +285,7 @@ export class ReplicaCollection {
   #report(
     planned: readonly PlannedImage[], removed: { packs: number; bytes: number }, removedHelpers: number,
   ): ReplicaCollected {
-    const isSkipped = (name: string): boolean => this.#skipped.some(({ image }) => image === name)
-    const done = planned.filter(({ image }) => !isSkipped(image.image))
+    const done = planned.filter(({ image }) => !this.#skipped.some((each) => each.image === image.image))
     return {
       keptEpochs: done.reduce((sum, { plan }) => sum + plan.kept.length, 0),
       removedEpochs: done.flatMap(({ image, plan }) => plan.going.map((number) => `${image.image}@${number}`)),

@@ -20,6 +20,8 @@ export interface CollectedEpoch {
 export interface ReplicaCollectionRequest {
   /** Which epochs of an image, by its name in the store, stay; `epochs` by rising number, at least one. */
   readonly decide: (image: string, epochs: readonly CollectedEpoch[]) => ReadonlySet<number>
+  /** The store lacks nothing of its own. A damaged one may need what its packs on the replica have, some day. */
+  readonly isComplete: boolean
   /**
    * Ids, in hex, of epochs of which all that they need of this store is in packs that are here: so what packs held that
    * have left the store since is in others. Otherwise a store that is damaged, or lacks what came as a record only,
