@@ -17,6 +17,7 @@
  * what is to be merged without reading the neighbours.
  */
 import { Buffer } from 'node:buffer'
+import { HoldfastError } from '../errors.ts'
 import { digestBytes, nodeFanOut, nodeWeightMax, treeKeyMax } from '../limits.ts'
 import {
   check, decodeTable, encodeTable, indexOf, lowerBound, tableShape, uniformBytes, valueEnd, valueStart,
@@ -53,6 +54,12 @@ export function slotKeys(level: number): number {
 export function decodeNode(bytes: Buffer): TreeNode {
   const table = decodeTable(bytes)
   return table.levelCode === 0 ? new Leaf(table, table.shape) : new Inner(table, table.shape)
+}
+
+/** The chunk that an entry of a file's tree names. Errors: DAMAGED: a tree from elsewhere may hold anything. */
+export function namedChunk(value: Buffer): Buffer {
+  if (value.length === digestBytes) return value
+  throw new HoldfastError('DAMAGED', `a file names a chunk by ${value.length} bytes instead of ${digestBytes}`)
 }
 
 /** `keys` rise; `values` belong to them, none empty; together they weigh no more than a leaf may. */

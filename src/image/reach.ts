@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer'
 import { decodeInode } from '../format/inode.ts'
 import { decodeManifest } from '../format/manifest.ts'
+import { namedChunk } from '../format/node.ts'
 import type { EpochRecord } from '../format/epoch.ts'
 import type { ChunkId } from '../store/chunks.ts'
 import { breathe } from '../store/progress.ts'
@@ -66,7 +67,7 @@ function visit(nodes: NodeReader, { id, kind }: Pending, seen: Set<string>, reac
       continue
     }
     const value = node.valueAt(index)
-    if (kind === 'data' && isNew(seen, value)) reached.chunk(Buffer.from(value))
+    if (kind === 'data' && isNew(seen, namedChunk(value))) reached.chunk(Buffer.from(value))
     if (kind === 'inodes') visitInode(value, seen, reached, next)
   }
 }

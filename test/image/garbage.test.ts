@@ -5,6 +5,8 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { epochIdentityOf } from '../../src/format/epoch.ts'
 import { logRecordHeaderBytes } from '../../src/format/log.ts'
+import { encodeLeaf } from '../../src/format/node.ts'
+import { Marking } from '../../src/image/collection/mark.ts'
 import { writeData } from '../../src/image/head-data.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import { chunkBytes } from '../../src/limits.ts'
@@ -120,4 +122,13 @@ test('what a restore found here while garbage was collected stays', async (t) =>
   await engine.collectGarbage({ maxUnused: 0 }, { progress })
   t.is((await absent)?.ids.length, 0)
   t.deepEqual((await engine.check({ readData: true })).damaged, [])
+})
+
+test('a tree from elsewhere that names chunks by other than their ids is damage', async (t) => {
+  for (const bytes of [1, 5, 31, 33]) {
+    const leaf = encodeLeaf([0], [Buffer.alloc(bytes, 1)])
+    const reader = { read: () => leaf, has: () => true }
+    const marking = new Marking({ reader, keep: () => undefined, secret: 1, mayBeAbsent: false, call: {} })
+    await t.throwsAsync(marking.data(Buffer.alloc(32, 7)), { code: 'DAMAGED' }, `${bytes} bytes`)
+  }
 })

@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer'
 import { HoldfastError, isCode } from '../../errors.ts'
 import { decodeInode } from '../../format/inode.ts'
 import { decodeManifest } from '../../format/manifest.ts'
-import { type TreeNode, decodeNode } from '../../format/node.ts'
+import { type TreeNode, decodeNode, namedChunk } from '../../format/node.ts'
 import { nodeWeightMax } from '../../limits.ts'
 import type { ChunkReader } from '../../store/chunks.ts'
 import { IdSet } from '../../store/collection/id-set.ts'
@@ -63,9 +63,9 @@ export class Marking {
     for (const root of names) await this.#tree(root, null)
   }
 
-  /** A tree whose values are ids of chunks. */
+  /** A tree whose values are ids of chunks. Errors: as `manifest`. */
   data(root: Buffer): Promise<void> {
-    return this.#tree(root, (id) => this.#options.keep(id))
+    return this.#tree(root, (value) => this.#options.keep(namedChunk(value)))
   }
 
   async #tree(root: Buffer | null, entry: Entry | null): Promise<void> {
