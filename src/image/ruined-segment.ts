@@ -6,15 +6,19 @@
 import { Buffer } from 'node:buffer'
 import type { Env, EnvFile } from '../env/env.ts'
 import { announcedBytes, isRecordWhole, segmentHeaderBytes } from '../format/log.ts'
-import { KIB, logRecordBytesMax } from '../limits.ts'
+import { KIB, logRecordBytesMax, segmentReadBytesMax } from '../limits.ts'
 import { StoreLayout } from '../store/layout.ts'
 import { quarantineFile } from '../store/quarantine.ts'
 
 const pieceBytes = 64 * KIB
 const nonceAt = 16
 
-/** Nothing was ever written behind the header, or nothing of it is left: it holds no record. Errors: IO. */
+/**
+ * Nothing was ever written behind the header, or nothing of it is left: it holds no record. What is longer than any
+ * segment may be without end, and is not read. Errors: IO.
+ */
 export function isWithoutRecords(file: EnvFile): boolean {
+  if (file.size() > segmentReadBytesMax) return false
   const piece = Buffer.alloc(pieceBytes)
   for (let at = segmentHeaderBytes; ;) {
     const bytes = file.read(piece, at)
