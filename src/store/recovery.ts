@@ -8,7 +8,8 @@
  * a write that never arrived (the system writes pages in any order). If the index knows a record behind the gap, the
  * gap was once synced: it stays, and `verify` reports it. Else nobody was told that it is durable: it becomes a void.
  * An index that began empty is no witness: gaps stay, but a spoilt last record looks like a torn one and is cut off.
- * Whoever looks at what epochs need misses it.
+ * Whoever looks at what epochs need misses it. A pack that was cut like this gets its footer: a replica may have what
+ * was cut off, and other bytes must not come to lie in its place.
  */
 import { Buffer } from 'node:buffer'
 import { PackSeal } from '../crypto/pack-seal.ts'
@@ -63,6 +64,8 @@ class Recovery {
   readonly #entries = new Map<number, PackEntry>()
   readonly #changed = new Set<number>()
   readonly #open = new Map<PackClass, OpenPack>()
+  /** Classes of which a pack was found that was begun with today's key: older ones were ended before. */
+  readonly #found = new Set<PackClass>()
   #operations: IndexOperation[] = []
   /** Packs whose records are all in the index: it was made again from their footers first. */
   #loaded: ReadonlySet<number> = new Set()
@@ -105,9 +108,11 @@ class Recovery {
     try {
       const header = this.#ownHeader(file)
       const isCopied = header?.isCopied ?? false
-      if (await this.#fromFooter(name, file, isCopied)) return file.close()
       const keyId = this.#input.files.keys?.keyId ?? 0
-      const mayGrow = header?.keyId === keyId && !this.#open.has(classOf(isCopied)) && entry?.closed !== true
+      const isNewest = header?.keyId === keyId && !this.#found.has(classOf(isCopied))
+      if (isNewest) this.#found.add(classOf(isCopied))
+      if (await this.#fromFooter(name, file, isCopied)) return file.close()
+      const mayGrow = isNewest && entry?.closed !== true
       const isEnding = header !== null && header.keyId !== keyId && entry?.closed !== true && !this.#input.rebuilding
       await this.#fromRecords(name, file, entry, { isCopied, mayGrow, isEnding })
     } catch (error) {
@@ -168,19 +173,21 @@ class Recovery {
     }
     this.#unsettledBytes += fileBytes - start
     const settled = { packId: name.packId, indexedBytes: end, isCopied: pack.isCopied, totals }
-    if (!pack.mayGrow) {
-      const isWhole = pack.isEnding && gaps.length === 0 && end === fileBytes
+    if (pack.mayGrow) this.#mend(file, gaps, witnessedBytes, end)
+    const isDense = gaps.every(({ offset }) => offset >= end)
+    const wasCut = this.#input.rebuilding && pack.mayGrow && isDense && fileBytes > end
+    if (!pack.mayGrow || wasCut) {
+      const isWhole = (pack.isEnding && isDense && end === fileBytes) || wasCut
       const closedBytes = isWhole ? this.#close(name, file, end) : fileBytes
       file.close()
       this.#entries.set(name.number, { ...settled, fileBytes: closedBytes, closed: true })
       return
     }
-    this.#mend(file, gaps, witnessedBytes, end)
     this.#entries.set(name.number, { ...settled, fileBytes: 0, closed: false })
     this.#open.set(classOf(pack.isCopied), new OpenPack(file, name, end, totals, this.#sealOf(name)))
   }
 
-  /** Gives a pack that may not grow any more, as the keys are other ones now, its footer. The file's length then. */
+  /** Gives a pack that may not grow any more its footer. The file's length then. */
   #close(name: PackName, file: EnvFile, end: number): number {
     const { env, layout } = this.#input
     const { table, totals } = tableOf(file, end)

@@ -18,7 +18,7 @@ import { StoreOutbox } from '../../src/image/outbox.ts'
 import type { ReplicaGarbage } from '../../src/replica/collection/replica-garbage.ts'
 import { readDomain } from '../../src/replica/domain.ts'
 import { Ownership, newestGeneration } from '../../src/replica/feed/ownership.ts'
-import { prefixOf } from '../../src/replica/feed/pack-feed.ts'
+import { prefixOf } from '../../src/replica/feed/pack-presence.ts'
 import * as layout from '../../src/replica/layout.ts'
 import type { ReplicationLimits } from '../../src/replica/limits.ts'
 import { type RecordBatch, outermost } from '../../src/replica/image-list.ts'
@@ -252,7 +252,13 @@ export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { repli
   await buildStore(replica, directory)
   t.is(await notIndexed(replica, directory), 0, 'records that no run names')
   await using engine = await openLocalEngine(directory)
-  t.deepEqual((await engine.check({ readData: true })).damaged, [])
+  const { damaged } = await engine.check({ readData: true })
+  // What is there in ranges only has no footer yet.
+  const inRanges = fs.readdirSync(join(directory, 'packs')).map((name) => name.split('.')[1])
+  const whole = await Promise.all(inRanges.map((pack) => replica.stat(`${layout.packsDirectory}/${pack}/whole`)))
+  const isExpected = ({ message, where }: { message: string; where: string }): boolean => message === 'the pack has no sound footer' &&
+    inRanges.some((pack, at) => whole[at] === null && where.includes(pack))
+  t.deepEqual(damaged.filter((each) => !isExpected(each)), [])
   for (const [epoch, text] of Object.entries(contents)) {
     const file = join(directory, `exported-${epoch}`)
     await engine.exportFile({ epoch, path: '/file', file, format: 'raw' })

@@ -8,6 +8,7 @@ import { isCode } from '../../src/errors.ts'
 import { codecRaw, kindNode, recordBytesMax, writeRecord } from '../../src/format/pack-record.ts'
 import { chunkBytes, packBytesMax } from '../../src/limits.ts'
 import type { ChunkReader } from '../../src/store/chunks.ts'
+import { readFooter } from '../../src/store/pack-scan.ts'
 import { Random } from '../random.ts'
 import { env, packPaths, temporaryStore } from './support.ts'
 import { digest, initStore, openChunkReader, openChunkStore, rebuildIndex, sealOfPack } from './variant.ts'
@@ -62,6 +63,27 @@ async function healsAll(t: ExecutionContext, { directory, plains }: Filled): Pro
   await using reader = await openChunkReader(env, directory)
   t.is(servedRight(t, reader, plains), plains.length)
 }
+
+test('nothing comes to lie where a pack lost its end with the index, as a replica may have that still', async (t) => {
+  const random = Random.announced(t)
+  const filled = await filledStore(t, random, 10)
+  const [path] = packPaths(filled.directory)
+  fs.truncateSync(path, fs.statSync(path).size - 10)
+  fs.rmSync(join(filled.directory, 'index'), { recursive: true })
+  const later = fresh(random)
+  {
+    await using store = await openChunkStore(env, filled.directory)
+    store.put(later, later.length === chunkBytes ? 'data' : 'node')
+    await store.sync()
+    t.true(store.read(digest(later)).equals(later))
+  }
+  using file = env.open(path, 'read')
+  const footer = readFooter(file)!
+  const old = new Set(filled.plains.map((plain) => digest(plain).toString('hex')))
+  const ids = Array.from({ length: footer.count }, (_, at) => footer.id(at).toString('hex'))
+  t.true(ids.length > 0 && ids.every((id) => old.has(id)))
+  t.is(packPaths(filled.directory).length, 2)
+})
 
 test('a pack cut at any byte keeps what lies before, and grows on', async (t) => {
   const random = Random.announced(t)

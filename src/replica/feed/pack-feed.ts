@@ -2,29 +2,36 @@
  * Brings packs to a replica: what is there of each is found out once and then known. Of a pack that is still open the
  * new bytes go as a range; a closed one goes whole where nothing is there yet, else its whole comes later
  * (`settle`), when nobody waits, and the ranges go at the next settling, when readers have long seen the whole.
+ *
+ * What is there and is not the beginning of the pack here was put by a copy of this store, or by this store before it
+ * was put back from an older copy: it is left alone, and nothing is put beside it.
  */
 import { Buffer } from 'node:buffer'
 import type { Env } from '../../env/env.ts'
 import { HoldfastError, isCode } from '../../errors.ts'
 import { pieceBytes } from '../limits.ts'
 import { type PackRange, packsDirectory, parseRangeName, rangeName, wholeName } from '../layout.ts'
-import type { LocalPack } from '../outbox.ts'
+import type { LocalPack, Outbox } from '../outbox.ts'
 import { joinPath } from '../paths.ts'
 import type { CallOptions, ObjectSource, PutOptions, Replica } from '../replica.ts'
-
-interface Presence {
-  /** Of its beginning, in ranges without a gap. */
-  prefixBytes: number
-  isWhole: boolean
-  ranges: string[]
-}
+import { type Presence, listPack, prefixOf, presenceOf } from './pack-presence.ts'
 
 /** By the id of a pack: what it is called on the replica after it was replaced there. */
 export type PackAliases = Readonly<Record<string, string>>
 
+export interface PackFeedParts {
+  readonly env: Env
+  readonly replica: Replica
+  /** As of the last run. */
+  readonly aliases: PackAliases
+  readonly saveAliases: (aliases: PackAliases) => void
+  readonly outbox: Pick<Outbox, 'entries'>
+}
+
 export class PackFeed {
   readonly #env: Env
   readonly #replica: Replica
+  readonly #outbox: Pick<Outbox, 'entries'>
   readonly #saveAliases: (aliases: PackAliases) => void
   #aliases: PackAliases
   /** By the name on the replica. */
@@ -32,9 +39,10 @@ export class PackFeed {
   /** Wholes that were put, whose ranges are still there. */
   readonly #doubled = new Set<string>()
 
-  constructor(env: Env, replica: Replica, aliases: PackAliases, saveAliases: (aliases: PackAliases) => void) {
+  constructor({ env, replica, outbox, aliases, saveAliases }: PackFeedParts) {
     this.#env = env
     this.#replica = replica
+    this.#outbox = outbox
     this.#aliases = aliases
     this.#saveAliases = saveAliases
   }
@@ -53,10 +61,13 @@ export class PackFeed {
     for (const pack of packs) await this.bring(pack, options)
   }
 
-  /** The pack is there, up to its bytes. Returns the bytes sent. Errors: NOT_FOUND (the pack left this store). */
+  /**
+   * The pack is there, up to its bytes. Returns the bytes sent. Errors: NOT_FOUND (the pack left this store), FENCED
+   * (what is there is not this store's).
+   */
   async bring(pack: LocalPack, options: CallOptions): Promise<number> {
     const presence = await this.#presence(pack, options)
-    if (presence.isWhole || presence.prefixBytes >= pack.bytes) return 0
+    if (isSettled(presence) || presence.prefixBytes >= pack.bytes) return 0
     if (pack.isClosed && presence.prefixBytes === 0) return this.#putWhole(pack, presence, options)
     const range = { offset: presence.prefixBytes, bytes: pack.bytes - presence.prefixBytes }
     await this.#put(pack, rangeName(range), range, options)
@@ -70,14 +81,18 @@ export class PackFeed {
     const name = this.nameOf(pack)
     const brought = this.#known.get(name)
     if (brought === undefined || (brought.isWhole && brought.ranges.length === 0)) return true
-    const { isWhole, prefixBytes } = await this.#look(pack, options)
-    return isWhole || prefixBytes >= brought.prefixBytes
+    const { wholeBytes, ranges } = await listPack(this.#replica, this.#directory(pack), options)
+    return wholeBytes === pack.bytes || prefixOf(ranges) >= brought.prefixBytes
   }
 
-  /** Makes one name of many for a pack that is closed and there. Returns the bytes sent. Errors: as `bring`. */
+  /**
+   * Makes one name of many for a pack that is closed and there. Returns the bytes sent. Errors: as `bring`: the ranges
+   * are looked at once more, as a copy of this store may have put some.
+   */
   async settle(pack: LocalPack, options: CallOptions): Promise<number> {
     const presence = await this.#presence(pack, options)
-    if (presence.isWhole || !pack.isClosed) return 0
+    if (isSettled(presence) || !pack.isClosed) return 0
+    if (presence.ranges.length > 0) await this.#look(pack, options)
     return this.#putWhole(pack, presence, options)
   }
 
@@ -88,7 +103,7 @@ export class PackFeed {
       const range = parseRangeName(name)
       return range !== undefined && range.offset + range.bytes > offset
     }
-    const directory = joinPath(packsDirectory, this.nameOf(pack))
+    const directory = this.#directory(pack)
     return (isWhole ? [wholeName] : ranges.filter(isWanted)).map((name) => joinPath(directory, name))
   }
 
@@ -116,9 +131,10 @@ export class PackFeed {
     this.#doubled.clear()
   }
 
-  /** That there is nothing more to be known of it: it is there whole. */
-  isWhole(pack: LocalPack): boolean {
-    return this.#known.get(this.nameOf(pack))?.isWhole === true
+  /** That there is nothing more to be known of it: all of it is there, for good. */
+  isSettled(pack: LocalPack): boolean {
+    const known = this.#known.get(this.nameOf(pack))
+    return known !== undefined && isSettled(known)
   }
 
   async #putWhole(pack: LocalPack, presence: Presence, options: CallOptions): Promise<number> {
@@ -128,14 +144,16 @@ export class PackFeed {
     return pack.bytes
   }
 
-  /** A name that is there already was put by an earlier run of ours: it was complete, or it would not be there. */
+  /** A name that is there already was put by an earlier run of ours: that is seen from its bytes. */
   async #put(pack: LocalPack, name: string, range: PackRange, options: CallOptions): Promise<void> {
-    const directory = joinPath(packsDirectory, this.nameOf(pack))
+    const directory = this.#directory(pack)
     const source = { bytes: range.bytes, open: () => piecesOf(this.#env, pack.path, range) }
     try {
       await putIn(this.#replica, directory, name, source, options)
     } catch (error) {
       if (!isCode(error, 'EXISTS')) throw error
+      const { isWhole, prefixBytes } = await this.#look(pack, options)
+      if (!isWhole && prefixBytes < range.offset + range.bytes) throw error
     }
   }
 
@@ -143,34 +161,22 @@ export class PackFeed {
     const id = this.nameOf(pack)
     const known = this.#known.get(id) ?? await this.#look(pack, options)
     this.#known.set(id, known)
-    if (known.isWhole && known.ranges.length > 0) this.#doubled.add(id)
+    if (known.isWhole && !known.hasMore && known.ranges.length > 0) this.#doubled.add(id)
     return known
   }
 
-  async #look(pack: LocalPack, options: CallOptions): Promise<Presence> {
-    const ranges: PackRange[] = []
-    let isWhole = false
-    try {
-      for await (const { name, bytes } of this.#replica.list(joinPath(packsDirectory, this.nameOf(pack)), options)) {
-        const range = parseRangeName(name)
-        if (name === wholeName && bytes === pack.bytes) isWhole = true
-        else if (range !== undefined && range.bytes === bytes) ranges.push(range)
-      }
-    } catch (error) {
-      if (!isCode(error, 'NOT_FOUND')) throw error
-    }
-    return { isWhole, ranges: ranges.map(rangeName), prefixBytes: prefixOf(ranges) }
+  #look(pack: LocalPack, options: CallOptions): Promise<Presence> {
+    const [env, replica, outbox] = [this.#env, this.#replica, this.#outbox]
+    return presenceOf({ env, replica, outbox, pack, directory: this.#directory(pack) }, options)
+  }
+
+  #directory(pack: LocalPack): string {
+    return joinPath(packsDirectory, this.nameOf(pack))
   }
 }
 
-/** How far ranges reach from 0 without a gap. */
-export function prefixOf(ranges: readonly PackRange[]): number {
-  let end = 0
-  for (const { offset, bytes } of ranges.toSorted((left, right) => left.offset - right.offset)) {
-    if (offset > end) break
-    end = Math.max(end, offset + bytes)
-  }
-  return end
+function isSettled({ isWhole, hasMore }: Presence): boolean {
+  return isWhole || hasMore
 }
 
 /** Puts an object into a directory that is made when it turns out to be missing. Errors: EXISTS, those of a put. */

@@ -73,7 +73,8 @@ export class ReplicaFeed {
   constructor(parts: FeedParts) {
     const { env, replica, outbox } = parts
     this.#parts = parts
-    this.#packs = new PackFeed(env, replica, parts.note.aliases, (aliases) => this.#save({ aliases }))
+    const saveAliases = (aliases: ReplicaNote['aliases']): void => this.#save({ aliases })
+    this.#packs = new PackFeed({ env, replica, outbox, aliases: parts.note.aliases, saveAliases })
     const self = intentsPrefixOf(outbox.storeId) + env.randomBytes(8).toString('hex')
     const [replace, holds] = [this.#replace.bind(this), this.#holds.bind(this)]
     this.#publisher = new Publisher(replica, self, replace, holds)
@@ -126,7 +127,7 @@ export class ReplicaFeed {
     let packsFrom = this.#note.packsFrom
     for (const pack of packs) {
       await this.#packs.settle(pack, call)
-      if (!this.#packs.isWhole(pack)) break
+      if (!this.#packs.isSettled(pack)) break
       packsFrom = pack.number + 1
     }
     if (packsFrom !== this.#note.packsFrom) this.#save({ packsFrom })
