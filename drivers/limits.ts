@@ -10,8 +10,11 @@ export const limits = Object.freeze({
   stateBytesMax: 64 * 1024 * 1024,
   /** Any command that should answer at once. With slow memory writeback one took 1.3 s, so this is generous. */
   commandTimeoutMs: 10_000,
-  /** From the start of the process to its first words on the control connection. */
-  startTimeoutMs: 20_000,
+  /**
+   * From the start of the process to its first words on the control connection: 30 ms, and once more than 20 s on two
+   * processors that ran a Hadoop cluster besides. One that dies is seen at once.
+   */
+  startTimeoutMs: 60_000,
   /** The default for `quiesce`: in-flight disk requests are drained in it. */
   quiesceTimeoutMs: 10_000,
   saveTimeoutMs: 10_000,

@@ -35,7 +35,7 @@ export const machineLimits: MachineLimits = Object.freeze({
   quiesceTimeoutMs: 10_000,
   saveTimeoutMs: 10_000,
   barrierTimeoutMs: 5_000,
-  startTimeoutMs: 20_000,
+  startTimeoutMs: 60_000,
   loadTimeoutMs: 30_000,
   powerdownTimeoutMs: 30_000,
   workingSetMs: 3_000,
