@@ -93,6 +93,21 @@ test('a pack that lost its last record with the index costs its replica nothing'
   await isWhole(t, made, at, { 'vm@1': 'one', 'vm@9': 'after' })
 })
 
+test('a pack that was cut off on a replica is told of, and brought again once it was moved away', async (t) => {
+  const { node: made, places: [at] } = await directoryNode(t)
+  await smallPacks(made)
+  await goOn(made, 'many')
+  await until('many', async () => (await levelOf(made, 8)).have === 1)
+  await settled(made, at)
+  const pack = fs.readdirSync(join(at.root, 'packs')).find((name) => fs.existsSync(join(at.root, 'packs', name, 'whole')))!
+  const whole = join(at.root, 'packs', pack, 'whole')
+  fs.truncateSync(whole, fs.statSync(whole).size >> 1)
+  await t.throwsAsync(made.replicator.sync('r0', {}), { code: 'FENCED', message: new RegExp(`other bytes in packs/${pack}.*damaged`) })
+  fs.renameSync(join(at.root, 'packs', pack), join(at.root, 'moved away'))
+  await made.replicator.sync('r0', {})
+  await isWhole(t, made, at, { 'vm@1': 'many', 'vm@8': 'many' })
+})
+
 /** Packs so small that some are closed in a test. */
 async function smallPacks(made: ReplicatedNode): Promise<void> {
   await made.work.close()

@@ -54,9 +54,10 @@ export async function presenceOf(look: PackLook, options: CallOptions): Promise<
   if (isPart && await isSame(thereBytes)) return { ...found, hasMore: false }
   const end = pack.isClosed ? recordsEnd(look) : Infinity
   if (thereBytes >= end && await isSame(end)) return { ...found, hasMore: true }
-  throw new HoldfastError('FENCED', `${replica.url} has other bytes in pack ${pack.packId.toString('hex')} than this ` +
-    'store: a copy of the store writes there, or the store was put back from an older copy. Nothing was changed ' +
-    `there. "holdfast restore" brings what is there into a new store; this one needs a replica of its own`)
+  throw new HoldfastError('FENCED', `${replica.url} has other bytes in ${directory} than this store: a copy of the ` +
+    'store writes there, or the store was put back from an older copy, or they are damaged. Nothing was changed. ' +
+    '"holdfast restore" brings what is there into a new store, and this one needs a replica of its own; what is ' +
+    'damaged there comes again with "holdfast replica sync" once it was moved away')
 }
 
 /** Errors: those of every call; a pack that is not there has nothing. */
