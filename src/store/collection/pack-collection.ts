@@ -11,20 +11,19 @@
  * the next collection.
  */
 import type { Buffer } from 'node:buffer'
-import { HoldfastError, isCode, messageOf } from '../../errors.ts'
+import { isCode, messageOf } from '../../errors.ts'
 import type { RecordLocation } from '../../format/keys.ts'
 import { footerBytesFor } from '../../format/pack-footer.ts'
 import type { RecordContent } from '../../format/pack-record.ts'
 import { MIB, collectionGroupBytesMax, collectionGroupPacksMax, storeFreeBytesMin } from '../../limits.ts'
-import { classOf } from '../pack-class.ts'
 import type { PackInfo } from '../pack-set.ts'
-import { type LongCall, breathe } from '../progress.ts'
+import type { LongCall } from '../progress.ts'
 import { ReusedBuffer } from '../reused-buffer.ts'
 import type { StoreInside } from '../store-inside.ts'
 import { LiveRecords } from './live-records.ts'
 import { type PackPlan, type PlanLimits, type SurveyedPack, planPacks } from './pack-plan.ts'
 import { PackRemoval } from './pack-removal.ts'
-import { packedRecords } from './packed-records.ts'
+import { RecordMoves } from './record-moves.ts'
 import { surveyPacks } from './survey.ts'
 
 /** What a record says of itself and its base. */
@@ -39,7 +38,6 @@ export interface CollectedPacks {
   readonly kept: { readonly pack: number; readonly reason: string }[]
 }
 
-const recordsBetweenTurns = 256
 /** A pack whose garbage is put again, again and again, while it is emptied, is left for the next time. */
 const roundsMax = 8
 
@@ -47,6 +45,7 @@ export class PackCollection implements Disposable {
   readonly live: LiveRecords
   readonly #inside: StoreInside
   readonly #removal: PackRemoval
+  readonly #moves: RecordMoves
   /** For one pack's footer after the other: they are never needed at once. */
   readonly #room = new ReusedBuffer()
   readonly #onEnd: () => void
@@ -54,7 +53,6 @@ export class PackCollection implements Disposable {
   readonly #touched = new Set<number>()
   /** By number: not of records that a replica has. */
   readonly #own = new Map<number, boolean>()
-  #isMoving = false
   #isComplete = false
 
   constructor(inside: StoreInside, onEnd: () => void) {
@@ -63,6 +61,8 @@ export class PackCollection implements Disposable {
     this.#onEnd = onEnd
     this.#removal = new PackRemoval(inside, this.#room)
     this.live = new LiveRecords(records, inside.env.randomBytes(4).readInt32LE(0))
+    const isOwn = (packNumber: number): boolean => this.#isOwn(packNumber)
+    this.#moves = new RecordMoves({ inside, live: this.live, room: this.#room, isOwn })
   }
 
   /** A record that was found for a put, or written for it. */
@@ -79,7 +79,7 @@ export class PackCollection implements Disposable {
   }
 
   added(record: NotedRecord, location: RecordLocation): void {
-    if (!this.#isMoving) this.note(record)
+    if (!this.#moves.isMoving) this.note(record)
     this.#removal.added(record.id, location)
   }
 
@@ -212,7 +212,7 @@ export class PackCollection implements Disposable {
     try {
       for (let round = 0; round < roundsMax; round++) {
         this.#touched.delete(pack.number)
-        movedBytes += await this.#moveOnce(pack, call)
+        movedBytes += await this.#moves.move(pack, call)
         if (!this.#touched.has(pack.number)) return movedBytes
       }
     } catch (error) {
@@ -220,37 +220,6 @@ export class PackCollection implements Disposable {
       throw error
     }
     return 'its records are put again all the time'
-  }
-
-  /** Errors: DAMAGED, NOT_FOUND (a record or its base cannot be read, or bytes are none), NO_SPACE, IO. */
-  async #moveOnce(pack: PackInfo, call: LongCall): Promise<number> {
-    using file = this.#inside.env.open(pack.path, 'read')
-    const records = packedRecords(file, this.#room)
-    if (records.gapBytes > 0) throw new HoldfastError('DAMAGED', `${records.gapBytes} bytes of it are no sound record`)
-    let movedBytes = 0
-    for (let index = 0; index < records.count; index++) {
-      if (index % recordsBetweenTurns === 0) await breathe(call)
-      movedBytes += this.#moveOne(pack, records.id(index), records.place(index))
-    }
-    return movedBytes
-  }
-
-  #moveOne(pack: PackInfo, id: Buffer, place: Omit<RecordLocation, 'packNumber'>): number {
-    if (!this.live.stays(id, place.depth)) return 0
-    const { lookup, reader } = this.#inside
-    const location = lookup.locate(id, place.depth)
-    const isLedTo = location?.packNumber === pack.number && location.offset === place.offset
-    // The index may have lost it, or lead to what is none, or to a copy of what replicas have from this very pack.
-    const mayServe = location !== undefined && (pack.isCopied || this.#isOwn(location.packNumber))
-    if (!isLedTo && mayServe && reader.header(id, place.depth) !== undefined) return 0
-    const { content, payload } = reader.copyAt(id, { packNumber: pack.number, ...place })
-    this.#isMoving = true
-    try {
-      this.#inside.add(content, payload, classOf(pack.isCopied))
-    } finally {
-      this.#isMoving = false
-    }
-    return place.recordBytes
   }
 
   #isOwn(packNumber: number): boolean {

@@ -8,7 +8,7 @@ import { recordName } from '../pending-records.ts'
 import { type LongCall, breathe } from '../progress.ts'
 import type { ReusedBuffer } from '../reused-buffer.ts'
 import type { StoreInside } from '../store-inside.ts'
-import { packedRecords } from './packed-records.ts'
+import { byId, packedRecords } from './packed-records.ts'
 
 const batchRecords = 2048
 /** Below this the index could not even take note of what goes. */
@@ -89,9 +89,10 @@ export class PackRemoval {
   async #entriesOf(pack: PackInfo, call: LongCall): Promise<void> {
     using file = this.#inside.env.open(pack.path, 'read')
     const records = packedRecords(file, this.#room)
-    for (let from = 0; from < records.count; from += batchRecords) {
+    const order = byId(records)
+    for (let from = 0; from < order.length; from += batchRecords) {
       const keys: Buffer[] = []
-      for (let at = from; at < Math.min(from + batchRecords, records.count); at++) {
+      for (const at of order.subarray(from, from + batchRecords)) {
         const { depth, offset } = records.place(at)
         const indexed = this.#inside.index.locate(records.id(at), depth)
         const isStill = indexed?.packNumber === pack.number && indexed.offset === offset
