@@ -188,3 +188,9 @@ assert(machineFactsBytesMax + noteBytesMax < epochRecordBytesMax / 2 + MIB, 'an 
 const batchRoomBytes = epochBatchBytesMax - epochBatchPacksBytesMax - 4 * KIB
 assert(epochRecordBytesMax <= batchRoomBytes, 'a batch holds the largest record')
 assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')
+
+/**
+ * V8 lets a heap grow to some three times of what lives in it before it looks for garbage; here that is mostly records
+ * on their way, so that it took 100 MB more, and no less time.
+ */
+export const heapGrowthPercent = 30

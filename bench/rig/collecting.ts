@@ -1,7 +1,9 @@
 /** Collects the garbage of a store in a process of its own, as a daemon does, and tells its memory: DIRECTORY REQUEST. */
 import { readFileSync } from 'node:fs'
 import { openThreadEngine } from '../../src/daemon/thread-engine.ts'
+import { keepHeapsSmall } from '../../src/env/small-heaps.ts'
 
+keepHeapsSmall()
 const [directory, request] = process.argv.slice(2)
 const opened = performance.now()
 await using engine = await openThreadEngine(directory)
