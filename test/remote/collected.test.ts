@@ -15,161 +15,130 @@ import { systemEnv } from '../../src/env/system.ts'
 import { initStore } from '../../src/store/identity.ts'
 import { packPaths } from '../store/support.ts'
 
-async function opened(t: ExecutionContext, directory: string): Promise<Host> {
-  initStore(systemEnv(), directory)
-  const host = await openHost(directory, { thread: true })
-  t.teardown(() => host.close({ force: true }))
-  return host
-}
+/** A store with an image of one file, and a replica that has it. */
+class Origin {
+  readonly contents = randomBytes(700_000)
+  readonly #t: ExecutionContext
+  readonly #parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-collected-'))
+  readonly url = pathToFileURL(join(this.#parent, 'r')).href
+  host!: Host
 
-test('an image that is restored between the two halves of a collection keeps what only the replica has', async (t) => {
-  t.timeout(240_000)
-  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-restored-'))
-  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
-  const contents = randomBytes(700_000)
-  fs.writeFileSync(join(parent, 'base'), contents)
-  fs.mkdirSync(join(parent, 'r'))
-  const url = pathToFileURL(join(parent, 'r')).href
-  const request = { url, target: 'vm', takeover: true }
-  const rules = checkArguments(garbageParameters, { maxUnused: 0 }) as GarbageRules
-  const host = await opened(t, join(parent, 'origin'))
-  const { engine, replicas } = host
-  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
-  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
-  await replicas.sync({})
-  await engine.remove({ target: 'vm' })
-  t.like(await collectEverywhere({ engine, replicas }, rules, false, {}), { droppedPacks: 1 })
-  const collect: typeof replicas.collect = async (args, options) => {
-    await host.restore({ ...request, full: false })
-    return replicas.collect(args, options)
+  private constructor(t: ExecutionContext) {
+    this.#t = t
   }
-  const collected = await collectEverywhere({ engine, replicas: { collect } }, rules, false, {})
-  t.like(collected.replicas[0], { error: null, keptEpochs: 1, removedPacks: 0 })
-  await host.close()
-  const node = await opened(t, join(parent, 'node'))
-  await node.restore({ ...request, full: true })
-  const file = join(parent, 'exported')
-  await node.engine.exportFile({ epoch: 'vm@0', path: '/base', file, format: 'raw' })
-  t.true(fs.readFileSync(file).equals(contents))
-})
 
-test('a pack that a repair puts away between the two halves of a collection stays where the replica has it', async (t) => {
-  t.timeout(240_000)
-  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-repaired-'))
-  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
-  const contents = randomBytes(700_000)
-  fs.writeFileSync(join(parent, 'base'), contents)
-  fs.mkdirSync(join(parent, 'r'))
-  const url = pathToFileURL(join(parent, 'r')).href
-  const rules = checkArguments(garbageParameters, { maxUnused: 0 }) as GarbageRules
-  const host = await opened(t, join(parent, 'origin'))
-  const { engine, replicas } = host
-  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
-  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
-  await replicas.sync({})
-  const collect: typeof replicas.collect = async (args, options) => {
-    const [pack] = packPaths(join(parent, 'origin'))
+  static async start(t: ExecutionContext): Promise<Origin> {
+    t.timeout(240_000)
+    const origin = new Origin(t)
+    t.teardown(() => fs.rmSync(origin.#parent, { recursive: true, force: true }))
+    fs.writeFileSync(join(origin.#parent, 'base'), origin.contents)
+    fs.mkdirSync(join(origin.#parent, 'r'))
+    origin.host = await origin.#opened('origin')
+    await origin.host.engine.createImage({ image: 'vm', base: [join(origin.#parent, 'base')] })
+    await origin.host.replicas.add({ name: 'r', url: origin.url, authority: true, bytesPerSecondMax: null })
+    await origin.host.replicas.sync({})
+    return origin
+  }
+
+  async #opened(name: string): Promise<Host> {
+    const directory = join(this.#parent, name)
+    initStore(systemEnv(), directory)
+    const host = await openHost(directory, { thread: true })
+    this.#t.teardown(() => host.close({ force: true }))
+    return host
+  }
+
+  /** What the replica says of a collection in both. `between` comes after the store's own half. */
+  async collect(rules: object, between: () => Promise<void> = () => Promise.resolve()): Promise<unknown> {
+    const { engine, replicas } = this.host
+    const collect: typeof replicas.collect = async (args, options) => {
+      await between()
+      return replicas.collect(args, options)
+    }
+    const checked = checkArguments(garbageParameters, { maxUnused: 0, ...rules }) as GarbageRules
+    return (await collectEverywhere({ engine, replicas: { collect } }, checked, false, {})).replicas[0]
+  }
+
+  restore(host: Host, full: boolean): Promise<unknown> {
+    return host.restore({ url: this.url, target: 'vm', takeover: true, full })
+  }
+
+  spoilPack(): void {
+    const [pack] = packPaths(join(this.#parent, 'origin'))
     const bytes = fs.readFileSync(pack)
     bytes.fill(0, 20_000, 20_100)
     fs.writeFileSync(pack, bytes)
-    await host.reading.alsoFrom([url])
-    const { repairs } = await engine.check({ readData: true, repair: true })
-    t.true(repairs.some((each) => each.includes('quarantine')), repairs.join())
-    return replicas.collect(args, options)
   }
-  t.like((await collectEverywhere({ engine, replicas: { collect } }, rules, false, {})).replicas[0], { error: null })
-  await host.close()
-  const node = await opened(t, join(parent, 'node'))
-  await node.restore({ url, target: 'vm', takeover: true, full: true })
-  const file = join(parent, 'exported')
-  await node.engine.exportFile({ epoch: 'vm@0', path: '/base', file, format: 'raw' })
-  t.true(fs.readFileSync(file).equals(contents))
+
+  check(): ReturnType<Host['engine']['check']> {
+    return this.host.engine.check({ readData: true, repair: true })
+  }
+
+  async seal(note: string): Promise<void> {
+    await this.host.engine.sealHead({ image: 'vm', note })
+    await this.host.replicas.sync({})
+  }
+
+  /** The store is gone; another one gets all from the replica. */
+  async isThere(epoch: string): Promise<void> {
+    await this.host.close()
+    const node = await this.#opened('node')
+    await this.restore(node, true)
+    const file = join(this.#parent, 'exported')
+    await node.engine.exportFile({ epoch, path: '/base', file, format: 'raw' })
+    this.#t.true(fs.readFileSync(file).equals(this.contents))
+  }
+}
+
+test('an image that is restored between the two halves of a collection keeps what only the replica has', async (t) => {
+  const origin = await Origin.start(t)
+  await origin.host.engine.remove({ target: 'vm' })
+  await origin.collect({})
+  t.is(packPaths(origin.host.engine.directory).length, 0, 'the store has nothing of it')
+  const collected = await origin.collect({}, async () => { await origin.restore(origin.host, false) })
+  t.like(collected, { error: null, keptEpochs: 1, removedPacks: 0 })
+  await origin.isThere('vm@0')
+})
+
+test('a pack that a repair puts away between the two halves of a collection stays where the replica has it', async (t) => {
+  const origin = await Origin.start(t)
+  const collected = await origin.collect({}, async () => {
+    origin.spoilPack()
+    await origin.host.reading.alsoFrom([origin.url])
+    const { repairs } = await origin.check()
+    t.true(repairs.some((each) => each.includes('quarantine')), repairs.join())
+  })
+  t.like(collected, { error: null })
+  await origin.isThere('vm@0')
 })
 
 test('what a repair had from a replica is not taken away from there', async (t) => {
-  t.timeout(240_000)
-  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-repaired-'))
-  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
-  const contents = randomBytes(700_000)
-  fs.writeFileSync(join(parent, 'base'), contents)
-  fs.mkdirSync(join(parent, 'r'))
-  const url = pathToFileURL(join(parent, 'r')).href
-  const host = await opened(t, join(parent, 'origin'))
-  const { engine, replicas } = host
-  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
-  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
-  await replicas.sync({})
-  const [pack] = packPaths(join(parent, 'origin'))
-  const bytes = fs.readFileSync(pack)
-  bytes.fill(0, 20_000, 20_100)
-  fs.writeFileSync(pack, bytes)
-  await host.reading.alsoFrom([url])
-  await engine.check({ readData: true, repair: true })
-  await engine.sealHead({ image: 'vm', note: 'after the repair' })
-  await replicas.sync({})
-  const rules = checkArguments(garbageParameters, { maxUnused: 0, keepLast: 1 }) as GarbageRules
-  t.like((await collectEverywhere({ engine, replicas }, rules, false, {})).replicas[0], { error: null, removedEpochs: ['vm@0'] })
-  await host.close()
-  const node = await opened(t, join(parent, 'node'))
-  await node.restore({ url, target: 'vm', takeover: true, full: true })
-  const file = join(parent, 'exported')
-  await node.engine.exportFile({ epoch: 'vm@1', path: '/base', file, format: 'raw' })
-  t.true(fs.readFileSync(file).equals(contents))
+  const origin = await Origin.start(t)
+  origin.spoilPack()
+  await origin.host.reading.alsoFrom([origin.url])
+  await origin.check()
+  await origin.seal('after the repair')
+  t.like(await origin.collect({ keepLast: 1 }), { error: null, removedEpochs: ['vm@0'] })
+  await origin.isThere('vm@1')
 })
 
 test('what a store removed and had back from its replica is not taken away from there', async (t) => {
-  t.timeout(240_000)
-  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-back-'))
-  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
-  const contents = randomBytes(700_000)
-  fs.writeFileSync(join(parent, 'base'), contents)
-  fs.mkdirSync(join(parent, 'r'))
-  const url = pathToFileURL(join(parent, 'r')).href
-  const request = { url, target: 'vm', takeover: true, full: true }
-  const host = await opened(t, join(parent, 'origin'))
-  const { engine, replicas } = host
-  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
-  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
-  await replicas.sync({})
-  await engine.remove({ target: 'vm' })
-  const collect = async (keepLast?: number): Promise<unknown> => {
-    const rules = checkArguments(garbageParameters, { maxUnused: 0, keepLast }) as GarbageRules
-    return (await collectEverywhere({ engine, replicas }, rules, false, {})).replicas[0]
-  }
-  await collect()
-  await host.restore(request)
-  await engine.sealHead({ image: 'vm', note: 'after the restore' })
-  await replicas.sync({})
-  t.like(await collect(1), { error: null, removedEpochs: ['vm@0'] })
-  await host.close()
-  const node = await opened(t, join(parent, 'node'))
-  await node.restore(request)
-  const file = join(parent, 'exported')
-  await node.engine.exportFile({ epoch: 'vm@1', path: '/base', file, format: 'raw' })
-  t.true(fs.readFileSync(file).equals(contents))
+  const origin = await Origin.start(t)
+  await origin.host.engine.remove({ target: 'vm' })
+  await origin.collect({})
+  await origin.restore(origin.host, true)
+  await origin.seal('after the restore')
+  t.like(await origin.collect({ keepLast: 1 }), { error: null, removedEpochs: ['vm@0'] })
+  await origin.isThere('vm@1')
 })
 
 test('what a damaged store lacks is not taken away from its replica', async (t) => {
-  t.timeout(240_000)
-  const parent = fs.mkdtempSync(join(tmpdir(), 'holdfast-lacking-'))
-  t.teardown(() => fs.rmSync(parent, { recursive: true, force: true }))
-  fs.writeFileSync(join(parent, 'base'), randomBytes(700_000))
-  fs.mkdirSync(join(parent, 'r'))
-  const url = pathToFileURL(join(parent, 'r')).href
-  const { engine, replicas, reading } = await opened(t, join(parent, 'origin'))
-  await engine.createImage({ image: 'vm', base: [join(parent, 'base')] })
-  await replicas.add({ name: 'r', url, authority: true, bytesPerSecondMax: null })
-  await replicas.sync({})
-  const [pack] = packPaths(join(parent, 'origin'))
-  const bytes = fs.readFileSync(pack)
-  bytes.fill(0, 20_000, 20_100)
-  fs.writeFileSync(pack, bytes)
+  const origin = await Origin.start(t)
+  origin.spoilPack()
   // The replica is away.
-  t.true((await engine.check({ readData: true, repair: true })).damaged.length > 0)
-  await engine.sealHead({ image: 'vm', note: 'after the damage' })
-  await replicas.sync({})
-  const rules = checkArguments(garbageParameters, { maxUnused: 0, keepLast: 1 }) as GarbageRules
-  t.like((await collectEverywhere({ engine, replicas }, rules, false, {})).replicas[0], { error: null, removedEpochs: ['vm@0'] })
-  await reading.alsoFrom([url])
-  t.deepEqual((await engine.check({ readData: true, repair: true })).damaged, [])
+  t.true((await origin.check()).damaged.length > 0)
+  await origin.seal('after the damage')
+  t.like(await origin.collect({ keepLast: 1 }), { error: null, removedEpochs: ['vm@0'] })
+  await origin.host.reading.alsoFrom([origin.url])
+  t.deepEqual((await origin.check()).damaged, [])
 })
