@@ -56,6 +56,11 @@ export const scanWindowBytes = 2 * MIB
 export const storeFreeBytesMin = 2 * MIB
 /** What puts leave free beyond that, so that a collection can move what stays of a pack and go on with its room. */
 export const collectionReserveBytes = 4 * MIB
+/**
+ * V8 lets a heap grow to some three times of what lives in it before it looks for garbage; here that is mostly records
+ * on their way, so that it took 100 MB more, and no less time.
+ */
+export const heapGrowthPercent = 30
 /** LevelDB's own block cache and write buffer. */
 export const indexCacheBytes = 16 * MIB
 export const indexWriteBufferBytes = 4 * MIB
@@ -188,9 +193,3 @@ assert(machineFactsBytesMax + noteBytesMax < epochRecordBytesMax / 2 + MIB, 'an 
 const batchRoomBytes = epochBatchBytesMax - epochBatchPacksBytesMax - 4 * KIB
 assert(epochRecordBytesMax <= batchRoomBytes, 'a batch holds the largest record')
 assert(xattrTotalBytesMax <= recordPlainBytesMax, 'all attributes of an inode fit one chunk')
-
-/**
- * V8 lets a heap grow to some three times of what lives in it before it looks for garbage; here that is mostly records
- * on their way, so that it took 100 MB more, and no less time.
- */
-export const heapGrowthPercent = 30

@@ -25,11 +25,17 @@ const identityPrefix = 0x69
 const packPrefix = 0x70
 const recordPrefix = 0x72
 const packEntryBytes = identityBytes + 4 + 4 + 1 + packTotalsBytes
-export const recordKeyBytes = 1 + digestBytes + 1
+export const recordKeyIdAt = 1
+export const recordKeyBytes = recordKeyIdAt + digestBytes + 1
 export const recordValueBytes = 4 + placeBytes
 
 export interface RecordLocation extends RecordPlace {
   readonly packNumber: number
+}
+
+/** Whether what the index told is this very record of a pack. */
+export function leadsTo(location: RecordLocation | undefined, packNumber: number, offset: number): boolean {
+  return location?.packNumber === packNumber && location.offset === offset
 }
 
 export interface PackEntry {
@@ -87,7 +93,7 @@ export function decodePackEntry(value: Buffer): PackEntry {
 export function recordKey(id: Uint8Array, depth: number): Buffer {
   const key = Buffer.allocUnsafe(recordKeyBytes)
   key[0] = recordPrefix
-  key.set(id, 1)
+  key.set(id, recordKeyIdAt)
   key[recordKeyBytes - 1] = depth
   return key
 }
@@ -99,7 +105,7 @@ export function recordKeyDepth(key: Buffer): number {
 
 /** A copy of the id that a record's key names. */
 export function recordKeyId(key: Buffer): Buffer {
-  return Buffer.from(key.subarray(1, 1 + digestBytes))
+  return Buffer.from(key.subarray(recordKeyIdAt, recordKeyIdAt + digestBytes))
 }
 
 export function encodeLocation(location: RecordLocation): Buffer {

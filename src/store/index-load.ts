@@ -5,9 +5,10 @@
  */
 import { Buffer } from 'node:buffer'
 import type { Env } from '../env/env.ts'
-import { encodeLocation, recordKey, recordKeyBytes, recordValueBytes } from '../format/keys.ts'
+import { encodeLocation, recordKey, recordKeyBytes, recordKeyIdAt, recordValueBytes } from '../format/keys.ts'
 import type { PackFooter } from '../format/pack-footer.ts'
 import { indexLoadRecordsMax } from '../limits.ts'
+import { inOrderOfIds } from './id-order.ts'
 import type { PackName, StoreLayout } from './layout.ts'
 import type { IndexOperation, PackIndex } from './pack-index.ts'
 import { readFooter } from './pack-scan.ts'
@@ -73,7 +74,7 @@ class IndexLoad {
       const prefix = footer.prefix(at)
       if (prefix < from || prefix >= to) continue
       if (rows.isFull) await this.#write(rows)
-      rows.add(prefix, footer, at, name.number)
+      rows.add(footer, at, name.number)
     }
   }
 
@@ -100,34 +101,30 @@ const rowBytes = recordKeyBytes + recordValueBytes
 class SortedRows {
   readonly countMax: number
   readonly #rows: Buffer
-  /** A prefix and a row's number in one number, which has room for both up to two million rows. */
-  readonly #order: Float64Array
   #count = 0
 
   constructor(countMax: number) {
     this.countMax = countMax
     this.#rows = Buffer.allocUnsafeSlow(countMax * rowBytes)
-    this.#order = new Float64Array(countMax)
   }
 
   get isFull(): boolean {
     return this.#count === this.countMax
   }
 
-  add(prefix: number, footer: PackFooter, at: number, packNumber: number): void {
+  add(footer: PackFooter, at: number, packNumber: number): void {
     const place = footer.place(at)
     const start = this.#count * rowBytes
     recordKey(footer.id(at), place.depth).copy(this.#rows, start)
     encodeLocation({ packNumber, ...place }).copy(this.#rows, start + recordKeyBytes)
-    this.#order[this.#count] = prefix * this.countMax + this.#count
     this.#count += 1
   }
 
   /** Views of rows, valid until the next one is added. */
   *batches(): Generator<IndexOperation[]> {
-    const order = this.#order.subarray(0, this.#count).sort()
+    const order = inOrderOfIds(this.#count, (row) => this.#rows.readUInt32BE(row * rowBytes + recordKeyIdAt))
     for (let at = 0; at < order.length; at += batchRecords) {
-      yield Array.from(order.subarray(at, at + batchRecords), (each) => this.#put(each % this.countMax))
+      yield Array.from(order.subarray(at, at + batchRecords), (row) => this.#put(row))
     }
   }
 

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import type { EnvFile } from '../env/env.ts'
 import { codeOf, isCode, messageOf } from '../errors.ts'
+import { leadsTo } from '../format/keys.ts'
 import type { PackFooter } from '../format/pack-footer.ts'
 import { decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import {
@@ -173,8 +174,8 @@ class PackVerification {
   }
 
   #condemn(id: Buffer, depth: number, offset: number): void {
-    const indexed = this.#run.input.lookup.locate(id, depth)
-    if (indexed?.packNumber === this.#pack.number && indexed.offset === offset) this.#run.input.condemn(id, depth)
+    const { input } = this.#run
+    if (leadsTo(input.lookup.locate(id, depth), this.#pack.number, offset)) input.condemn(id, depth)
   }
 
   #isIndexed(id: Buffer, depth: number): boolean {

@@ -15,7 +15,7 @@ import { Buffer } from 'node:buffer'
 import { PackSeal } from '../crypto/pack-seal.ts'
 import type { Env, EnvFile } from '../env/env.ts'
 import { isCode } from '../errors.ts'
-import type { PackEntry, RecordLocation } from '../format/keys.ts'
+import { type PackEntry, type RecordLocation, leadsTo } from '../format/keys.ts'
 import { type PackHeader, decodePackHeader, packHeaderBytes } from '../format/pack-header.ts'
 import { encodeVoidHeader, voidHeaderBytes } from '../format/pack-record.ts'
 import { countRecord, emptyTotals } from '../format/pack-totals.ts'
@@ -218,7 +218,7 @@ class Recovery {
   /** Whether the index already had the record at this very place. A newer pack's record is left alone. */
   async #add(id: Buffer, location: RecordLocation): Promise<boolean> {
     const indexed = this.#input.index.locate(id, location.depth)
-    if (indexed?.packNumber === location.packNumber && indexed.offset === location.offset) return true
+    if (leadsTo(indexed, location.packNumber, location.offset)) return true
     const isOlder = indexed !== undefined && indexed.packNumber > location.packNumber
     if (isOlder && this.#input.files.has(indexed.packNumber)) return false
     this.#operations.push(putRecord(id, location))

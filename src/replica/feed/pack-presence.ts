@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer'
 import type { Env } from '../../env/env.ts'
 import { HoldfastError, isCode } from '../../errors.ts'
 import { type PackRange, parseRangeName, rangeName, wholeName } from '../layout.ts'
+import { listEntries } from '../list-names.ts'
 import type { LocalPack, Outbox } from '../outbox.ts'
 import { joinPath } from '../paths.ts'
 import { readRange } from '../read-object.ts'
@@ -42,13 +43,14 @@ const comparedBytes = 64
 export async function presenceOf(look: PackLook, options: CallOptions): Promise<Presence> {
   const { replica, pack, directory } = look
   const { wholeBytes, ranges } = await listPack(replica, directory, options)
-  const thereBytes = wholeBytes ?? prefixOf(ranges)
-  const found = { isWhole: wholeBytes !== null, prefixBytes: prefixOf(ranges), ranges: ranges.map(rangeName) }
-  const objects = wholeBytes === null ? ranges : [{ offset: 0, bytes: wholeBytes }]
+  const prefixBytes = prefixOf(ranges)
+  const thereBytes = wholeBytes ?? prefixBytes
+  const found = { isWhole: wholeBytes !== null, prefixBytes, ranges: ranges.map(rangeName) }
+  const objects = wholeBytes === null ? ranges.map((range) => ({ name: rangeName(range), ...range }))
+    : [{ name: wholeName, offset: 0, bytes: wholeBytes }]
   const isSame = async (end: number): Promise<boolean> => {
     const from = objects.find(({ offset, bytes }) => offset < end && offset + bytes >= end)
-    const name = from === undefined || wholeBytes !== null ? wholeName : rangeName(from)
-    return from === undefined || isSameBefore(look, name, from, end, options)
+    return from === undefined || isSameBefore(look, from, end, options)
   }
   const isPart = wholeBytes === null ? thereBytes <= pack.bytes : pack.isClosed && thereBytes === pack.bytes
   if (isPart && await isSame(thereBytes)) return { ...found, hasMore: false }
@@ -64,14 +66,10 @@ export async function presenceOf(look: PackLook, options: CallOptions): Promise<
 export async function listPack(replica: Replica, directory: string, options: CallOptions): Promise<PackListing> {
   const ranges: PackRange[] = []
   let wholeBytes: number | null = null
-  try {
-    for await (const { name, bytes } of replica.list(directory, options)) {
-      const range = parseRangeName(name)
-      if (name === wholeName) wholeBytes = bytes
-      else if (range !== undefined && range.bytes === bytes) ranges.push(range)
-    }
-  } catch (error) {
-    if (!isCode(error, 'NOT_FOUND')) throw error
+  for (const { name, bytes } of await listEntries(replica, directory, options)) {
+    const range = parseRangeName(name)
+    if (name === wholeName) wholeBytes = bytes
+    else if (range !== undefined && range.bytes === bytes) ranges.push(range)
   }
   return { wholeBytes, ranges }
 }
@@ -93,7 +91,7 @@ function recordsEnd({ outbox, pack }: PackLook): number {
 
 /** A flipped bit here or there does not make it another pack. What was replaced meanwhile is seen by the next look. */
 async function isSameBefore(
-  { env, replica, pack, directory }: PackLook, name: string, object: PackRange, end: number, options: CallOptions,
+  { env, replica, pack, directory }: PackLook, object: PackRange & { name: string }, end: number, options: CallOptions,
 ): Promise<boolean> {
   const start = Math.max(object.offset, end - comparedBytes)
   const here = Buffer.alloc(end - start)
@@ -101,7 +99,7 @@ async function isSameBefore(
   if (file.read(here, start) < here.length) return false
   try {
     const range = { offset: start - object.offset, bytes: here.length }
-    const there = await readRange(replica, joinPath(directory, name), range, options)
+    const there = await readRange(replica, joinPath(directory, object.name), range, options)
     return there.filter((byte, at) => byte !== here[at]).length <= here.length / 2
   } catch (error) {
     if (!isCode(error, 'NOT_FOUND')) throw error

@@ -1,6 +1,6 @@
 /** Takes packs out of the index, durably, and then off the disk, while puts go on. */
 import type { Buffer } from 'node:buffer'
-import { type RecordLocation, recordKey, recordKeyDepth, recordKeyId } from '../../format/keys.ts'
+import { type RecordLocation, leadsTo, recordKey, recordKeyDepth, recordKeyId } from '../../format/keys.ts'
 import { storeFreeBytesMin } from '../../limits.ts'
 import { deletePack, putRecord } from '../pack-index.ts'
 import type { PackInfo } from '../pack-set.ts'
@@ -94,8 +94,7 @@ export class PackRemoval {
       const keys: Buffer[] = []
       for (const at of order.subarray(from, from + batchRecords)) {
         const { depth, offset } = records.place(at)
-        const indexed = this.#inside.index.locate(records.id(at), depth)
-        const isStill = indexed?.packNumber === pack.number && indexed.offset === offset
+        const isStill = leadsTo(this.#inside.index.locate(records.id(at), depth), pack.number, offset)
         if (isStill) keys.push(recordKey(records.id(at), depth))
       }
       await this.#delete(keys)

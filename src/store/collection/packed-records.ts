@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { EnvFile } from '../../env/env.ts'
 import type { PackFooter, RecordPlace } from '../../format/pack-footer.ts'
 import { packHeaderBytes } from '../../format/pack-header.ts'
+import { inOrderOfIds } from '../id-order.ts'
 import { readFooter, scanRecords } from '../pack-scan.ts'
 import type { ReusedBuffer } from '../reused-buffer.ts'
 
@@ -37,15 +38,9 @@ export function packedRecords(file: EnvFile, room: ReusedBuffer, end = file.size
   return { count: ids.length, gapBytes, id: (index) => ids[index], place: (index) => places[index] }
 }
 
-/**
- * Numbers of the records, in the order of what their ids begin with. It is the order of the index: who asks it for all
- * of a large pack has each of its tables opened once.
- */
+/** Numbers of the records, in the order in which to ask the index for all of them. */
 export function byId({ count, id }: PackedRecords): Float64Array {
-  const order = new Float64Array(count)
-  // 31 bits of the id leave enough of a number's 53 for all records that a pack can have.
-  for (let index = 0; index < count; index++) order[index] = (id(index).readUInt32BE(0) >>> 1) * count + index
-  return order.sort().map((each) => each % count)
+  return inOrderOfIds(count, (index) => id(index).readUInt32BE(0))
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Copies those records of a pack that stay to packs that are written now. */
 import type { Buffer } from 'node:buffer'
 import { HoldfastError } from '../../errors.ts'
-import type { RecordLocation } from '../../format/keys.ts'
+import { type RecordLocation, leadsTo } from '../../format/keys.ts'
 import type { RecordPlace } from '../../format/pack-footer.ts'
 import { classOf } from '../pack-class.ts'
 import type { PackInfo } from '../pack-set.ts'
@@ -62,7 +62,8 @@ export class RecordMoves {
     for (const [done, index] of byId(records).entries()) {
       if (done % recordsBetweenTurns === 0) await breathe(call)
       const [id, place] = [records.id(index), records.place(index)]
-      if (this.#parts.live.stays(id, place.depth) && leadsTo(pack, place, this.#locate(id, place))) ledTo[index] = 1
+      if (!this.#parts.live.stays(id, place.depth)) continue
+      if (leadsTo(this.#locate(id, place), pack.number, place.offset)) ledTo[index] = 1
     }
     return ledTo
   }
@@ -74,7 +75,7 @@ export class RecordMoves {
   /** The index may have lost it, or lead to what is none, or to a copy of what replicas have from this very pack. */
   #isServedElsewhere(pack: PackInfo, id: Buffer, place: RecordPlace): boolean {
     const location = this.#locate(id, place)
-    if (location === undefined || leadsTo(pack, place, location)) return false
+    if (location === undefined || leadsTo(location, pack.number, place.offset)) return false
     const mayServe = pack.isCopied || this.#parts.isOwn(location.packNumber)
     return mayServe && this.#parts.inside.reader.header(id, place.depth) !== undefined
   }
@@ -89,8 +90,4 @@ export class RecordMoves {
       this.#isMoving = false
     }
   }
-}
-
-function leadsTo(pack: PackInfo, { offset }: RecordPlace, location: RecordLocation | undefined): boolean {
-  return location?.packNumber === pack.number && location.offset === offset
 }
