@@ -6,6 +6,7 @@ import type { ExecutionContext } from 'ava'
 import { logRecordHeaderBytes } from '../../src/format/log.ts'
 import type { Engine } from '../../src/image/engine.ts'
 import type { Head } from '../../src/image/head.ts'
+import type { EngineOptions } from '../../src/image/local-engine.ts'
 import { readData, truncateData, writeData } from '../../src/image/head-data.ts'
 import { offsetOf } from '../../src/image/offset.ts'
 import { lookup, make } from '../../src/image/head-names.ts'
@@ -76,11 +77,11 @@ export class Work {
   }
 
   /** Closes head and engine, lets `change` loose on the files, and opens the engine again. */
-  async restart(change: () => void = () => undefined): Promise<void> {
+  async restart(change: () => void = () => undefined, options: EngineOptions = {}): Promise<void> {
     if (this.#open !== null) await this.close()
     await this.engine.close()
     change()
-    this.engine = await openLocalEngine(this.store)
+    this.engine = await openLocalEngine(this.store, options)
   }
 
   file(name: string, isMemory = false): InodeState {

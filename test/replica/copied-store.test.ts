@@ -14,22 +14,16 @@ import { ReplicatedNode, isWhole, levelOf, publishedNumbers, until } from './nod
 const packBytesMax = 2 ** 20
 
 test('a store that was put back from an older copy changes nothing of what is newer on its replica', async (t) => {
-  const { node: made, places: [at], key } = await directoryNode(t)
-  await smallPacks(made)
-  await made.seal('one')
-  await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
-  await made.replicator.close()
-  const copy = await away(made)
+  const { made, at, key, copy } = await copiedNode(t)
   await made.restart(t)
   made.work.write('noise', randomBytes(100_000))
   await made.seal('two')
   await until('two epochs', async () => (await levelOf(made, 2)).have === 1)
   await made.replicator.close()
-  await made.work.restart(() => {
+  await reopen(made, () => {
     fs.rmSync(made.work.store, { recursive: true })
     fs.cpSync(copy, made.work.store, { recursive: true })
   })
-  await smallPacks(made)
   await goOn(made, 'another two')
   await made.restart(t)
   await refused(t, made)
@@ -38,14 +32,9 @@ test('a store that was put back from an older copy changes nothing of what is ne
 })
 
 test('a copy of a store that goes on beside the original costs it nothing on their replica', async (t) => {
-  const { node: made, places: [at], key } = await directoryNode(t)
-  await smallPacks(made)
-  await made.seal('one')
-  await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
-  await made.replicator.close()
-  const directory = await away(made)
-  const engine = await openLocalEngine(directory, { packBytesMax })
-  const work = new Work({ ...made.work.rig, directory, engine }, 'vm')
+  const { made, at, key, copy } = await copiedNode(t)
+  const engine = await openLocalEngine(copy, { packBytesMax })
+  const work = new Work({ ...made.work.rig, directory: copy, engine }, 'vm')
   t.teardown(async () => { await work.abandon(); await work.engine.close() })
   await work.open()
   await made.restart(t)
@@ -65,7 +54,7 @@ test('a copy of a store that goes on beside the original costs it nothing on the
 
 test('a pack that lost its last record with the index costs its replica nothing', async (t) => {
   const { node: made, places: [at] } = await directoryNode(t)
-  await smallPacks(made)
+  await reopen(made)
   await made.seal('one')
   const file = join(made.work.rig.parent, 'base')
   fs.writeFileSync(file, 'of the other')
@@ -74,14 +63,13 @@ test('a pack that lost its last record with the index costs its replica nothing'
   await until('both', async () => (await levelOf(made, 1)).have === 1 && (await made.work.engine.log({ image: 'other' }))[0].level === 'replicated')
   await made.replicator.close()
   const layout = new StoreLayout(made.work.store)
-  await made.work.restart(() => {
+  await reopen(made, () => {
     const pack = join(layout.packs, fs.readdirSync(layout.packs).sort().at(-1)!)
     const bytes = fs.readFileSync(pack)
     bytes[bytes.length - 2] ^= 0xff
     fs.writeFileSync(pack, bytes)
     fs.rmSync(layout.index, { recursive: true })
   })
-  await smallPacks(made)
   t.true((await made.work.engine.check({ readData: false })).damaged.length > 0, 'the last record is lost')
   await made.restart(t)
   await goOn(made, 'after')
@@ -95,7 +83,7 @@ test('a pack that lost its last record with the index costs its replica nothing'
 
 test('a pack that was cut off on a replica is told of, and brought again once it was moved away', async (t) => {
   const { node: made, places: [at] } = await directoryNode(t)
-  await smallPacks(made)
+  await reopen(made)
   await goOn(made, 'many')
   await until('many', async () => (await levelOf(made, 8)).have === 1)
   await settled(made, at)
@@ -108,23 +96,22 @@ test('a pack that was cut off on a replica is told of, and brought again once it
   await isWhole(t, made, at, { 'vm@1': 'many', 'vm@8': 'many' })
 })
 
-/** Packs so small that some are closed in a test. */
-async function smallPacks(made: ReplicatedNode): Promise<void> {
-  await made.work.close()
-  await made.work.engine.close()
-  made.work.engine = await openLocalEngine(made.work.store, { packBytesMax })
-  await made.work.open()
+/** A store with an epoch that its replica has, and a copy of it beside it; its replicator is closed. */
+async function copiedNode(t: ExecutionContext): Promise<{ made: ReplicatedNode; at: Place; key: string; copy: string }> {
+  const { node: made, places: [at], key } = await directoryNode(t)
+  await reopen(made)
+  await made.seal('one')
+  await until('one epoch', async () => (await levelOf(made, 1)).have === 1)
+  await made.replicator.close()
+  const copy = `${made.work.store}.copy`
+  await reopen(made, () => fs.cpSync(made.work.store, copy, { recursive: true }))
+  return { made, at, key, copy }
 }
 
-/** A copy of the store beside it, as it is now. */
-async function away(made: ReplicatedNode): Promise<string> {
-  const copy = `${made.work.store}.copy`
-  await made.work.close()
-  await made.work.engine.close()
-  fs.cpSync(made.work.store, copy, { recursive: true })
-  made.work.engine = await openLocalEngine(made.work.store, { packBytesMax })
+/** With packs so small that some are closed in a test. */
+async function reopen(made: ReplicatedNode, change?: () => void): Promise<void> {
+  await made.work.restart(change, { packBytesMax })
   await made.work.open()
-  return copy
 }
 
 /** Seals until packs are closed. */

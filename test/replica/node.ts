@@ -254,10 +254,13 @@ export async function isWhole(t: ExecutionContext, made: ReplicatedNode, { repli
   await using engine = await openLocalEngine(directory)
   const { damaged } = await engine.check({ readData: true })
   // What is there in ranges only has no footer yet.
-  const inRanges = fs.readdirSync(join(directory, 'packs')).map((name) => name.split('.')[1])
-  const whole = await Promise.all(inRanges.map((pack) => replica.stat(`${layout.packsDirectory}/${pack}/whole`)))
-  const isExpected = ({ message, where }: { message: string; where: string }): boolean => message === 'the pack has no sound footer' &&
-    inRanges.some((pack, at) => whole[at] === null && where.includes(pack))
+  const inRanges: string[] = []
+  for await (const { name } of replica.list(layout.packsDirectory)) {
+    if (await replica.stat(`${layout.packsDirectory}/${name}/whole`) === null) inRanges.push(name)
+  }
+  const isExpected = ({ message, where }: { message: string; where: string }): boolean => {
+    return message === 'the pack has no sound footer' && inRanges.some((pack) => where.includes(pack))
+  }
   t.deepEqual(damaged.filter((each) => !isExpected(each)), [])
   for (const [epoch, text] of Object.entries(contents)) {
     const file = join(directory, `exported-${epoch}`)

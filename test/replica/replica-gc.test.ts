@@ -7,7 +7,6 @@ import { joinPath } from '../../src/replica/paths.ts'
 import { readObject } from '../../src/replica/read-object.ts'
 import { packsOfRecords } from '../../src/replica/collection/survey.ts'
 import { stayingBy } from '../../src/image/collection/replica-retention.ts'
-import { openLocalEngine } from '../../src/image/local-engine.ts'
 import { readIdentity } from '../../src/store/identity.ts'
 import { StoreLayout } from '../../src/store/layout.ts'
 import { systemEnv } from '../../src/env/system.ts'
@@ -136,9 +135,7 @@ test('a pack that was taken away between two of its ranges is brought again', as
   await made.seal('zero')
   await until('an epoch', async () => (await levelOf(made, 1)).have === 1)
   await made.replicator.close()
-  await made.work.restart()
-  await made.work.engine.close()
-  made.work.engine = await openLocalEngine(made.work.store, { packBytesMax: 2 ** 20 })
+  await made.work.restart(undefined, { packBytesMax: 2 ** 20 })
   await made.work.open()
   let isHeld = true
   made.between = (replica) => new Proxy(replica, {

@@ -330,9 +330,7 @@ test('a new replica gets what other stores of the domain have on the authority',
 
 test('a pack that is closed becomes one object, and its ranges go', async (t) => {
   const { node: made, places: [at] } = await directoryNode(t)
-  await made.work.close()
-  await made.work.engine.close()
-  made.work.engine = await openLocalEngine(made.work.store, { packBytesMax: 2 ** 20 })
+  await made.work.restart(undefined, { packBytesMax: 2 ** 20 })
   await made.work.open()
   let number = 0
   for (let times = 0; times < 24; times++) {
